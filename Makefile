@@ -1,0 +1,50 @@
+# make demo: set everything up and run the main job. make test: set everything up, services included, and test.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+SERVICES := postgresql redis-server orthanc dcmtk dicom3tools
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
+
+.PHONY: help install demo services test check bench clean
+
+help:
+	@echo "make install   the environment, in $(VENV)"
+	@echo "make demo      the main job end to end on this machine"
+	@echo "make test      every test; installs the services they use where missing"
+	@echo "make check     format, lint, types, import arrows"
+	@echo "make bench     speeds beside those of a peer"
+	@echo "make clean     remove what these commands made here"
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/scleroscan demo
+
+services:
+	@missing=$$(for name in $(SERVICES); do dpkg -s $$name >/dev/null 2>&1 || echo $$name; done | tr '\n' ' '); \
+	if [ -n "$$missing" ]; then \
+		echo "installing $$missing"; \
+		{ $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } \
+		|| { echo "Run this once as root, then again make test:  apt-get install -y --no-install-recommends $$missing"; exit 1; }; \
+	fi
+
+test: install services
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install services
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache scleroscan-demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

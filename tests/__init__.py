@@ -1,0 +1,1 @@
+"""Tests: unit (pure), integration (real Postgres, Redis, sockets), acceptance (the whole chain)."""

@@ -1,0 +1,76 @@
+"""Fixtures for every layer: the databases, the servers, the real data."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import schema
+from db.engine import open_database
+from tests import services
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real CT beside the repository."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("no real CT at ../shared/data")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A private Postgres for the session; its URL without a database name."""
+    with services.postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """An empty Postgres database of its own for the test."""
+    name = f"test_{uuid4().hex}"
+    server = make_url(postgres_server)
+    with psycopg.connect(
+        f"host={server.host} port={server.port} user={server.username} dbname=postgres", autocommit=True
+    ) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return f"{postgres_server}/{name}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database with today's tables: each test runs on SQLite and on Postgres."""
+    if request.param == "postgres":
+        url = str(request.getfixturevalue("postgres_url"))
+    else:
+        url = f"sqlite:///{tmp_path / 'scleroscan.db'}"
+    schema.upgrade(url)
+    return url
+
+
+@pytest.fixture
+def sessions(database_url: str) -> Iterator[sessionmaker[Session]]:
+    """Sessions on :func:`database_url`."""
+    maker = open_database(database_url)
+    yield maker
+    maker.kw["bind"].dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A private Redis for the session."""
+    with services.redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Orthanc]:
+    """A private Orthanc for the session."""
+    with services.orthanc(tmp_path_factory.mktemp("orthanc")) as running:
+        yield running

@@ -1,0 +1,58 @@
+"""Each import contract is seen red once: a contract that cannot fail guards nothing."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# A file and a line that, added to it, breaks the contract of that name.
+BREACHES = {
+    "packages": ("db/engine.py", "import worker.errors"),
+    "stages": ("worker/reading/series.py", "import worker.results.seg"),
+    "training": ("worker/analysis/quantify.py", "import worker.training.phantom"),
+    "torch": ("worker/results/seg.py", "import torch"),
+    "highdicom": ("worker/analysis/lungs.py", "import highdicom"),
+    "pynetdicom": ("worker/results/sr.py", "import pynetdicom"),
+    "values": ("worker/analysis/quantify.py", "import pydicom"),
+    "listener": ("dicom_node/spool.py", "import numpy"),
+}
+
+
+def contract_ids() -> set[str]:
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return {contract["id"] for contract in tables["tool"]["importlinter"]["contracts"]}
+
+
+def lint(tree: Path, contract: str) -> int:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--contract", contract, "--no-cache"]
+    return subprocess.run(command, cwd=tree, capture_output=True, check=False).returncode
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("tree")
+    for name in ("compose", "db", "dicom_node", "worker"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    return copy
+
+
+def test_every_contract_has_its_breach() -> None:
+    assert set(BREACHES) == contract_ids()
+
+
+@pytest.mark.parametrize("contract", sorted(BREACHES))
+def test_a_breach_turns_its_contract_red(tree: Path, contract: str) -> None:
+    name, line = BREACHES[contract]
+    path = tree / name
+    before = path.read_text()
+    assert lint(tree, contract) == 0
+    path.write_text(f"{before}\n{line}\n")
+    try:
+        assert lint(tree, contract) == 1
+    finally:
+        path.write_text(before)

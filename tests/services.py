@@ -1,0 +1,168 @@
+"""Private servers for the tests: each on a free loopback port, in a folder of its own, ended with the session."""
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+DEBIAN = {
+    "postgres": "postgresql",
+    "initdb": "postgresql",
+    "redis-server": "redis-server",
+    "Orthanc": "orthanc",
+    "storescu": "dcmtk",
+    "storescp": "dcmtk",
+    "dciodvfy": "dicom3tools",
+}
+# An activated environment may put pynetdicom's programs of the same names first; these are DCMTK's.
+SYSTEM_FOLDERS = ["/usr/bin", "/usr/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
+
+
+def program(name: str) -> str:
+    """Return the path of a Debian program; where it is absent, skip at home and fail in CI."""
+    found = shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS))
+    if found:
+        return found
+    reason = f"{name} is not installed: apt-get install {DEBIAN[name]}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(ready: Callable[[], bool], timeout_s: float = 30.0, what: str = "the condition") -> None:
+    """Poll until ``ready`` is true; fail the test where it takes longer than ``timeout_s``."""
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not come true within {timeout_s} s")
+        time.sleep(0.05)
+
+
+def port_answers(port: int) -> bool:
+    """Whether somebody accepts connections on a loopback port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def running(
+    command: list[str], log: Path, stop: signal.Signals = signal.SIGTERM, **options: object
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server for the length of the block; ``stop`` is how it is asked to end."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, **options)
+    try:
+        yield process
+    finally:
+        process.send_signal(stop)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run a Postgres server; yield its SQLAlchemy URL without a database name."""
+    # The server refuses to run as root, and the account that may run it cannot walk through pytest's folders.
+    account = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="scleroscan-postgres-") as name:
+        folder, port = Path(name), free_port()
+        data, log = folder / "data", folder / "postgres.log"
+        if account:
+            owner = pwd.getpwnam("postgres")
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        initdb = [program("initdb"), "-D", str(data), "-U", "scleroscan", "-A", "trust", "--no-sync", "-E", "UTF8"]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **account)
+        serve = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
+        # SIGINT is its fast shutdown; with SIGTERM it waits for every client to leave.
+        with running([program("postgres"), "-D", str(data), *serve], log, signal.SIGINT, **account):
+            dsn = f"host=127.0.0.1 port={port} user=scleroscan dbname=postgres"
+            wait_until(lambda: _postgres_answers(dsn), what="Postgres")
+            yield f"postgresql+psycopg://scleroscan@127.0.0.1:{port}"
+
+
+def _postgres_answers(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """Run a Redis server; yield its URL."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with running(command, folder / "redis.log"):
+        client = redis.Redis(port=port)
+        wait_until(lambda: port_answers(port) and bool(client.ping()), what="Redis")
+        client.close()
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@dataclass(frozen=True)
+class Orthanc:
+    """A running Orthanc: its DICOM address and the port of its REST interface."""
+
+    ae_title: str
+    dicom_port: int
+    http_port: int
+
+    @property
+    def destination(self) -> str:
+        """The address as WORKER_DESTINATIONS wants it."""
+        return f"dicom://{self.ae_title}@127.0.0.1:{self.dicom_port}"
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[Orthanc]:
+    """Run an Orthanc that takes whatever is stored to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dicom_port, http_port = free_port(), free_port()
+    settings = {
+        "Name": "PACS of the tests",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "index"),
+        "DicomAet": "ORTHANC",
+        "DicomPort": dicom_port,
+        "HttpPort": http_port,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomAlwaysAllowStore": True,
+        "DicomCheckCalledAet": False,
+        "OverwriteInstances": True,
+        "Plugins": [],
+    }
+    configuration = folder / "orthanc.json"
+    configuration.write_text(json.dumps(settings))
+    log = folder / "orthanc.log"
+    with running([program("Orthanc"), str(configuration)], log):
+        wait_until(lambda: b"Orthanc has started" in log.read_bytes(), what="Orthanc")
+        yield Orthanc("ORTHANC", dicom_port, http_port)
