@@ -1,0 +1,1 @@
+"""What happened: tables, states, tracking, audit views, migrations."""

@@ -1,0 +1,133 @@
+"""Reading what happened: the status of every series, the auditors' views, the trail of one series."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from db.tables import Delivery, Instance, Job, Series
+
+TIME_COLUMNS = frozenset({"at", "received_at", "assessed_at", "delivered_at", "committed_at"})
+
+
+@dataclass(frozen=True)
+class DeliveryStatus:
+    """Where one object stands with one destination."""
+
+    destination: str
+    state: str
+    attempts: int
+    status: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class SeriesStatus:
+    """Where one series stands. The job's fields are None until a job is open.
+
+    ``state`` is the job's where there is one, else the series' own; so are ``code``, ``reason`` and ``detail``.
+    """
+
+    series_uid: str
+    description: str
+    instances: int
+    last_arrival_at: datetime
+    series_state: str
+    job_id: int | None
+    state: str
+    stage: str | None
+    attempt: int
+    code: str | None
+    reason: str | None
+    detail: dict[str, Any]
+    deliveries: tuple[DeliveryStatus, ...]
+
+
+def status(session: Session, series_uid: str | None = None, limit: int = 100) -> list[SeriesStatus]:
+    """Return the newest ``limit`` series, newest first, or just the one asked for."""
+    query = select(Series).order_by(Series.last_arrival_at.desc(), Series.uid).limit(limit)
+    if series_uid is not None:
+        query = query.where(Series.uid == series_uid)
+    rows = session.scalars(query).all()
+    uids = [row.uid for row in rows]
+    jobs = {
+        job.series_uid: job
+        for job in session.scalars(
+            select(Job).where(Job.series_uid.in_(uids), Job.state != "superseded").order_by(Job.id)
+        )
+    }
+    counts = _instance_counts(session, uids)
+    deliveries = _deliveries(session, [job.id for job in jobs.values()])
+    return [_status(row, jobs.get(row.uid), counts.get(row.uid, 0), deliveries) for row in rows]
+
+
+def _instance_counts(session: Session, uids: Sequence[str]) -> dict[str, int]:
+    query = (
+        select(Instance.series_uid, func.count())
+        .where(Instance.series_uid.in_(uids), Instance.replaced_at.is_(None))
+        .group_by(Instance.series_uid)
+    )
+    return {uid: count for uid, count in session.execute(query)}
+
+
+def _deliveries(session: Session, job_ids: Sequence[int]) -> dict[int, list[DeliveryStatus]]:
+    found: dict[int, list[DeliveryStatus]] = {}
+    for row in session.scalars(select(Delivery).where(Delivery.job_id.in_(job_ids)).order_by(Delivery.id)):
+        found.setdefault(row.job_id, []).append(
+            DeliveryStatus(row.destination, row.state, row.attempts, row.status, row.reason)
+        )
+    return found
+
+
+def _status(
+    series: Series, job: Job | None, instances: int, deliveries: Mapping[int, list[DeliveryStatus]]
+) -> SeriesStatus:
+    return SeriesStatus(
+        series_uid=series.uid,
+        description=series.description,
+        instances=instances,
+        last_arrival_at=series.last_arrival_at,
+        series_state=series.state,
+        job_id=job.id if job else None,
+        state=job.state if job and series.state != "receiving" else series.state,
+        stage=job.stage if job and job.state == "running" else None,
+        attempt=job.attempt if job else 0,
+        code=job.code if job else series.code,
+        reason=job.reason if job else None,
+        detail=job.detail if job else series.detail,
+        deliveries=tuple(deliveries.get(job.id, ())) if job else (),
+    )
+
+
+def results(session: Session, series_uid: str | None = None) -> list[dict[str, Any]]:
+    """Return the rows of the view ``audit_result``, newest first."""
+    where = "WHERE series_uid = :uid " if series_uid else ""
+    return _rows(session, f"SELECT * FROM audit_result {where}ORDER BY job_id DESC", series_uid)  # noqa: S608  constant text
+
+
+def trail(session: Session, series_uid: str) -> list[dict[str, Any]]:
+    """Return the rows of the view ``audit_trail`` for one series, oldest first."""
+    return _rows(session, "SELECT * FROM audit_trail WHERE series_uid = :uid ORDER BY sequence", series_uid)
+
+
+def _rows(session: Session, statement: str, series_uid: str | None) -> list[dict[str, Any]]:
+    rows = session.execute(text(statement), {"uid": series_uid} if series_uid else {}).mappings()
+    return [{name: _plain(name, value) for name, value in row.items()} for row in rows]
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Undo what SQLite's views do to times and JSON: they know no column types and return text."""
+    if name == "detail" and isinstance(value, str):
+        return json.loads(value)
+    return _utc(value) if name in TIME_COLUMNS else value
+
+
+def _utc(value: datetime | str | None) -> datetime | None:
+    if value is None:
+        return None
+    time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -1,0 +1,45 @@
+"""Opening the database: Postgres for a site, SQLite for one machine, the same code for both."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+BUSY_TIMEOUT_S = 30
+
+
+def open_database(url: str) -> sessionmaker[Session]:
+    """Return the maker of sessions: ``with sessions.begin() as session`` is one transaction.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL. The folder of an SQLite file is made where it is missing.
+    """
+    return sessionmaker(open_engine(url), expire_on_commit=False)
+
+
+def open_engine(url: str) -> Engine:
+    """Return the engine behind :func:`open_database`, as the migrations need it."""
+    parsed = make_url(url)
+    # Parameters are names and ids of patients: they have no place in the text of an error.
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transactions begin too late to guard a read that decides a write; SQLAlchemy begins them instead.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,24 @@
+"""Errors of the database package.
+
+TrackingError          UnknownSubject · IllegalTransition · ClaimLost · SchemaOutdated
+"""
+
+
+class TrackingError(Exception):
+    """Base of every error of the tracking."""
+
+
+class UnknownSubject(TrackingError):
+    """No series, job or delivery of that name is tracked."""
+
+
+class IllegalTransition(TrackingError):
+    """The state machine has no such arrow."""
+
+
+class ClaimLost(TrackingError):
+    """The job was claimed again by someone else: whatever this claim still wants to write must not be written."""
+
+
+class SchemaOutdated(TrackingError):
+    """The tables are not at the newest migration: run ``scleroscan db upgrade``."""

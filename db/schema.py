@@ -1,0 +1,49 @@
+"""Bringing the tables to the newest migration, and saying where they are not."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+
+from db.engine import open_engine
+from db.errors import SchemaOutdated
+
+
+def upgrade(url: str) -> str:
+    """Apply every migration that is missing and return the revision reached."""
+    config = _config()
+    engine = open_engine(url)
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+    return newest_revision()
+
+
+def newest_revision() -> str:
+    """Return the revision of the newest migration."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise SchemaOutdated("this installation carries no migrations: install the package again")
+    return head
+
+
+def require_newest(engine: Engine) -> None:
+    """Raise SchemaOutdated unless the tables are at the newest migration."""
+    with engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    if found != newest_revision():
+        raise SchemaOutdated(
+            f"the tables are at revision {found}, this version needs {newest_revision()}: run `scleroscan db upgrade`"
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

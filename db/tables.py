@@ -1,0 +1,211 @@
+"""The tables. Every time is UTC; every state has its machine in :mod:`db.tracking.states`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Integer, String, TypeDecorator, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+UID = String(64)
+DIGEST = String(64)
+ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time on every database; SQLite, which has no time zones, stores it naive."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a tracked time must be aware")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  the signature is SQLAlchemy's
+        """Return UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON}  # noqa: RUF012  read once by SQLAlchemy
+
+
+class Study(Base):
+    """A study and whose it is."""
+
+    __tablename__ = "study"
+    uid: Mapped[str] = mapped_column(UID, primary_key=True)
+    patient_id: Mapped[str]
+    patient_name: Mapped[str]
+    accession_number: Mapped[str]
+    study_date: Mapped[str]
+
+
+class Series(Base):
+    """A series, from its first instance on."""
+
+    __tablename__ = "series"
+    uid: Mapped[str] = mapped_column(UID, primary_key=True)
+    study_uid: Mapped[str] = mapped_column(ForeignKey("study.uid"), index=True)
+    modality: Mapped[str]
+    description: Mapped[str]
+    state: Mapped[str] = mapped_column(index=True)
+    code: Mapped[str | None]
+    detail: Mapped[dict[str, Any]]
+    first_arrival_at: Mapped[datetime]
+    last_arrival_at: Mapped[datetime]
+    study: Mapped[Study] = relationship()
+
+
+class Instance(Base):
+    """One received image: where it lies, byte for byte as sent. ``replaced_at`` marks that other bytes came later."""
+
+    __tablename__ = "instance"
+    __table_args__ = (UniqueConstraint("series_uid", "sop_uid", "digest"),)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
+    series_uid: Mapped[str] = mapped_column(ForeignKey("series.uid"))
+    sop_uid: Mapped[str] = mapped_column(UID, index=True)
+    sop_class: Mapped[str] = mapped_column(UID)
+    digest: Mapped[str] = mapped_column(DIGEST)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    received_at: Mapped[datetime]
+    calling_ae: Mapped[str]
+    receiving_ae: Mapped[str]
+    transfer_syntax: Mapped[str] = mapped_column(UID)
+    path: Mapped[str]
+    place: Mapped[dict[str, Any] | None]
+    replaced_at: Mapped[datetime | None]
+
+
+class Model(Base):
+    """A pattern model that has been used, by the digest of its weights."""
+
+    __tablename__ = "model"
+    digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    name: Mapped[str]
+    version: Mapped[str]
+    card: Mapped[dict[str, Any]]
+    first_seen_at: Mapped[datetime]
+
+
+class Job(Base):
+    """One assessment of one instance set of a series by one model under one set of settings.
+
+    ``attempt`` only grows: it is the fencing token. ``attempts_forgiven`` are those before an operator's retry.
+    """
+
+    __tablename__ = "job"
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
+    key: Mapped[str] = mapped_column(DIGEST, unique=True)
+    series_uid: Mapped[str] = mapped_column(ForeignKey("series.uid"), index=True)
+    instances_digest: Mapped[str] = mapped_column(DIGEST)
+    model_digest: Mapped[str] = mapped_column(DIGEST)
+    settings_digest: Mapped[str] = mapped_column(DIGEST)
+    supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
+    state: Mapped[str] = mapped_column(index=True)
+    stage: Mapped[str | None]
+    attempt: Mapped[int]
+    attempts_forgiven: Mapped[int]
+    due_at: Mapped[datetime]
+    lease_until: Mapped[datetime | None]
+    notified_at: Mapped[datetime | None]
+    code: Mapped[str | None]
+    reason: Mapped[str | None]
+    detail: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    series: Mapped[Series] = relationship()
+
+
+class JobInstance(Base):
+    """Which images a job was opened for."""
+
+    __tablename__ = "job_instance"
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), primary_key=True)
+
+
+class Output(Base):
+    """A written file of a job: SEG, SR or picture."""
+
+    __tablename__ = "output"
+    __table_args__ = (UniqueConstraint("job_id", "path"),)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
+    kind: Mapped[str]
+    sop_uid: Mapped[str | None] = mapped_column(UID)
+    digest: Mapped[str] = mapped_column(DIGEST)
+    path: Mapped[str]
+
+
+class Measurement(Base):
+    """One number of a job, with its place and unit."""
+
+    __tablename__ = "measurement"
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    region: Mapped[str] = mapped_column(primary_key=True)
+    side: Mapped[str] = mapped_column(primary_key=True)
+    zone: Mapped[str] = mapped_column(primary_key=True)
+    quantity: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float]
+    unit: Mapped[str]
+
+
+class Flag(Base):
+    """A doubt about the quality of a job's numbers."""
+
+    __tablename__ = "flag"
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    value: Mapped[float | None]
+
+
+class Delivery(Base):
+    """One output on its way to one destination. While it is being sent ``due_at`` lies ahead, as a lease."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (UniqueConstraint("output_id", "destination"),)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
+    output_id: Mapped[int] = mapped_column(ForeignKey("output.id"))
+    destination: Mapped[str]
+    state: Mapped[str] = mapped_column(index=True)
+    attempts: Mapped[int]
+    due_at: Mapped[datetime]
+    notified_at: Mapped[datetime | None]
+    status: Mapped[int | None]
+    reason: Mapped[str | None]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    committed_at: Mapped[datetime | None]
+    output: Mapped[Output] = relationship()
+
+
+class Event(Base):
+    """One change of state. Rows are only ever added; each carries the hash of the one before it of its series."""
+
+    __tablename__ = "event"
+    __table_args__ = (UniqueConstraint("series_uid", "sequence"),)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
+    series_uid: Mapped[str] = mapped_column(ForeignKey("series.uid"))
+    sequence: Mapped[int]
+    at: Mapped[datetime]
+    who: Mapped[str]
+    subject: Mapped[str]
+    subject_id: Mapped[str]
+    from_state: Mapped[str | None]
+    to_state: Mapped[str]
+    code: Mapped[str | None]
+    detail: Mapped[dict[str, Any]]
+    previous_hash: Mapped[str] = mapped_column(DIGEST)
+    hash: Mapped[str] = mapped_column(DIGEST)

@@ -1,0 +1,180 @@
+"""Images as they come in: studies, series and instances."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from db.errors import UnknownSubject
+from db.tables import Instance, Series, Study
+from db.tracking.events import Change, begin, lock_series, move
+
+WHO = "dicom_node"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One durable image, as its header tells it.
+
+    ``digest`` is the SHA-256 of the data set as sent, without the file meta group; ``place`` is JSON-ready geometry
+    (orientation, position, rows, columns, image type), None where the header has none.
+    """
+
+    sop_uid: str
+    sop_class: str
+    series_uid: str
+    study_uid: str
+    digest: str
+    size_bytes: int
+    received_at: datetime
+    calling_ae: str
+    receiving_ae: str
+    transfer_syntax: str
+    path: str
+    patient_id: str
+    patient_name: str
+    accession_number: str
+    study_date: str
+    modality: str
+    series_description: str
+    place: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class QuietSeries:
+    """A series still receiving to which nothing was added for a while; ``places`` of its current instances."""
+
+    series_uid: str
+    first_arrival_at: datetime
+    last_arrival_at: datetime
+    places: tuple[dict[str, Any] | None, ...]
+
+
+def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> set[str]:
+    """Add rows for images not known yet and return the series they touched.
+
+    The same image again changes nothing. Other bytes under a known SOP Instance UID replace the earlier ones in later
+    jobs; both stay recorded. An image for a closed series opens the series again.
+    """
+    by_series: dict[str, list[Arrival]] = defaultdict(list)
+    for arrival in arrivals:
+        by_series[arrival.series_uid].append(arrival)
+    # One order for all writers, or two of them could each hold a series that the other waits for.
+    return {uid for uid in sorted(by_series) if _register_series(session, uid, by_series[uid], now)}
+
+
+def _register_series(session: Session, series_uid: str, arrivals: list[Arrival], now: datetime) -> bool:
+    series = _series(session, arrivals[0], now)
+    known = {
+        (sop_uid, digest)
+        for sop_uid, digest in session.execute(
+            select(Instance.sop_uid, Instance.digest).where(Instance.series_uid == series_uid)
+        )
+    }
+    new = {(a.sop_uid, a.digest): a for a in arrivals if (a.sop_uid, a.digest) not in known}
+    if not new:
+        return False
+    replaced = {sop_uid for sop_uid, _ in known} & {sop_uid for sop_uid, _ in new}
+    if replaced:
+        session.execute(
+            update(Instance)
+            .where(Instance.series_uid == series_uid, Instance.sop_uid.in_(replaced), Instance.replaced_at.is_(None))
+            .values(replaced_at=now)
+        )
+    rows = [_instance(a) for a in sorted(new.values(), key=lambda a: a.received_at)]
+    newest = {row.sop_uid: row for row in rows}
+    for row in rows:
+        row.replaced_at = None if newest[row.sop_uid] is row else now
+    session.add_all(rows)
+    series.last_arrival_at = max(series.last_arrival_at, *(a.received_at for a in new.values()))
+    if series.state != "receiving":
+        detail = {"late": len(new), "replaced": len(replaced)}
+        move(session, series, "receiving", Change(WHO, now, "late_images", detail))
+    session.flush()
+    return True
+
+
+def _series(session: Session, arrival: Arrival, now: datetime) -> Series:
+    series = session.get(Series, arrival.series_uid, with_for_update=True)
+    if series is not None:
+        return series
+    if session.get(Study, arrival.study_uid) is None:
+        session.add(
+            Study(
+                uid=arrival.study_uid,
+                patient_id=arrival.patient_id,
+                patient_name=arrival.patient_name,
+                accession_number=arrival.accession_number,
+                study_date=arrival.study_date,
+            )
+        )
+        session.flush()
+    series = Series(
+        uid=arrival.series_uid,
+        study_uid=arrival.study_uid,
+        modality=arrival.modality,
+        description=arrival.series_description,
+        state="receiving",
+        detail={},
+        first_arrival_at=arrival.received_at,
+        last_arrival_at=arrival.received_at,
+    )
+    begin(session, series, Change(WHO, now, detail={"calling_ae": arrival.calling_ae}))
+    return series
+
+
+def _instance(arrival: Arrival) -> Instance:
+    return Instance(
+        series_uid=arrival.series_uid,
+        sop_uid=arrival.sop_uid,
+        sop_class=arrival.sop_class,
+        digest=arrival.digest,
+        size_bytes=arrival.size_bytes,
+        received_at=arrival.received_at,
+        calling_ae=arrival.calling_ae,
+        receiving_ae=arrival.receiving_ae,
+        transfer_syntax=arrival.transfer_syntax,
+        path=arrival.path,
+        place=arrival.place,
+    )
+
+
+def quiet_series(session: Session, quiet_since: datetime) -> list[QuietSeries]:
+    """Return the series in state ``receiving`` whose last image came no later than ``quiet_since``."""
+    rows = session.scalars(
+        select(Series).where(Series.state == "receiving", Series.last_arrival_at <= quiet_since).order_by(Series.uid)
+    ).all()
+    return [
+        QuietSeries(row.uid, row.first_arrival_at, row.last_arrival_at, tuple(_places(session, row.uid)))
+        for row in rows
+    ]
+
+
+def _places(session: Session, series_uid: str) -> Sequence[dict[str, Any] | None]:
+    return session.scalars(
+        select(Instance.place).where(Instance.series_uid == series_uid, Instance.replaced_at.is_(None))
+    ).all()
+
+
+def close_series(
+    session: Session, series_uid: str, state: str, code: str, detail: dict[str, Any], now: datetime
+) -> None:
+    """Call a series complete or broken, with the evidence in ``code`` and ``detail``.
+
+    Raises
+    ------
+    UnknownSubject
+        No such series.
+    IllegalTransition
+        The series was closed already.
+    """
+    lock_series(session, series_uid)
+    series = session.get(Series, series_uid, populate_existing=True)
+    if series is None:
+        raise UnknownSubject(f"no series {series_uid} is tracked")
+    series.code, series.detail = code, detail
+    move(session, series, state, Change(WHO, now, code, detail))

@@ -1,0 +1,157 @@
+"""Deliveries: one object on its way to one destination, its schedule kept in the row."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from db.tables import Delivery, Job, Output
+from db.tracking.events import Change, append, begin, lock_series, move
+
+DELIVERED_KINDS = ("seg", "sr")
+
+
+@dataclass(frozen=True)
+class DueDelivery:
+    """One association's worth of work: what a job still owes to a destination."""
+
+    job_id: int
+    destination: str
+
+
+@dataclass(frozen=True)
+class PendingObject:
+    """One object to send now. ``waiting_since`` is when its delivery was opened; ``attempts`` includes this one."""
+
+    delivery_id: int
+    sop_uid: str
+    path: str
+    digest: str
+    attempts: int
+    waiting_since: datetime
+
+
+def open_deliveries(session: Session, job: Job, destinations: tuple[str, ...], change: Change) -> None:
+    """Make each DICOM object of a job pending for each destination; one that failed is pending again."""
+    outputs = session.scalars(
+        select(Output).where(Output.job_id == job.id, Output.kind.in_(DELIVERED_KINDS)).order_by(Output.id)
+    ).all()
+    known = {
+        (d.output_id, d.destination): d for d in session.scalars(select(Delivery).where(Delivery.job_id == job.id))
+    }
+    for output in outputs:
+        for destination in destinations:
+            delivery = known.get((output.id, destination))
+            if delivery is None:
+                begin(session, _pending(job.id, output.id, destination, change.now), change)
+            elif delivery.state == "failed":
+                delivery.due_at, delivery.notified_at = change.now, None
+                move(session, delivery, "pending", change)
+    _close_job(session, job, change)
+
+
+def _pending(job_id: int, output_id: int, destination: str, now: datetime) -> Delivery:
+    return Delivery(
+        job_id=job_id,
+        output_id=output_id,
+        destination=destination,
+        state="pending",
+        attempts=0,
+        due_at=now,
+        created_at=now,
+    )
+
+
+def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[tuple[int, str]]:
+    """Return (job id, destination) where something is pending and due, and note that a worker was woken for it."""
+    silent = or_(Delivery.notified_at.is_(None), Delivery.notified_at <= now - timedelta(seconds=renotify_s))
+    rows = session.scalars(
+        select(Delivery)
+        .join(Job, Job.id == Delivery.job_id)
+        .where(Delivery.state == "pending", Delivery.due_at <= now, Job.state == "encoded", silent)
+        .order_by(Delivery.id)
+    ).all()
+    for row in rows:
+        row.notified_at = now
+    return list(dict.fromkeys((row.job_id, row.destination) for row in rows))
+
+
+def pending(session: Session, due: DueDelivery, lease_s: float, now: datetime) -> tuple[PendingObject, ...]:
+    """Take what is due for one destination. Nobody else gets it for ``lease_s`` seconds."""
+    job = _lock(session, due.job_id)
+    if job.state != "encoded":
+        return ()
+    rows = session.scalars(
+        select(Delivery)
+        .where(
+            Delivery.job_id == due.job_id,
+            Delivery.destination == due.destination,
+            Delivery.state == "pending",
+            Delivery.due_at <= now,
+        )
+        .order_by(Delivery.id)
+    ).all()
+    for row in rows:
+        row.attempts += 1
+        row.due_at = now + timedelta(seconds=lease_s)
+    return tuple(
+        PendingObject(r.id, r.output.sop_uid or "", r.output.path, r.output.digest, r.attempts, r.created_at)
+        for r in rows
+    )
+
+
+def delivered(session: Session, delivery_id: int, status: int, change: Change) -> None:
+    """Note that the destination took the object; the job is ``delivered`` when nothing is left to send."""
+    delivery, job = _locked(session, delivery_id)
+    if delivery.state != "pending":
+        return
+    delivery.status, delivery.reason, delivery.sent_at = status, None, change.now
+    move(session, delivery, "sent", change)
+    _close_job(session, job, change)
+
+
+def postpone(session: Session, delivery_id: int, reason: str, due_at: datetime, change: Change) -> None:
+    """Note a passing failure; the object is due again at ``due_at``."""
+    delivery, _ = _locked(session, delivery_id)
+    if delivery.state != "pending":
+        return
+    delivery.reason, delivery.due_at = reason, due_at
+    append(session, delivery, ("pending", "pending"), change)
+
+
+def refuse(session: Session, delivery_id: int, reason: str, status: int | None, change: Change) -> None:
+    """Note that the destination said no for good, or that patience ended."""
+    delivery, job = _locked(session, delivery_id)
+    if delivery.state != "pending":
+        return
+    delivery.reason, delivery.status = reason, status
+    move(session, delivery, "failed", change)
+    _close_job(session, job, change)
+
+
+def _lock(session: Session, job_id: int) -> Job:
+    job = session.get_one(Job, job_id)
+    lock_series(session, job.series_uid)
+    session.refresh(job)
+    return job
+
+
+def _locked(session: Session, delivery_id: int) -> tuple[Delivery, Job]:
+    delivery = session.get_one(Delivery, delivery_id)
+    job = _lock(session, delivery.job_id)
+    session.refresh(delivery)
+    return delivery, job
+
+
+def _close_job(session: Session, job: Job, change: Change) -> None:
+    session.flush()
+    states = session.scalars(select(Delivery.state).where(Delivery.job_id == job.id)).all()
+    if job.state != "encoded" or not states or "pending" in states:
+        return
+    job.updated_at = change.now
+    if "failed" not in states:
+        move(session, job, "delivered", Change(change.who, change.now))
+        return
+    job.code, job.reason = "delivery_failed", "a destination refused an object; `scleroscan status` names it"
+    move(session, job, "failed", Change(change.who, change.now, job.code))

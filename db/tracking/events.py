@@ -1,0 +1,123 @@
+"""Changes of state and their events: one cannot be written without the other."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.errors import UnknownSubject
+from db.tables import Delivery, Event, Job, Series
+from db.tracking import states
+
+CHAIN_START = "0" * 64
+TYPE_NAMES: Final[dict[type, str]] = {Series: "series", Job: "job", Delivery: "delivery"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """Why something changed, who changed it, and when.
+
+    ``code`` is a stable code where there is a reason to name; ``detail`` the numbers behind it, JSON-ready.
+    """
+
+    who: str
+    now: datetime
+    code: str | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def move(session: Session, subject: Series | Job | Delivery, to_state: str, change: Change) -> None:
+    """Change the state of ``subject`` and append the event, in the caller's transaction.
+
+    Raises
+    ------
+    IllegalTransition
+        The machine has no such arrow.
+    """
+    states.check(TYPE_NAMES[type(subject)], subject.state, to_state)
+    from_state, subject.state = subject.state, to_state
+    append(session, subject, (from_state, to_state), change)
+
+
+def begin(session: Session, subject: Series | Job | Delivery, change: Change) -> None:
+    """Append the first event of a new ``subject``, whose row carries its first state already."""
+    states.check(TYPE_NAMES[type(subject)], None, subject.state)
+    session.add(subject)
+    session.flush()
+    append(session, subject, (None, subject.state), change)
+
+
+def append(session: Session, subject: Series | Job | Delivery, arrow: tuple[str | None, str], change: Change) -> None:
+    """Append one event to the chain of the subject's series."""
+    series_uid = _series_uid(session, subject)
+    lock_series(session, series_uid)
+    last = session.scalars(
+        select(Event).where(Event.series_uid == series_uid).order_by(Event.sequence.desc()).limit(1)
+    ).first()
+    row = Event(
+        series_uid=series_uid,
+        sequence=last.sequence + 1 if last else 1,
+        at=change.now,
+        who=change.who,
+        subject=TYPE_NAMES[type(subject)],
+        subject_id=str(subject.uid if isinstance(subject, Series) else subject.id),
+        from_state=arrow[0],
+        to_state=arrow[1],
+        code=change.code,
+        detail=change.detail,
+        previous_hash=last.hash if last else CHAIN_START,
+    )
+    row.hash = chain_hash(row)
+    session.add(row)
+    session.flush()
+
+
+def lock_series(session: Session, series_uid: str) -> None:
+    """Hold the series' row until the transaction ends, so that its chain grows by one event at a time."""
+    found = session.scalar(select(Series.uid).where(Series.uid == series_uid).with_for_update())
+    if found is None:
+        raise UnknownSubject(f"no series {series_uid} is tracked")
+
+
+def chain_hash(event: Event) -> str:
+    """SHA-256 over every field of the event and the hash of the one before."""
+    fields = [
+        event.series_uid,
+        event.sequence,
+        event.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        event.who,
+        event.subject,
+        event.subject_id,
+        event.from_state,
+        event.to_state,
+        event.code,
+        event.detail,
+        event.previous_hash,
+    ]
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def verify_chain(session: Session, series_uid: str) -> str | None:
+    """Return None where the events of a series are whole and unchanged, else a sentence that names the first fault."""
+    previous = CHAIN_START
+    events = session.scalars(select(Event).where(Event.series_uid == series_uid).order_by(Event.sequence))
+    for sequence, event in enumerate(events, start=1):
+        if event.sequence != sequence:
+            return f"event {sequence} of series {series_uid} is missing"
+        if event.previous_hash != previous or event.hash != chain_hash(event):
+            return f"event {sequence} of series {series_uid} was changed after it was written"
+        previous = event.hash
+    return None
+
+
+def _series_uid(session: Session, subject: Series | Job | Delivery) -> str:
+    if isinstance(subject, Series):
+        return subject.uid
+    if isinstance(subject, Job):
+        return subject.series_uid
+    job = session.get_one(Job, subject.job_id)
+    return job.series_uid

@@ -1,0 +1,272 @@
+"""Jobs: opened once per instance set, claimed under a lease, fenced by the attempt."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import Session
+
+from db.errors import ClaimLost, IllegalTransition, UnknownSubject
+from db.tables import Instance, Job, JobInstance, Model, Series
+from db.tracking.events import Change, append, begin, lock_series, move
+
+WHO = "dicom_node"
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """A pattern model by the SHA-256 of its weights; ``card`` is its model card, JSON-ready."""
+
+    digest: str
+    name: str
+    version: str
+    card: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class JobIdentity:
+    """What, beside the images, decides the numbers of a job."""
+
+    model_digest: str
+    settings_digest: str
+
+
+@dataclass(frozen=True)
+class ClaimedFile:
+    """One image of a claimed job, where it lies and what it was when it came."""
+
+    path: str
+    sop_uid: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to run a job until the lease ends. ``attempt`` fences every later write."""
+
+    job_id: int
+    attempt: int
+    key: str
+    series_uid: str
+    patient_id: str
+    created_at: datetime
+    files: tuple[ClaimedFile, ...]
+    who: str
+    lease_s: float
+
+
+def register_model(session: Session, model: ModelIdentity, now: datetime) -> None:
+    """Keep the model's card, once per digest."""
+    if session.get(Model, model.digest) is None:
+        session.add(
+            Model(digest=model.digest, name=model.name, version=model.version, card=model.card, first_seen_at=now)
+        )
+        session.flush()
+
+
+def open_job(session: Session, series_uid: str, identity: JobIdentity, now: datetime) -> int:
+    """Return the job for the current images of a series; open it where there is none, superseding older ones.
+
+    Raises
+    ------
+    UnknownSubject
+        No such series.
+    """
+    lock_series(session, series_uid)
+    instances = session.scalars(
+        select(Instance)
+        .where(Instance.series_uid == series_uid, Instance.replaced_at.is_(None))
+        .order_by(Instance.sop_uid)
+    ).all()
+    instances_digest = _digest(*(f"{i.sop_uid} {i.digest}" for i in instances))
+    key = _digest(series_uid, instances_digest, identity.model_digest, identity.settings_digest)
+    existing = session.scalar(select(Job.id).where(Job.key == key))
+    if existing is not None:
+        return existing
+    older = _current_job(session, series_uid)
+    job = Job(
+        key=key,
+        series_uid=series_uid,
+        instances_digest=instances_digest,
+        model_digest=identity.model_digest,
+        settings_digest=identity.settings_digest,
+        supersedes_id=older.id if older else None,
+        state="queued",
+        attempt=0,
+        attempts_forgiven=0,
+        due_at=now,
+        detail={},
+        created_at=now,
+        updated_at=now,
+    )
+    begin(session, job, Change(WHO, now, detail={"instances": len(instances)}))
+    session.add_all(JobInstance(job_id=job.id, instance_id=i.id) for i in instances)
+    if older:
+        move(session, older, "superseded", Change(WHO, now, "newer_images", {"by_job": job.id}))
+    return job.id
+
+
+def _current_job(session: Session, series_uid: str) -> Job | None:
+    return session.scalars(
+        select(Job).where(Job.series_uid == series_uid, Job.state != "superseded").order_by(Job.id.desc())
+    ).first()
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def due_jobs(session: Session, now: datetime, renotify_s: float) -> list[int]:
+    """Return the jobs that a worker should be woken for, and note that it was.
+
+    Those are queued and due, or running under a lease that ended; each at most once in ``renotify_s`` seconds.
+    """
+    silent = or_(Job.notified_at.is_(None), Job.notified_at <= now - timedelta(seconds=renotify_s))
+    jobs = session.scalars(select(Job).where(_claimable(now), silent).order_by(Job.id)).all()
+    for job in jobs:
+        job.notified_at = now
+    return [job.id for job in jobs]
+
+
+def _claimable(now: datetime) -> ColumnElement[bool]:
+    return or_(
+        and_(Job.state == "queued", Job.due_at <= now),
+        and_(Job.state == "running", Job.lease_until <= now),
+    )
+
+
+@dataclass(frozen=True)
+class LeaseTerms:
+    """For how long a claim holds unrenewed, and how many claims a job gets before it rests as failed."""
+
+    lease_s: float
+    max_attempts: int
+
+
+def claim(session: Session, job_id: int, who: str, terms: LeaseTerms, now: datetime) -> Claim | None:
+    """Claim a job; None where it is not to be had: already claimed, finished, not due, or out of attempts.
+
+    A job that ends its worker again and again is not handed out for ever: after ``max_attempts`` it is ``failed``.
+    """
+    job = _locked(session, job_id)
+    if not session.scalar(select(Job.id).where(Job.id == job_id, _claimable(now))):
+        return None
+    if job.state == "running":
+        _give_up_lease(session, job, terms, Change(who, now, "lease_expired", {"attempt": job.attempt}))
+    if job.state == "failed":
+        return None
+    job.attempt += 1
+    job.lease_until = now + timedelta(seconds=terms.lease_s)
+    job.updated_at, job.code, job.reason = now, None, None
+    move(session, job, "running", Change(who, now, detail={"attempt": job.attempt}))
+    return Claim(
+        job_id=job.id,
+        attempt=job.attempt,
+        key=job.key,
+        series_uid=job.series_uid,
+        patient_id=job.series.study.patient_id,
+        created_at=job.created_at,
+        files=_files(session, job.id),
+        who=who,
+        lease_s=terms.lease_s,
+    )
+
+
+def _give_up_lease(session: Session, job: Job, terms: LeaseTerms, change: Change) -> None:
+    if job.attempt - job.attempts_forgiven < terms.max_attempts:
+        move(session, job, "queued", change)
+        return
+    job.code, job.updated_at = "attempts_exhausted", change.now
+    job.reason = f"{terms.max_attempts} attempts ended without a result; look at the worker's log, then retry the job"
+    move(session, job, "failed", Change(change.who, change.now, job.code, change.detail))
+
+
+def _files(session: Session, job_id: int) -> tuple[ClaimedFile, ...]:
+    rows = session.execute(
+        select(Instance.path, Instance.sop_uid, Instance.digest)
+        .join(JobInstance, JobInstance.instance_id == Instance.id)
+        .where(JobInstance.job_id == job_id)
+        .order_by(Instance.sop_uid)
+    )
+    return tuple(ClaimedFile(*row) for row in rows)
+
+
+def _locked(session: Session, job_id: int) -> Job:
+    series_uid = session.scalar(select(Job.series_uid).where(Job.id == job_id))
+    if series_uid is None:
+        raise UnknownSubject(f"no job {job_id} is tracked")
+    lock_series(session, series_uid)
+    return session.get_one(Job, job_id, populate_existing=True)
+
+
+def fenced(session: Session, held: Claim) -> Job:
+    """Return the job under its series' lock. Raises ClaimLost where someone else has it."""
+    job = _locked(session, held.job_id)
+    if job.state != "running" or job.attempt != held.attempt:
+        raise ClaimLost(f"job {job.id} is {job.state} at attempt {job.attempt}, this claim was attempt {held.attempt}")
+    return job
+
+
+def renew(session: Session, held: Claim, now: datetime) -> None:
+    """Extend the lease. Raises ClaimLost where someone else has the job."""
+    fenced(session, held).lease_until = now + timedelta(seconds=held.lease_s)
+
+
+def enter_stage(session: Session, held: Claim, stage: str, now: datetime) -> None:
+    """Note which stage of the pipeline begins. Raises ClaimLost where someone else has the job."""
+    job = fenced(session, held)
+    job.stage, job.updated_at = stage, now
+    append(session, job, ("running", "running"), Change(held.who, now, "stage", {"stage": stage}))
+
+
+def hand_back(session: Session, held: Claim, failure: "Failure", terms: LeaseTerms, now: datetime) -> None:
+    """Queue the job again after a passing failure; out of attempts it is ``failed`` with the failure's code."""
+    job = fenced(session, held)
+    if job.attempt - job.attempts_forgiven >= terms.max_attempts:
+        finish(session, held, "failed", failure, now)
+        return
+    job.code, job.reason, job.updated_at = failure.code, failure.reason, now
+    job.due_at = now + timedelta(seconds=terms.lease_s)
+    move(session, job, "queued", Change(held.who, now, failure.code, failure.detail))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job did not end well: stable code, one sentence, the numbers."""
+
+    code: str
+    reason: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def finish(session: Session, held: Claim, state: str, failure: Failure, now: datetime) -> None:
+    """End a job as ``rejected`` or ``failed``. Raises ClaimLost where someone else has the job."""
+    job = fenced(session, held)
+    job.code, job.reason, job.detail, job.updated_at = failure.code, failure.reason, failure.detail, now
+    move(session, job, state, Change(held.who, now, failure.code, failure.detail))
+
+
+def retry(session: Session, job_id: int, who: str, now: datetime) -> None:
+    """Queue a failed or reviewed job again, as an operator.
+
+    Raises
+    ------
+    UnknownSubject
+        No such job.
+    IllegalTransition
+        The job is neither ``failed`` nor ``review``.
+    """
+    job = _locked(session, job_id)
+    if job.state not in {"failed", "review"}:
+        raise IllegalTransition(f"job {job_id} is {job.state}; only failed jobs and jobs in review can be retried")
+    job.attempts_forgiven, job.due_at, job.notified_at, job.updated_at = job.attempt, now, None, now
+    move(session, job, "queued", Change(who, now, "retried"))
+
+
+def current_series_job(session: Session, series_uid: str) -> Job | None:
+    """Return the newest job of a series that none supersedes, None where there is none."""
+    if session.get(Series, series_uid) is None:
+        return None
+    return _current_job(session, series_uid)

@@ -1,0 +1,82 @@
+"""What a finished job leaves behind: numbers, doubts and files, and the deliveries that follow."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.tables import Flag, Job, Measurement, Output
+from db.tracking.deliveries import open_deliveries
+from db.tracking.events import Change, move
+from db.tracking.jobs import Claim, Failure, fenced, finish
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A written file: ``kind`` is ``seg``, ``sr`` or ``picture``; ``sop_uid`` None for a picture."""
+
+    kind: str
+    path: str
+    digest: str
+    sop_uid: str | None = None
+
+
+@dataclass(frozen=True)
+class JobResults:
+    """Everything a job leaves behind.
+
+    ``measurements`` are rows (region, side, zone, quantity, value, unit); ``flags`` are rows (code, text, value).
+    """
+
+    measurements: tuple[tuple[str, str, str, str, float, str], ...]
+    flags: tuple[tuple[str, str, float | None], ...]
+    outputs: tuple[OutputFile, ...]
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def record_results(
+    session: Session, held: Claim, results: JobResults, destinations: tuple[str, ...], now: datetime
+) -> None:
+    """Keep numbers and files; the job is ``encoded`` and each object pending for each destination.
+
+    Raises ClaimLost where someone else has the job.
+    """
+    job = fenced(session, held)
+    _keep(session, job, results)
+    job.updated_at = now
+    move(session, job, "encoded", Change(held.who, now, detail={"outputs": len(results.outputs)}))
+    open_deliveries(session, job, destinations, Change(held.who, now))
+
+
+def record_for_review(session: Session, held: Claim, results: JobResults, failure: Failure, now: datetime) -> None:
+    """Keep numbers and files, deliver nothing: a person has to look. Raises ClaimLost as the others do."""
+    _keep(session, fenced(session, held), results)
+    finish(session, held, "review", failure, now)
+
+
+def _keep(session: Session, job: Job, results: JobResults) -> None:
+    session.add_all(Measurement(job_id=job.id, **_measurement(row)) for row in results.measurements)
+    session.add_all(Flag(job_id=job.id, code=code, text=text, value=value) for code, text, value in results.flags)
+    session.add_all(
+        Output(job_id=job.id, kind=o.kind, sop_uid=o.sop_uid, digest=o.digest, path=o.path) for o in results.outputs
+    )
+    session.flush()
+
+
+def _measurement(row: tuple[str, str, str, str, float, str]) -> dict[str, Any]:
+    return dict(zip(("region", "side", "zone", "quantity", "value", "unit"), row, strict=True))
+
+
+def encoded_before(session: Session, held: Claim) -> bool:
+    """Whether an earlier attempt left its results: files are sent again, never made again."""
+    return session.scalar(select(Output.id).where(Output.job_id == held.job_id).limit(1)) is not None
+
+
+def resume(session: Session, held: Claim, destinations: tuple[str, ...], now: datetime) -> None:
+    """Go on from the results of an earlier attempt, as an operator asked for. Raises ClaimLost as the others do."""
+    job = fenced(session, held)
+    job.updated_at = now
+    move(session, job, "encoded", Change(held.who, now, "results_kept"))
+    open_deliveries(session, job, destinations, Change(held.who, now, "retried"))
