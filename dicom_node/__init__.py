@@ -1,0 +1,1 @@
+"""Images in: listener, spool, registrar, completeness, hand-over to the queue."""

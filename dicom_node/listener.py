@@ -1,0 +1,119 @@
+"""The listener: a DICOM application entity that takes images into a spool."""
+
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, cast
+
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom.transport import ThreadedAssociationServer
+
+VERIFICATION = "1.2.840.10008.1.1"
+# PS3.8 9.3.4: transient, by the presentation-related part of the provider, local limit exceeded.
+LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
+BACKLOG = 128
+logger = logging.getLogger(__name__)
+CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Who listens where, and within which limits. Port 0 takes a free port."""
+
+    ae_title: str
+    host: str
+    port: int
+    max_associations: int = 32
+    max_pdu_bytes: int = 131072
+    network_timeout_s: float = 120.0
+    request_timeout_s: float = 10.0
+
+
+class Admission:
+    """Lets in at most ``max_associations`` at a time.
+
+    pynetdicom counts every connection: health checks and port scans, which never ask for an association, would keep
+    real senders out. This counts those that asked.
+    """
+
+    def __init__(self, max_associations: int) -> None:
+        self._max_associations = max_associations
+        self._lock = Lock()
+        self._admitted: set[int] = set()
+
+    def handlers(self) -> list[tuple[Any, Any]]:
+        """Return the pairs (event, handler) as pynetdicom wants them."""
+        return [
+            (evt.EVT_CONN_OPEN, _answer_at_once),
+            (evt.EVT_REQUESTED, self._requested),
+            (evt.EVT_CONN_CLOSE, self._closed),
+        ]
+
+    def _requested(self, event: evt.Event) -> None:
+        with self._lock:
+            admitted = len(self._admitted) < self._max_associations
+            if admitted:
+                self._admitted.add(id(event.assoc))
+        if not admitted:
+            event.assoc.acse.send_reject(*LOCAL_LIMIT_EXCEEDED)
+            # Returns once the rejection is sent and the peer has closed.
+            event.assoc.kill()
+
+    def _closed(self, event: evt.Event) -> None:
+        with self._lock:
+            self._admitted.discard(id(event.assoc))
+        if event.assoc.requestor.primitive is None:
+            # It never asked, and its thread still waits for it to: this is what the thread sees when time is up.
+            event.assoc.dul.to_user_queue.put(None)
+
+
+class Listener:
+    """A running listener; a context manager that stops it at the end.
+
+    Parameters
+    ----------
+    address
+        Where to listen.
+    handlers
+        Pairs (event, handler).
+    sop_classes
+        The storage classes accepted, in every transfer syntax.
+    """
+
+    def __init__(self, address: Address, handlers: Sequence[tuple[Any, Any]], sop_classes: Sequence[str]) -> None:
+        entity = AE(address.ae_title)
+        entity.maximum_associations = sys.maxsize
+        entity.maximum_pdu_size = address.max_pdu_bytes
+        entity.network_timeout = address.network_timeout_s
+        entity.acse_timeout = address.request_timeout_s
+        entity.add_supported_context(VERIFICATION)
+        for sop_class in sop_classes:
+            entity.add_supported_context(sop_class, ALL_TRANSFER_SYNTAXES)
+        own = Admission(address.max_associations).handlers()
+        server = entity.start_server((address.host, address.port), block=False, evt_handlers=[*own, *handlers])
+        self._server = cast(ThreadedAssociationServer, server)
+        # With pynetdicom's own 5 the kernel drops connections that come in a burst; each is tried again after 1 s.
+        cast(socket.socket, self._server.socket).listen(BACKLOG)
+        self.port = int(self._server.server_address[1])
+        logger.info("listening", extra={"ae_title": address.ae_title, "host": address.host, "port": self.port})
+
+    def stop(self) -> None:
+        """Stop listening; associations still open are aborted."""
+        self._server.shutdown()
+
+    def __enter__(self) -> "Listener":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _answer_at_once(event: evt.Event) -> None:
+    # Nagle's algorithm and delayed acknowledgements cost 40 ms an image otherwise.
+    connection = event.assoc.dul.socket
+    if connection is not None and connection.socket is not None:
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

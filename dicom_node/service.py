@@ -1,0 +1,47 @@
+"""The node as one process: listener and watcher over one spool."""
+
+from threading import Event
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from db.tracking import JobIdentity
+from dicom_node.completeness import Policy
+from dicom_node.dispatch import Dispatcher
+from dicom_node.handlers import Receiver
+from dicom_node.listener import CT_CLASSES, Address, Listener
+from dicom_node.registrar import Registrar
+from dicom_node.settings import NodeSettings
+from dicom_node.spool import Spool
+from dicom_node.watcher import Terms, Watcher
+
+
+def run(
+    settings: NodeSettings, sessions: sessionmaker[Session], broker_url: str, identity: JobIdentity, stop: Event
+) -> None:
+    """Receive and hand over until ``stop`` is set."""
+    spool = Spool(settings.spool_dir, settings.min_free_mb)
+    spool.prepare()
+    receiver = Receiver(spool)
+    policy = Policy(settings.quiet_s, max(settings.quiet_s, settings.gap_wait_s), settings.stalled_s)
+    watcher = Watcher(
+        Registrar(spool, sessions),
+        sessions,
+        receiver.open_series,
+        Dispatcher(broker_url),
+        Terms(identity, policy, settings.renotify_s),
+    )
+    with Listener(address(settings), receiver.handlers(), CT_CLASSES):
+        watcher.run(stop)
+
+
+def address(settings: NodeSettings) -> Address:
+    """Return where the settings say to listen."""
+    return Address(
+        ae_title=settings.ae_title,
+        host=settings.host,
+        port=settings.port,
+        max_associations=settings.max_associations,
+        max_pdu_bytes=settings.max_pdu_bytes,
+        network_timeout_s=settings.network_timeout_s,
+        request_timeout_s=settings.request_timeout_s,
+    )

@@ -1,0 +1,33 @@
+"""Settings of the listener: environment variables that begin with ``DICOM_NODE_``."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class NodeSettings(BaseSettings):
+    """How images come in."""
+
+    model_config = SettingsConfigDict(env_prefix="DICOM_NODE_", frozen=True, extra="forbid")
+
+    ae_title: str = Field("SCLEROSCAN", min_length=1, max_length=16, description="AE title that senders call")
+    host: str = Field("0.0.0.0", description="Address to listen on; 127.0.0.1 for this machine alone")  # noqa: S104  scanners are elsewhere
+    port: int = Field(11112, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
+    spool_dir: Path = Field(Path("scleroscan-site/spool"), description="Folder for received images, byte for byte")
+    quiet_s: float = Field(30.0, gt=0, le=3600, description="A series may be complete after so many seconds of quiet")
+    gap_wait_s: float = Field(120.0, gt=0, le=86400, description="A series with missing slices waits so long for them")
+    stalled_s: float = Field(
+        900.0,
+        gt=0,
+        le=86400,
+        description="An association still open but silent for so long no longer holds a series back",
+    )
+    renotify_s: float = Field(60.0, gt=0, le=3600, description="A worker is woken again for waiting work after so long")
+    max_associations: int = Field(32, ge=1, le=1000, description="Associations at one time; more are rejected")
+    max_pdu_bytes: int = Field(131072, ge=0, le=16777216, description="Largest PDU we accept, bytes; 0 is unlimited")
+    network_timeout_s: float = Field(120.0, gt=0, le=3600, description="A silent association is aborted after so long")
+    request_timeout_s: float = Field(
+        10.0, gt=0, le=3600, description="A connection that asks for no association within so many seconds is closed"
+    )
+    min_free_mb: int = Field(1024, ge=0, description="Below so many megabytes free, images are refused with 0xA700")

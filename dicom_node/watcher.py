@@ -1,0 +1,122 @@
+"""The watcher: registers, judges, opens jobs, wakes workers; once a tick, for ever."""
+
+import logging
+import traceback
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import tracking
+from db.tracking import JobIdentity, QuietSeries
+from dicom_node import completeness
+from dicom_node.completeness import Broken, Complete, Policy
+from dicom_node.dispatch import Dispatcher
+from dicom_node.handlers import OpenSeries
+from dicom_node.registrar import Registrar
+
+logger = logging.getLogger(__name__)
+POLL_S = 0.25
+PAUSE_AFTER_FAILURE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under which identity jobs are opened, how long to wait for a series, when to wake a worker again.
+
+    ``renotify_s`` is the sweep that repairs lost messages: work still waiting so long after a wake-up gets another.
+    """
+
+    identity: JobIdentity
+    policy: Policy
+    renotify_s: float
+
+
+class Watcher:
+    """What happens after an image is durable."""
+
+    def __init__(
+        self,
+        registrar: Registrar,
+        sessions: sessionmaker[Session],
+        open_series: OpenSeries,
+        dispatcher: Dispatcher,
+        terms: Terms,
+    ) -> None:
+        self._registrar = registrar
+        self._sessions = sessions
+        self._open_series = open_series
+        self._dispatcher = dispatcher
+        self._terms = terms
+        self._unsent: deque[tuple[int, str | None]] = deque()
+        self._database_away = False
+
+    def run(self, stop: Event) -> None:
+        """Tick until ``stop`` is set; no failure ends the loop."""
+        pause_s = POLL_S
+        while not stop.wait(pause_s):
+            pause_s = POLL_S if self._try_tick() else PAUSE_AFTER_FAILURE_S
+
+    def _try_tick(self) -> bool:
+        try:
+            self.tick(datetime.now(UTC))
+        except OperationalError:
+            if not self._database_away:
+                logger.warning("database away, images wait in the spool")
+            self._database_away = True
+            return False
+        except Exception as error:  # noqa: BLE001  the watcher outlives every failure, and logs it
+            # Never the message: that of a failed statement holds its parameters, and those may be a patient's.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("the watcher failed and goes on", extra={"error": type(error).__name__, "trace": frames})  # noqa: TRY400  see above
+            return False
+        if self._database_away:
+            logger.info("database is back")
+        self._database_away = False
+        return True
+
+    def tick(self, now: datetime) -> None:
+        """Do once whatever there is to do."""
+        self._registrar.run(now)
+        self._close_quiet_series(now)
+        self._wake(now)
+
+    def _close_quiet_series(self, now: datetime) -> None:
+        with self._sessions.begin() as session:
+            quiet = tracking.quiet_series(session, now - timedelta(seconds=self._terms.policy.quiet_s))
+        for series in quiet:
+            self._close(series, now)
+
+    def _close(self, series: QuietSeries, now: datetime) -> None:
+        verdict = completeness.judge(
+            series.places, series.last_arrival_at, series.series_uid in self._open_series, self._terms.policy, now
+        )
+        if not isinstance(verdict, Complete | Broken):
+            return
+        state = "complete" if isinstance(verdict, Complete) else "broken"
+        with self._sessions.begin() as session:
+            tracking.close_series(session, series.series_uid, state, verdict.code, verdict.detail, now)
+            # A broken series gets its job too: the reading gate alone refuses, with its code and numbers.
+            job_id = tracking.open_job(session, series.series_uid, self._terms.identity, now)
+        logger.info(
+            "series closed",
+            extra={"series_uid": series.series_uid, "state": state, "code": verdict.code, "job_id": job_id},
+        )
+
+    def _wake(self, now: datetime) -> None:
+        with self._sessions.begin() as session:
+            jobs = tracking.due_jobs(session, now, self._terms.renotify_s)
+            deliveries = tracking.due_deliveries(session, now, self._terms.renotify_s)
+        due: list[tuple[int, str | None]] = [*((job_id, None) for job_id in jobs), *deliveries]
+        self._unsent.extend(wake_up for wake_up in due if wake_up not in self._unsent)
+        # With the broker away each try costs its timeout, and images wait meanwhile: one try a tick is enough.
+        while self._unsent and self._send(*self._unsent[0]):
+            self._unsent.popleft()
+
+    def _send(self, job_id: int, destination: str | None) -> bool:
+        if destination is None:
+            return self._dispatcher.analyse(job_id)
+        return self._dispatcher.deliver(job_id, destination)

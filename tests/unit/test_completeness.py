@@ -1,0 +1,81 @@
+"""When a series is whole."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dicom_node.completeness import Broken, Complete, Place, Policy, Waiting, judge, measure
+
+LAST = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = Policy(quiet_s=10, gap_wait_s=60, stalled_s=300)
+
+
+def place(position_mm: float, **changes: object) -> Place:
+    return {
+        "orientation": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+        "position": [0.0, 0.0, position_mm],
+        "rows": 512,
+        "columns": 512,
+        "image_type": ["ORIGINAL", "PRIMARY", "AXIAL"],
+        **changes,
+    }
+
+
+def judged(places: list[Place | None], after_s: float, association_open: bool = False) -> Waiting | Complete | Broken:
+    return judge(places, LAST, association_open, POLICY, LAST + timedelta(seconds=after_s))
+
+
+STACK = [place(2.5 * n) for n in range(20)]
+GAPPED = [p for n, p in enumerate(STACK) if n not in {7, 8}]
+
+
+def test_a_series_is_not_complete_before_it_is_quiet() -> None:
+    assert judged([*STACK], 9) == Waiting("not_quiet_yet")
+
+
+def test_a_quiet_contiguous_series_is_complete() -> None:
+    verdict = judged([*STACK], 10)
+    assert isinstance(verdict, Complete)
+    assert (verdict.code, verdict.detail["slices"], verdict.detail["step_mm"]) == ("contiguous", 20, 2.5)
+
+
+def test_a_series_waits_for_its_association_to_end() -> None:
+    assert judged([*STACK], 100, association_open=True) == Waiting("association_open")
+
+
+def test_a_stalled_association_does_not_hold_a_series_for_ever() -> None:
+    assert isinstance(judged([*STACK], 300, association_open=True), Complete)
+
+
+def test_a_gap_waits_longer() -> None:
+    assert judged([*GAPPED], 59) == Waiting("gap_waits")
+
+
+def test_a_gap_that_remains_breaks_the_series_and_is_named() -> None:
+    verdict = judged([*GAPPED], 60)
+    assert isinstance(verdict, Broken)
+    assert verdict.code == "gap_remains"
+    assert verdict.detail["gaps"] == [{"after_mm": 15.0, "gap_mm": 7.5}]
+
+
+def test_the_order_of_arrival_does_not_matter() -> None:
+    assert measure(STACK[::-1]) == measure(STACK)
+
+
+def test_a_localizer_beside_the_stack_makes_no_gap() -> None:
+    localizer = place(
+        500.0, orientation=[0.0, 1.0, 0.0, 0.0, 0.0, -1.0], image_type=["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    )
+    assert measure([*STACK, localizer]).gaps == ()
+
+
+def test_images_that_do_not_say_where_they_lie_are_complete_when_quiet() -> None:
+    verdict = judged([None, None], 10)
+    assert isinstance(verdict, Complete)
+    assert verdict.code == "quiet"
+
+
+@pytest.mark.parametrize("jitter_mm", [0.0, 0.03, -0.03])
+def test_small_jitter_of_positions_is_no_gap(jitter_mm: float) -> None:
+    jittered = [place(1.0 * n + (jitter_mm if n % 2 else 0)) for n in range(20)]
+    assert measure(jittered).gaps == ()
