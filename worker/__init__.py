@@ -1,0 +1,1 @@
+"""Results out: a complete series is read, analysed, encoded and delivered."""

@@ -1,0 +1,191 @@
+"""One file → its header, or a refusal; and how header values are read without trusting them."""
+
+import logging
+import math
+import struct
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydicom import Dataset, config, dcmread
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.multival import MultiValue
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from worker.errors import InputRejected
+
+logger = logging.getLogger(__name__)
+IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+# Groups of the modules that result objects repeat: identity, patient, trial, acquisition, relationship, image.
+DECODED_GROUPS = frozenset({0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0028})
+# Far above one slice of the largest accepted size with its header, far below what would hurt.
+LARGEST_INFLATED_BYTES = 64 * 2**20
+DEFLATED_CHUNK_BYTES = 2**16
+META_START_BYTES = 1024
+# What pydicom raises on files that are not DICOM, end early or hold other values than their VR allows. Trouble of
+# the disk (OSError) is not among them: it passes, so it is no reason to refuse a series for good.
+MALFORMED = (
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    InvalidDicomError,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Turn pydicom's warnings of odd values into one log line that counts them by kind.
+
+    The words of such a warning, which pydicom logs as well, repeat the value: a name or a birth date may be in it.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        config.logger.addFilter(_says_nothing)
+        try:
+            yield
+        finally:
+            config.logger.removeFilter(_says_nothing)
+    if caught:
+        kinds = Counter(warning.category.__name__ for warning in caught)
+        logger.info("odd values in headers", extra={"warnings": dict(kinds)})
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFile:
+    """A Part 10 file that was opened: its header without pixels, and the byte at which its pixel element begins.
+
+    ``pixels_at`` counts in the file, or in the inflated data set where the file is deflated.
+    """
+
+    path: Path
+    header: Dataset
+    pixels_at: int
+
+
+def read(path: Path) -> SourceFile:
+    """Read the data set of a Part 10 file up to its pixels.
+
+    Raises
+    ------
+    InputRejected
+        ``unreadable_file``, ``no_identity``, ``pixel_bomb``.
+    OSError
+        The disk failed, not the file.
+    """
+    try:
+        with path.open("rb") as file:
+            _require_bounded_inflation(path, file)
+            header = dcmread(file, stop_before_pixels=True)
+            pixels_at = file.tell()
+    except MALFORMED as error:
+        raise InputRejected(
+            "A file of the series is no readable DICOM file, or ends in its header; send the series again.",
+            code="unreadable_file",
+            detail={"file": path.name, "error": type(error).__name__},
+        ) from error
+    _decode(header)
+    _require_identity(header, path)
+    return SourceFile(path, header, pixels_at)
+
+
+def text(header: Dataset, keyword: str) -> str:
+    """Return a value as text, several values joined by a backslash; empty where it is absent or malformed."""
+    try:
+        value = header.get(keyword)
+    except MALFORMED:
+        return ""
+    if value is None:
+        return ""
+    return (value if isinstance(value, str) else "\\".join(map(str, _several(value)))).strip()
+
+
+def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """Return ``count`` finite numbers; None where they are absent, malformed or of another count."""
+    try:
+        values = tuple(map(float, _several(header.get(keyword))))
+    except MALFORMED:
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def number(header: Dataset, keyword: str) -> float | None:
+    """Return one finite number; None where it is absent or malformed."""
+    found = numbers(header, keyword, 1)
+    return found[0] if found else None
+
+
+def image_type(header: Dataset) -> tuple[str, ...]:
+    """Return the values of ImageType in capitals, without padding."""
+    return tuple(part.strip().upper() for part in text(header, "ImageType").split("\\") if part.strip())
+
+
+def _says_nothing(_: logging.LogRecord) -> bool:
+    return False
+
+
+def _several(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+
+
+def _decode(header: Dataset) -> None:
+    """Decode what result objects repeat, so that no oddity is met again, loudly, by a later stage."""
+    for tag in list(header.keys()):
+        if tag.group in DECODED_GROUPS:
+            try:
+                header[tag]
+            except MALFORMED:
+                logger.info("a value of a header cannot be decoded", extra={"tag": str(tag)})
+
+
+def _require_identity(header: Dataset, path: Path) -> None:
+    # Some writers fill the meta group alone. The data set is what archives go by, so nothing is borrowed from it.
+    absent = [k for k in IDENTITY if not text(header, k) or "\\" in text(header, k)]
+    if absent:
+        raise InputRejected(
+            f"A file of the series does not say its {', '.join(absent)}, so a result could not refer to it; "
+            "send the images as the scanner or the archive holds them.",
+            code="no_identity",
+            detail={"file": path.name, "absent": absent},
+        )
+
+
+def _require_bounded_inflation(path: Path, file: BinaryIO) -> None:
+    """Refuse a deflated data set that would fill the memory before its header could be looked at."""
+    # The transfer syntax stands near the start; most files need no second look at their meta group.
+    start = file.read(META_START_BYTES)
+    file.seek(0)
+    if DeflatedExplicitVRLittleEndian.encode() not in start:
+        return
+    meta = read_file_meta_info(path)
+    # Preamble, DICM, the group length's own element of 12 bytes, then as many bytes as it says (PS3.10 7.1).
+    file.seek(128 + 4 + 12 + int(meta.get("FileMetaInformationGroupLength") or 0))
+    if _inflates_beyond(file, LARGEST_INFLATED_BYTES):
+        raise InputRejected(
+            "A deflated file of the series grows beyond any CT slice; send the images uncompressed.",
+            code="pixel_bomb",
+            detail={"file": path.name, "largest_bytes": LARGEST_INFLATED_BYTES},
+        )
+    file.seek(0)
+
+
+def _inflates_beyond(file: BinaryIO, limit: int) -> bool:
+    inflated, stream = 0, zlib.decompressobj(-zlib.MAX_WBITS)
+    while chunk := stream.unconsumed_tail or file.read(DEFLATED_CHUNK_BYTES):
+        inflated += len(stream.decompress(chunk, DEFLATED_CHUNK_BYTES * 16))
+        if inflated > limit:
+            return True
+    return False
