@@ -1,0 +1,1 @@
+"""Functions of values: lungs, patterns, measurements. They open nothing, log nothing and know no DICOM."""
