@@ -1,0 +1,1 @@
+"""The computed chest CT phantom and the training of the pattern model on it."""
