@@ -1,0 +1,1 @@
+"""Files go to a destination and come back as a receipt."""

@@ -1,0 +1,1 @@
+"""An assessment becomes files: DICOM SEG, DICOM SR and overlay pictures, each written once."""

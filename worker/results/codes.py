@@ -1,0 +1,44 @@
+"""Every coded concept in one place. A validator checks that codes are well formed, not that they mean what is meant."""
+
+from highdicom.sr.coding import CodedConcept
+
+
+def _code(value: str, scheme: str, meaning: str) -> CodedConcept:
+    return CodedConcept(value, scheme, meaning)
+
+
+# Categories (CID 7150) and anatomy
+ANATOMICAL_STRUCTURE = _code("91723000", "SCT", "Anatomical Structure")
+ABNORMAL_STRUCTURE = _code("49755003", "SCT", "Morphologically Abnormal Structure")
+LUNG = _code("39607008", "SCT", "Lung")
+RIGHT = _code("24028007", "SCT", "Right")
+LEFT = _code("7771000", "SCT", "Left")
+RIGHT_AND_LEFT = _code("51440002", "SCT", "Right and left")
+
+# Findings (CID 6103, 6104, 6106)
+GROUND_GLASS_OPACITY = _code("112120", "DCM", "Ground glass opacity")
+RETICULAR_PATTERN = _code("112113", "DCM", "Reticular pattern")
+ABNORMAL_INTERSTITIAL_PATTERN = _code("112004", "DCM", "Abnormal interstitial pattern")
+
+# Quantities, methods and units
+VOLUME = _code("118565006", "SCT", "Volume")
+SEGMENTED_VOXEL_METHOD = _code("126030", "DCM", "Sum of segmented voxel method for volume")
+ATTENUATION = _code("112031", "DCM", "Attenuation Coefficient")
+MEAN = _code("373098007", "SCT", "Mean")
+STANDARD_DEVIATION = _code("386136009", "SCT", "Standard Deviation")
+MILLILITRE = _code("ml", "UCUM", "ml")
+PERCENT = _code("%", "UCUM", "Percent")
+HOUNSFIELD = _code("[hnsf'U]", "UCUM", "Hounsfield unit")
+
+# No standard concept says "percent of the lung": ours, declared in CodingSchemeIdentificationSequence.
+PRIVATE_SCHEME = "99SCLEROSCAN"
+PRIVATE_SCHEME_NAME = "Scleroscan measurement codes"
+EXTENT = _code("EXTENT-VOLUME", PRIVATE_SCHEME, "Extent, volume of finding divided by volume of lung")
+AREA_EXTENT = _code("EXTENT-AREA", PRIVATE_SCHEME, "Extent, sum of finding areas divided by sum of lung areas")
+
+# The report
+IMAGING_MEASUREMENT_REPORT = _code("126000", "DCM", "Imaging Measurement Report")
+CT_CHEST = _code("24627-2", "LN", "CT Chest")
+# Not 123109, which is Manual Processing and passes every validator just as well.
+ARTIFICIAL_INTELLIGENCE = _code("123110", "DCM", "Artificial Intelligence")
+PROCESSING_EQUIPMENT = _code("109102", "DCM", "Processing Equipment")

@@ -1,0 +1,126 @@
+"""Overlay pictures for people: the original slice beside the same slice with what was found."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from worker.analysis.records import LungMask, PatternMap
+from worker.reading.volume import CTVolume
+from worker.results.seg import SEGMENTS
+from worker.results.source import RESEARCH_SENTENCE
+
+WINDOW_HU = (-1350.0, 150.0)
+TILE = 320
+PAIRS_IN_A_ROW = 3
+GAP, HEADER, FOOTER = 6, 34, 26
+BACKGROUND, TEXT, DIM = (14, 16, 20), (225, 228, 235), (140, 146, 160)
+OPACITY = 0.45
+MARGIN_MM = 20.0
+COLOURS = {segment.finding: segment.colour for segment in SEGMENTS}
+PATTERN_COLOURS = (COLOURS["ground glass"], COLOURS["reticulation"])
+LUNG_COLOURS = (COLOURS["right lung"], COLOURS["left lung"])
+Rgb = NDArray[np.uint8]
+
+
+def contact_sheet(volume: CTVolume, lungs: LungMask, patterns: PatternMap, count: int = 12) -> Image.Image:
+    """Return ``count`` pairs of original and overlay, evenly spread over the lungs from head to feet.
+
+    Radiological convention: patient right on the left, anterior up. No patient identity is on it.
+    """
+    hu = volume.to_anatomical(volume.hu)
+    outline, found = (volume.to_anatomical(a) for a in (lungs.labels, patterns.labels))
+    picked = _spread(outline, count)
+    window = _window(outline, volume.anatomical_spacing_mm)
+    rows = -(-len(picked) // PAIRS_IN_A_ROW)
+    pair_width, tile_height = 2 * TILE + GAP // 2, TILE
+    sheet = Image.new(
+        "RGB",
+        (PAIRS_IN_A_ROW * (pair_width + GAP) + GAP, HEADER + rows * (tile_height + GAP) + FOOTER),
+        BACKGROUND,
+    )
+    spacing = volume.anatomical_spacing_mm[1:]
+    for number, index in enumerate(picked):
+        left = GAP + (number % PAIRS_IN_A_ROW) * (pair_width + GAP)
+        top = HEADER + (number // PAIRS_IN_A_ROW) * (tile_height + GAP)
+        grey = _grey(hu[index][window])
+        height_mm = float(volume.affine[2, 3] + index * volume.affine[2, 0])
+        sheet.paste(_tile(grey, spacing), (left, top))
+        sheet.paste(
+            _tile(_coloured(grey, outline[index][window], found[index][window]), spacing), (left + TILE + GAP // 2, top)
+        )
+        _caption(sheet, (left, top), f"{height_mm:+.0f} mm")
+    _legend(sheet)
+    return sheet
+
+
+def overlay(volume: CTVolume, lungs: LungMask, patterns: PatternMap, index: int) -> Image.Image:
+    """Return one slice of the anatomical view with what was found, at the size of the source."""
+    hu, outline, found = (volume.to_anatomical(a)[index] for a in (volume.hu, lungs.labels, patterns.labels))
+    return Image.fromarray(_coloured(_grey(hu), outline, found))
+
+
+def _window(outline: NDArray[np.uint8], spacing_mm: tuple[float, float, float]) -> tuple[slice, slice]:
+    """Return rows and columns around the lungs of all slices; everything where there are none."""
+    spans = []
+    for axis in (1, 2):
+        used = np.flatnonzero(outline.any(axis=(0, 3 - axis)))
+        margin = round(MARGIN_MM / spacing_mm[axis])
+        spans.append(slice(max(int(used[0]) - margin, 0), int(used[-1]) + margin + 1) if len(used) else slice(None))
+    return spans[0], spans[1]
+
+
+def _spread(outline: NDArray[np.uint8], count: int) -> list[int]:
+    slices = np.flatnonzero(outline.any(axis=(1, 2)))
+    if len(slices) == 0:
+        slices = np.arange(outline.shape[0])
+    at = np.linspace(slices[-1], slices[0], min(count, len(slices)) + 2)[1:-1]
+    return [round(float(v)) for v in at]
+
+
+def _grey(hu: NDArray[np.int16]) -> Rgb:
+    low, high = WINDOW_HU
+    grey = np.clip((hu.astype(np.float32) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def _coloured(grey: Rgb, outline: NDArray[np.uint8], found: NDArray[np.uint8]) -> Rgb:
+    picture = grey.astype(np.float32)
+    for label, colour in enumerate(PATTERN_COLOURS, start=1):
+        inside = found == label
+        picture[inside] = picture[inside] * (1 - OPACITY) + np.array(colour, np.float32) * OPACITY
+    for label, colour in enumerate(LUNG_COLOURS, start=1):
+        lung = outline == label
+        picture[lung & ~ndimage.binary_erosion(lung)] = colour
+    return picture.astype(np.uint8)
+
+
+def _tile(picture: Rgb, spacing_mm: tuple[float, float]) -> Image.Image:
+    """Fit a slice into a tile, true to its proportions in space."""
+    height, width = (n * step for n, step in zip(picture.shape[:2], spacing_mm, strict=True))
+    scale = TILE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    tile = Image.new("RGB", (TILE, TILE), (0, 0, 0))
+    tile.paste(
+        Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS), ((TILE - size[0]) // 2, (TILE - size[1]) // 2)
+    )
+    return tile
+
+
+def _caption(sheet: Image.Image, corner: tuple[int, int], text: str) -> None:
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    left, top = corner
+    draw.text((left + 6, top + TILE - 20), text, TEXT, font)
+    for side in (left, left + TILE + GAP // 2):
+        draw.text((side + 6, top + TILE / 2), "R", DIM, font)
+        draw.text((side + TILE - 16, top + TILE / 2), "L", DIM, font)
+
+
+def _legend(sheet: Image.Image) -> None:
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    left = GAP + 4
+    for finding, colour in (*COLOURS.items(),):
+        draw.rectangle((left, 11, left + 14, 25), colour)
+        draw.text((left + 20, 8), finding, TEXT, font)
+        left += 40 + int(draw.textlength(finding, font))
+    draw.text((GAP + 4, sheet.height - FOOTER + 4), RESEARCH_SENTENCE, DIM, ImageFont.load_default(13))

@@ -1,0 +1,110 @@
+"""DICOM SEG: left lung, right lung, ground glass, reticulation, each voxel bound to its source slice."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import highdicom as hd
+import numpy as np
+from highdicom.sr.coding import CodedConcept
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian
+
+from worker.analysis.records import GROUND_GLASS, LEFT_LUNG, RETICULATION, RIGHT_LUNG, LungMask, PatternMap
+from worker.results import codes
+from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
+
+SERIES_NUMBER = 7001
+DESCRIPTION = "Scleroscan ILD segmentation (research)"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment: its number, what it is, and how it is shown (sRGB 0..255)."""
+
+    number: int
+    finding: str
+    label: str
+    category: CodedConcept
+    kind: CodedConcept
+    laterality: CodedConcept | None
+    colour: tuple[int, int, int]
+
+
+SEGMENTS = (
+    Segment(1, "left lung", "Left lung", codes.ANATOMICAL_STRUCTURE, codes.LUNG, codes.LEFT, (92, 160, 255)),
+    Segment(2, "right lung", "Right lung", codes.ANATOMICAL_STRUCTURE, codes.LUNG, codes.RIGHT, (92, 220, 200)),
+    Segment(
+        3,
+        "ground glass",
+        "Ground glass opacity",
+        codes.ABNORMAL_STRUCTURE,
+        codes.GROUND_GLASS_OPACITY,
+        None,
+        (255, 200, 60),
+    ),
+    Segment(4, "reticulation", "Reticulation", codes.ABNORMAL_STRUCTURE, codes.RETICULAR_PATTERN, None, (235, 80, 110)),
+)
+
+
+def encode(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> Dataset:
+    """Return the SEG: BINARY, one frame for each slice and segment that is not empty.
+
+    An absent pattern keeps its segment, without frames.
+    """
+    result = hd.seg.Segmentation(
+        source_images=source.images,
+        pixel_array=_stacked(lungs, patterns),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_description(segment, source) for segment in SEGMENTS],
+        series_instance_uid=source.uid("seg series"),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=source.uid("seg"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=PRODUCT,
+        software_versions=source.maker.software_version,
+        device_serial_number=source.device_serial_number,
+        content_description=DESCRIPTION,
+        content_label="ILD",
+        content_creator_name="",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        contributing_equipment=[source.equipment()],
+        specific_character_set="ISO_IR 192",
+        content_qualification="RESEARCH",
+        omit_empty_frames=True,
+    )
+    source.stamp(result, DESCRIPTION)
+    return result
+
+
+def _stacked(lungs: LungMask, patterns: PatternMap) -> NDArray[np.uint8]:
+    """Return uint8 (slices, rows, columns, segments), in the order of :data:`SEGMENTS`."""
+    masks = (
+        lungs.labels == LEFT_LUNG,
+        lungs.labels == RIGHT_LUNG,
+        patterns.labels == GROUND_GLASS,
+        patterns.labels == RETICULATION,
+    )
+    return np.stack(masks, axis=-1).astype(np.uint8)
+
+
+def _description(segment: Segment, source: ResultSource) -> hd.seg.SegmentDescription:
+    description = hd.seg.SegmentDescription(
+        segment_number=segment.number,
+        segment_label=segment.label,
+        segmented_property_category=segment.category,
+        # A copy: the laterality added below belongs to this segment, not to the code of every lung.
+        segmented_property_type=deepcopy(segment.kind),
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=source.algorithm(),
+        tracking_uid=source.tracking_uid(segment.finding),
+        tracking_id=f"Scleroscan {segment.finding}",
+        anatomic_regions=None if segment.laterality else [codes.LUNG],
+        display_color=hd.color.CIELabColor.from_rgb(*segment.colour),
+    )
+    if segment.laterality is not None:
+        kind = description.SegmentedPropertyTypeCodeSequence[0]
+        kind.SegmentedPropertyTypeModifierCodeSequence = Sequence([segment.laterality])
+    return description

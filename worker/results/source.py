@@ -1,0 +1,118 @@
+"""What every result object says of its source and its maker."""
+
+import copy
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import highdicom as hd
+from pydicom import Dataset
+
+from worker.reading.volume import CTVolume
+from worker.results import codes, uids
+
+MANUFACTURER = "Scleroscan"
+PRODUCT = "Scleroscan"
+RESEARCH_SENTENCE = "Trained on computed lesions; research use only; not clinically validated."
+TYPE_2 = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Who made the results: software and model."""
+
+    software_version: str
+    model_name: str
+    model_version: str
+    model_digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class ResultSource:
+    """A source series as the encoders need it.
+
+    ``headers`` are in the order of ``volume.hu``; ``job_key`` decides every UID; ``created_at`` every date and time.
+    """
+
+    volume: CTVolume
+    headers: tuple[Dataset, ...]
+    job_key: str
+    created_at: datetime
+    maker: Maker
+
+    @cached_property
+    def images(self) -> list[Dataset]:
+        """Copies of the headers with absent type 2 attributes empty and the slice thickness given."""
+        return [self._completed(header) for header in self.headers]
+
+    def _completed(self, header: Dataset) -> Dataset:
+        image = copy.deepcopy(header)
+        for keyword in TYPE_2:
+            if keyword not in image:
+                setattr(image, keyword, "")
+        if not image.get("SliceThickness"):
+            image.SliceThickness = round(self.volume.spacing_mm[0], 4)
+        image.FrameOfReferenceUID = self.volume.frame_of_reference_uid
+        return image
+
+    def uid(self, role: str) -> str:
+        """Return the UID of an object of this job."""
+        return uids.derive(self.job_key, role)
+
+    def tracking_uid(self, finding: str) -> str:
+        """Return the tracking UID of a finding of this patient."""
+        first = self.images[0]
+        return uids.tracking(str(first.PatientID or ""), str(first.StudyInstanceUID), finding)
+
+    @property
+    def device_serial_number(self) -> str:
+        """Serial number that changes with software and model."""
+        return f"{self.maker.software_version}-{self.maker.model_digest[:16]}"
+
+    @property
+    def device_uid(self) -> str:
+        """Device UID that changes with software and model."""
+        return uids.derive(self.maker.model_digest, f"device {self.maker.software_version}")
+
+    def algorithm(self) -> hd.AlgorithmIdentificationSequence:
+        """Return which algorithm made a segment, by the digest of its weights."""
+        return hd.AlgorithmIdentificationSequence(
+            name=f"{PRODUCT} {self.maker.model_name}",
+            family=codes.ARTIFICIAL_INTELLIGENCE,
+            version=f"{self.maker.software_version}/{self.maker.model_version}",
+            source=MANUFACTURER,
+            parameters={"weights_sha256": self.maker.model_digest},
+        )
+
+    def equipment(self) -> hd.ContributingEquipment:
+        """Return the processing equipment."""
+        item = hd.ContributingEquipment(
+            manufacturer=MANUFACTURER,
+            purpose_of_reference=codes.PROCESSING_EQUIPMENT,
+            manufacturer_model_name=PRODUCT,
+            software_versions=self.maker.software_version,
+            device_serial_number=self.device_serial_number,
+            contribution_description=RESEARCH_SENTENCE,
+        )
+        item.DeviceUID = self.device_uid
+        return item
+
+    def stamp(self, result: Dataset, description: str) -> None:
+        """Give a result its dates from the job, its description, and the declaration of our codes."""
+        day, time = f"{self.created_at:%Y%m%d}", f"{self.created_at:%H%M%S}"
+        for prefix in ("InstanceCreation", "Content", "Series"):
+            setattr(result, f"{prefix}Date", day)
+            setattr(result, f"{prefix}Time", time)
+        result.SeriesDescription = description
+        for item in result.get("ContributingEquipmentSequence", []):
+            item.ContributionDateTime = f"{self.created_at:%Y%m%d%H%M%S}"

@@ -1,0 +1,152 @@
+"""DICOM SR: the measurements as an Imaging Measurement Report (TID 1500), tied to the segments of the SEG."""
+
+from collections.abc import Iterator
+
+from highdicom import sr
+from highdicom.sr.coding import CodedConcept
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+
+from worker.analysis.records import Assessment
+from worker.results import codes
+from worker.results.seg import SEGMENTS, Segment
+from worker.results.source import MANUFACTURER, PRODUCT, RESEARCH_SENTENCE, ResultSource
+
+SERIES_NUMBER = 7002
+DESCRIPTION = "Scleroscan ILD measurements (research)"
+# (region, side) of the numbers that belong to each segment.
+OF_SEGMENT = {1: ("lung", "left"), 2: ("lung", "right"), 3: ("ggo", "both"), 4: ("reticulation", "both")}
+# (finding, region, side, kind of finding) of the groups without a segment (TID 1501).
+WHOLE_LUNG = (
+    ("both lungs", "lung", "both", codes.LUNG),
+    ("interstitial disease", "total", "both", codes.ABNORMAL_INTERSTITIAL_PATTERN),
+    ("interstitial disease left", "total", "left", codes.ABNORMAL_INTERSTITIAL_PATTERN),
+    ("interstitial disease right", "total", "right", codes.ABNORMAL_INTERSTITIAL_PATTERN),
+)
+Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
+LATERALITY = {"left": codes.LEFT, "right": codes.RIGHT, "both": codes.RIGHT_AND_LEFT}
+
+
+def encode(source: ResultSource, assessment: Assessment, seg: Dataset) -> Dataset:
+    """Return the Comprehensive 3D SR for an assessment whose masks are in ``seg``."""
+    groups: list[Group] = [
+        g for segment in SEGMENTS if (g := _segment_group(source, assessment, seg, segment)) is not None
+    ]
+    groups += [whole for row in WHOLE_LUNG if (whole := _whole_group(source, assessment, *row)) is not None]
+    report = sr.MeasurementReport(
+        observation_context=_observers(source),
+        procedure_reported=codes.CT_CHEST,
+        imaging_measurements=groups,
+        title=codes.IMAGING_MEASUREMENT_REPORT,
+    )
+    result = sr.Comprehensive3DSR(
+        evidence=[seg, *source.images],
+        content=report[0],
+        series_instance_uid=source.uid("sr series"),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=source.uid("sr"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        is_complete=True,
+        contributing_equipment=[source.equipment()],
+        specific_character_set="ISO_IR 192",
+        manufacturer_model_name=PRODUCT,
+        software_versions=source.maker.software_version,
+        device_serial_number=source.device_serial_number,
+    )
+    source.stamp(result, DESCRIPTION)
+    result.SeriesDate, result.SeriesTime = result.ContentDate, result.ContentTime
+    _declare_codes(result)
+    return result
+
+
+def _observers(source: ResultSource) -> sr.ObservationContext:
+    device = sr.DeviceObserverIdentifyingAttributes(
+        uid=source.device_uid,
+        name=PRODUCT,
+        manufacturer_name=MANUFACTURER,
+        model_name=f"{source.maker.model_name} {source.maker.model_version}",
+        serial_number=source.device_serial_number,
+    )
+    device_type = CodedConcept("121007", "DCM", "Device")
+    return sr.ObservationContext(
+        observer_device_context=sr.ObserverContext(
+            observer_type=device_type,
+            observer_identifying_attributes=device,
+        )
+    )
+
+
+def _algorithm(source: ResultSource) -> sr.AlgorithmIdentification:
+    return sr.AlgorithmIdentification(
+        name=f"{PRODUCT} {source.maker.model_name}",
+        version=f"{source.maker.software_version}/{source.maker.model_version}",
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+        manufacturer=MANUFACTURER,
+        parameters=[f"weights_sha256={source.maker.model_digest}", RESEARCH_SENTENCE],
+    )
+
+
+def _segment_group(
+    source: ResultSource, assessment: Assessment, seg: Dataset, segment: Segment
+) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations | None:
+    region, side = OF_SEGMENT[segment.number]
+    numbers = list(_numbers(assessment, region, side))
+    if not numbers:
+        return None
+    return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            uid=source.tracking_uid(segment.finding), identifier=f"Scleroscan {segment.finding}"
+        ),
+        referenced_segment=sr.ReferencedSegment(
+            sop_class_uid=seg.SOPClassUID,
+            sop_instance_uid=seg.SOPInstanceUID,
+            segment_number=segment.number,
+            source_series=sr.SourceSeriesForSegmentation(str(source.images[0].SeriesInstanceUID)),
+        ),
+        finding_type=segment.kind,
+        finding_category=segment.category,
+        finding_sites=[sr.FindingSite(codes.LUNG, laterality=LATERALITY[side])],
+        algorithm_id=_algorithm(source),
+        measurements=numbers,
+    )
+
+
+def _whole_group(
+    source: ResultSource, assessment: Assessment, finding: str, region: str, side: str, kind: CodedConcept
+) -> sr.MeasurementsAndQualitativeEvaluations | None:
+    numbers = list(_numbers(assessment, region, side))
+    if not numbers:
+        return None
+    return sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(uid=source.tracking_uid(finding), identifier=f"Scleroscan {finding}"),
+        finding_type=kind,
+        finding_sites=[sr.FindingSite(codes.LUNG, laterality=LATERALITY[side])],
+        algorithm_id=_algorithm(source),
+        measurements=numbers,
+    )
+
+
+def _numbers(assessment: Assessment, region: str, side: str) -> Iterator[sr.Measurement]:
+    for m in assessment.measurements:
+        if (m.region, m.side, m.zone) == (region, side, "whole"):
+            yield _measurement(m.quantity, m.value)
+
+
+def _measurement(quantity: str, value: float) -> sr.Measurement:
+    """Return a number with its coded name, unit, and method or derivation."""
+    if quantity == "volume":
+        return sr.Measurement(codes.VOLUME, round(value, 3), codes.MILLILITRE, method=codes.SEGMENTED_VOXEL_METHOD)
+    if quantity in {"mean_attenuation", "attenuation_sd"}:
+        derivation = codes.MEAN if quantity == "mean_attenuation" else codes.STANDARD_DEVIATION
+        return sr.Measurement(codes.ATTENUATION, round(value, 2), codes.HOUNSFIELD, derivation=derivation)
+    name = {"extent": codes.EXTENT, "area_extent": codes.AREA_EXTENT}[quantity]
+    return sr.Measurement(name, round(value, 4), codes.PERCENT)
+
+
+def _declare_codes(result: Dataset) -> None:
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator = codes.PRIVATE_SCHEME
+    scheme.CodingSchemeName = codes.PRIVATE_SCHEME_NAME
+    scheme.CodingSchemeResponsibleOrganization = MANUFACTURER
+    result.CodingSchemeIdentificationSequence = Sequence([scheme])
