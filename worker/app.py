@@ -1,0 +1,104 @@
+"""The Celery application: two queues, late acknowledgement, one task at a time.
+
+The row of a job is the truth and a message only a wake-up, so a lost message costs a sweep and a doubled one nothing.
+"""
+
+import os
+import socket
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from celery import Celery
+from kombu import Queue
+from sqlalchemy.orm import Session, sessionmaker
+
+from db.engine import open_database
+from worker.deliveries import Courier
+from worker.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from worker.jobs import Analyser
+
+ANALYSE, DELIVER = "analyse", "deliver"
+# A message given back before its task can have ended would be run twice for nothing.
+VISIBILITY_MARGIN_S = 600
+
+
+class Site:
+    """What the tasks of a process need, each made on first use: in the child that computes, never before the fork."""
+
+    def __init__(self, settings: WorkerSettings, db_url: str) -> None:
+        self.settings = settings
+        self._db_url = db_url
+
+    @cached_property
+    def sessions(self) -> sessionmaker[Session]:
+        """Sessions on the site's database."""
+        return open_database(self._db_url)
+
+    @cached_property
+    def analyser(self) -> "Analyser":
+        """The analyser with its model."""
+        # torch takes seconds to import and may first run in the child; the deliver queue never needs it.
+        from worker.jobs import Analyser  # noqa: PLC0415
+
+        return Analyser(self.settings, self.sessions, process_name())
+
+    @cached_property
+    def courier(self) -> Courier:
+        """The courier to the site's destinations."""
+        return Courier(self.settings, self.sessions, process_name())
+
+
+def process_name() -> str:
+    """Name this process for events: host and process id."""
+    return f"worker@{socket.gethostname()}:{os.getpid()}"
+
+
+def build(site: Site) -> Celery:
+    """Return the Celery application with its two tasks, ``scleroscan.analyse`` and ``scleroscan.deliver``."""
+    app = Celery("scleroscan", broker=site.settings.broker_url, set_as_current=False)
+    visibility = {"visibility_timeout": site.settings.time_limit_s + VISIBILITY_MARGIN_S}
+    app.conf.update(
+        accept_content=["json"],
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=visibility,
+        result_backend_transport_options=visibility,
+        task_acks_late=True,
+        task_create_missing_queues=False,
+        task_default_queue=ANALYSE,
+        task_ignore_result=True,
+        task_queues=[Queue(ANALYSE), Queue(DELIVER)],
+        task_reject_on_worker_lost=True,
+        task_serializer="json",
+        task_time_limit=site.settings.time_limit_s,
+        visibility_timeout=visibility["visibility_timeout"],
+        worker_hijack_root_logger=False,
+        worker_prefetch_multiplier=1,
+    )
+
+    @app.task(name="scleroscan.analyse")
+    def analyse(job_id: int) -> None:
+        site.analyser.run(job_id)
+
+    @app.task(name="scleroscan.deliver")
+    def deliver(job_id: int, destination: str) -> None:
+        site.courier.run(job_id, destination)
+
+    return app
+
+
+def run(app: Celery, queue: str) -> None:
+    """Consume one queue until a signal, one task at a time."""
+    app.worker_main(
+        [
+            "worker",
+            f"--queues={queue}",
+            "--concurrency=1",
+            "--pool=prefork",
+            f"--hostname={queue}-{os.getpid()}@%h",
+            "--without-mingle",
+            "--without-gossip",
+            "--loglevel=INFO",
+        ]
+    )

@@ -1,0 +1,31 @@
+"""What, beside the images, decides a job's numbers: weights, how they are used, and the version of the analysis."""
+
+import hashlib
+import json
+from typing import Final
+
+from db.tracking import JobIdentity
+from worker.analysis import card
+from worker.settings import WorkerSettings
+
+SOFTWARE_VERSION: Final = "0.1.0"
+# Raised whenever the code would give other numbers for the same images and weights.
+ANALYSIS_VERSION: Final = 1
+
+
+def of(settings: WorkerSettings) -> JobIdentity:
+    """Return the identity under which jobs are opened.
+
+    Raises
+    ------
+    WeightsMismatch
+        The weights are missing, or are not those of the model card beside them.
+    """
+    described = card.read(settings.weights)
+    # The digest of the weights does not cover how the card says to use them.
+    used = {name: described[name] for name in ("thresholds", "step_mm", "reach_mm")}
+    deciding = json.dumps({"analysis": ANALYSIS_VERSION, **used}, sort_keys=True)
+    return JobIdentity(
+        model_digest=described["digest"],
+        settings_digest=hashlib.sha256(deciding.encode()).hexdigest(),
+    )

@@ -1,0 +1,109 @@
+"""The way from files to results: read, lungs, patterns, quantify, encode. It knows no database and no queue."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from db.tracking import OutputFile
+from worker.analysis import lungs, patterns, quantify
+from worker.analysis.model import PatternModel
+from worker.analysis.records import Assessment, Flag, LungMask, PatternMap
+from worker.errors import EncodingFailed, ImplausibleResult
+from worker.identity import SOFTWARE_VERSION
+from worker.reading import series
+from worker.reading.series import SourceSeries
+from worker.results import files, picture, seg, sr
+from worker.results.source import Maker, ResultSource
+
+# What highdicom and pydicom raise on headers that no valid object can be made from.
+ENCODING_ERRORS = (AttributeError, KeyError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one run works on: files of a series, the key that decides all UIDs, the folder for results."""
+
+    files: tuple[Path, ...]
+    job_key: str
+    created_at: datetime
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run leaves behind; ``doubt`` is set where the numbers are not those of a chest."""
+
+    assessment: Assessment
+    outputs: tuple[OutputFile, ...]
+    doubt: ImplausibleResult | None
+
+
+def run(task: Task, model: PatternModel, enter: Callable[[str], None]) -> Result:
+    """Assess one series.
+
+    Parameters
+    ----------
+    enter
+        Called with the name of each stage as it begins.
+
+    Raises
+    ------
+    InputRejected
+        The series cannot be measured rightly.
+    EncodingFailed
+        No valid object can be made from its headers.
+    """
+    enter("read")
+    source = series.read(task.files)
+    enter("lungs")
+    outline = lungs.segment(source.volume)
+    enter("patterns")
+    found = patterns.segment(source.volume, outline, model)
+    enter("quantify")
+    assessment = _with_oddities(quantify.assess(source.volume, outline, found), source)
+    enter("encode")
+    outputs = _encode(task, model, source, (outline, found, assessment))
+    return Result(assessment, outputs, _doubt(assessment))
+
+
+def _with_oddities(assessment: Assessment, source: SourceSeries) -> Assessment:
+    flags = tuple(Flag(oddity.code, oddity.text, oddity.images) for oddity in source.oddities)
+    return replace(assessment, flags=assessment.flags + flags)
+
+
+def _doubt(assessment: Assessment) -> ImplausibleResult | None:
+    try:
+        quantify.require_plausible(assessment)
+    except ImplausibleResult as doubt:
+        return doubt
+    return None
+
+
+def _encode(
+    task: Task, model: PatternModel, series_read: SourceSeries, found: tuple[LungMask, PatternMap, Assessment]
+) -> tuple[OutputFile, ...]:
+    outline, pattern_map, assessment = found
+    source = ResultSource(
+        volume=series_read.volume,
+        headers=series_read.headers,
+        job_key=task.job_key,
+        created_at=task.created_at,
+        maker=Maker(SOFTWARE_VERSION, model.name, model.version, model.digest),
+    )
+    try:
+        segmentation = seg.encode(source, outline, pattern_map)
+        report = sr.encode(source, assessment, segmentation)
+        written = (
+            files.write_object(task.folder, "seg", segmentation),
+            files.write_object(task.folder, "sr", report),
+            files.write_picture(
+                task.folder, "overlay", picture.contact_sheet(series_read.volume, outline, pattern_map)
+            ),
+        )
+    except ENCODING_ERRORS as error:
+        raise EncodingFailed(
+            f"no valid SEG or SR can be made from the headers of this series ({type(error).__name__})",
+            detail={"error": type(error).__name__},
+        ) from error
+    return tuple(OutputFile(file.kind, str(file.path), file.digest, file.sop_uid) for file in written)
