@@ -1,0 +1,1 @@
+"""Putting the parts together: on one machine from Python, on many from containers."""

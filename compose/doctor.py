@@ -1,0 +1,102 @@
+"""Is the site well? Each check says what it found and how to mend it."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+from kombu import Connection
+from kombu.exceptions import OperationalError as BrokerDown
+from sqlalchemy.exc import OperationalError
+
+from compose.broker import EMBEDDED
+from compose.settings import SiteSettings
+from db import schema
+from db.engine import open_engine
+from db.errors import SchemaOutdated
+from worker import identity
+from worker.delivery import dicom
+from worker.delivery.destination import Destination
+from worker.errors import PipelineError
+
+LEAST_FREE_GB = 10
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found. ``mend`` is empty where all is well."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def examine(site: SiteSettings) -> list[Check]:
+    """Run every check, none of which changes anything."""
+    checks: list[Callable[[SiteSettings], Check]] = [_settings, _database, _broker, _disk, _weights]
+    return [check(site) for check in checks] + [_destination(site, url) for url in site.worker.destinations]
+
+
+def _settings(site: SiteSettings) -> Check:
+    found = f"{site.node.ae_title} on {site.node.host}:{site.node.port}, {len(site.worker.destinations)} destination(s)"
+    if site.worker.destinations:
+        return Check("settings", True, found)
+    return Check("settings", False, found, 'set WORKER_DESTINATIONS, as ["dicom://PACS@10.0.0.5:104"]')
+
+
+def _database(site: SiteSettings) -> Check:
+    engine = open_engine(site.db_url)
+    shown = engine.url.render_as_string(hide_password=True)
+    try:
+        schema.require_newest(engine)
+    except OperationalError as error:
+        return Check("database", False, f"{shown} does not answer: {error.orig}", "start it, or mend DB_URL")
+    except SchemaOutdated as error:
+        return Check("database", False, f"{shown}: {error}", "scleroscan db upgrade")
+    finally:
+        engine.dispose()
+    return Check("database", True, f"{shown}, revision {schema.newest_revision()}")
+
+
+def _broker(site: SiteSettings) -> Check:
+    url = site.worker.broker_url
+    if url == EMBEDDED:
+        return Check("broker", True, "embedded: runs inside `scleroscan up`")
+    with Connection(url, connect_timeout=3) as connection:
+        try:
+            connection.ensure_connection(max_retries=1, timeout=5)
+        except (BrokerDown, OSError, redis.RedisError) as error:
+            return Check("broker", False, f"no answer: {error}", "start it, or mend WORKER_BROKER_URL")
+        return Check("broker", True, connection.as_uri())
+
+
+def _disk(site: SiteSettings) -> Check:
+    folder = _existing(site.node.spool_dir.absolute())
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    found = f"{free_gb:.0f} GB free at {site.node.spool_dir}"
+    return Check(
+        "disk", free_gb >= LEAST_FREE_GB, found, "" if free_gb >= LEAST_FREE_GB else "free space for the spool"
+    )
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+
+
+def _weights(site: SiteSettings) -> Check:
+    try:
+        digest = identity.of(site.worker).model_digest
+    except PipelineError as error:
+        return Check("weights", False, str(error), "put the weights back with their model card, or mend WORKER_WEIGHTS")
+    return Check("weights", True, f"{site.worker.weights.name}, SHA-256 {digest[:12]}…, as its card says")
+
+
+def _destination(site: SiteSettings, url: str) -> Check:
+    try:
+        dicom.echo(Destination.parse(url), site.worker.ae_title)
+    except PipelineError as error:
+        mend = f"start the archive, and let it know our AE title {site.worker.ae_title}"
+        return Check(f"C-ECHO {url}", False, str(error), mend)
+    return Check(f"C-ECHO {url}", True, "answers")

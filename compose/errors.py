@@ -1,0 +1,20 @@
+"""Errors of putting the parts together.
+
+WiringError            BrokerFailed · DemoFailed · MisspeltSetting
+"""
+
+
+class WiringError(Exception):
+    """Base: the parts could not be put together; the message says what to do."""
+
+
+class BrokerFailed(WiringError):
+    """The embedded broker did not start."""
+
+
+class DemoFailed(WiringError):
+    """The demo did not come to its end; the message says where it stopped."""
+
+
+class MisspeltSetting(WiringError):
+    """An environment variable looks like a setting and is none."""

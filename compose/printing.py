@@ -1,0 +1,155 @@
+"""Rows as tables for people."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Column, Table
+
+from compose.doctor import Check
+from db.audit import SeriesStatus
+
+if TYPE_CHECKING:
+    from compose.demo import Outcome
+
+COLOURS = {
+    "delivered": "green",
+    "encoded": "cyan",
+    "running": "yellow",
+    "queued": "yellow",
+    "receiving": "blue",
+    "rejected": "red",
+    "failed": "bold red",
+    "broken": "red",
+    "review": "magenta",
+}
+
+
+def status_table(rows: Iterable[SeriesStatus]) -> Table:
+    """One line a series: where it stands and, if it stopped, why."""
+    table = Table(whole("series"), "images", "job", "state", whole("why"), title="Series, newest first")
+    for row in rows:
+        state = f"{row.state} · {row.stage}" if row.stage else row.state
+        colour = COLOURS.get(row.state, "white")
+        table.add_row(
+            row.series_uid,
+            str(row.instances),
+            str(row.job_id or "–"),
+            f"[{colour}]{state}[/]",
+            "\n".join(_reasons(row)),
+        )
+    return table
+
+
+def _reasons(row: SeriesStatus) -> list[str]:
+    lines = [f"{row.code}: {row.reason}" if row.reason else row.code] if row.code else []
+    lines += [f"{name} = {value}" for name, value in row.detail.items()] if row.state in {"rejected", "review"} else []
+    lines += [
+        f"{d.destination}: {d.state} after {d.attempts} tries ({d.reason})"
+        for d in row.deliveries
+        if d.reason is not None
+    ]
+    return lines
+
+
+def record_table(record: dict[str, Any], title: str) -> Table:
+    """One record, a line a field."""
+    table = Table("column", whole("value"), title=title)
+    for name, value in record.items():
+        table.add_row(name, shown(value))
+    return table
+
+
+def rows_table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str) -> Table:
+    """Many records, a line each, with the columns named."""
+    table = Table(*(whole(name) for name in columns), title=title)
+    for row in rows:
+        table.add_row(*(shown(row[name]) for name in columns))
+    return table
+
+
+def whole(name: str) -> Column:
+    """Return a column that wraps what is too long: a UID cut short is of no use."""
+    return Column(name, overflow="fold")
+
+
+def shown(value: object) -> str:
+    """Return a value as people read it: times to the second, numbers to a tenth."""
+    if value is None:
+        return "–"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def checks_table(checks: Iterable[Check]) -> Table:
+    """One line a check: what was found and, where it is not well, how to mend it."""
+    table = Table("", "check", "found", "how to mend it", title="Doctor")
+    for check in checks:
+        table.add_row("[green]✓[/]" if check.ok else "[red]✗[/]", check.name, check.found, check.mend)
+    return table
+
+
+def settings_table(names: dict[str, str]) -> Table:
+    """Every environment variable that is a setting."""
+    table = Table("environment variable", "what it sets", title="Settings")
+    for name, description in names.items():
+        table.add_row(name, description)
+    return table
+
+
+RESULT_COLUMNS = (
+    "job_id",
+    "patient_id",
+    "state",
+    "lung_volume_ml",
+    "total_extent_pct",
+    "ggo_extent_pct",
+    "reticulation_extent_pct",
+    "goh_category",
+    "delivered_at",
+    "series_uid",
+)
+
+
+def audit_report(results: list[dict[str, Any]], trail: list[dict[str, Any]], fault: str | None) -> list[Table | str]:
+    """The results; for one series every column, its events and what their hashes say."""
+    if not trail:
+        return [rows_table(results, RESULT_COLUMNS, "audit_result")]
+    chain = f"[red]{fault}[/]" if fault else "[green]the chain of event hashes is whole[/]"
+    return [
+        *(record_table(row, "audit_result") for row in results),
+        trail_table(trail),
+        chain,
+    ]
+
+
+def trail_table(trail: Sequence[dict[str, Any]]) -> Table:
+    """One line an event; the view itself has every column."""
+    table = Table("#", "at", "what", "from → to", "why", title="audit_trail")
+    for event in trail:
+        facts = " ".join(f"{name}={value}" for name, value in event["detail"].items() if name != "gaps")
+        table.add_row(
+            str(event["sequence"]),
+            shown(event["at"]),
+            f"{event['subject']} {event['subject_id']}" if event["subject"] != "series" else "series",
+            f"{event['from_state'] or '–'} → {event['to_state']}",
+            " ".join(part for part in (event["code"], facts) if part),
+        )
+    return table
+
+
+def demo_report(outcome: "Outcome") -> list[Table | str]:
+    """What the demo has to show: the comparison, the audit row, the times, where the pictures lie."""
+    parts: list[Table | str] = []
+    if comparison := outcome.comparison():
+        table = Table("", "measured", "truth", "unit", "", title="Measured against the phantom's truth")
+        for name, measured, true, unit, near in comparison:
+            table.add_row(name, f"{measured:.1f}", f"{true:.1f}", unit, "[green]✓[/]" if near else "[red]✗[/]")
+        parts.append(table)
+    parts.append(status_table([outcome.status]) if not outcome.row else record_table(outcome.row, "audit_result"))
+    times = " · ".join(f"{name} {seconds:.1f}" for name, seconds in outcome.seconds.items())
+    parts += [f"seconds: {times}", f"{len(outcome.archived)} objects in the archive:"]
+    parts += [f"  {path}" for path in outcome.archived]
+    parts += ["overlay pictures:"] + [f"  {path}" for path in outcome.pictures]
+    return parts

@@ -1,0 +1,120 @@
+"""The processes of a site on one machine: started together, restarted when one dies, ended together."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+POLL_S = 0.2
+STEADY_S = 30.0
+LONGEST_PAUSE_S = 30.0
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process: its name and the words after ``scleroscan``."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+SITE = (
+    Part("listener", ("listen",)),
+    Part("analyse", ("work", "--queue", "analyse")),
+    Part("deliver", ("work", "--queue", "deliver")),
+)
+
+
+@dataclass
+class _Child:
+    process: subprocess.Popen[bytes]
+    started_at: float
+    pause_s: float = 1.0
+    restart_at: float | None = field(default=None)
+
+
+class Supervisor:
+    """Keeps the parts running.
+
+    Parameters
+    ----------
+    parts
+        What to run.
+    environ
+        The environment of every process: all settings travel this way.
+    grace_s
+        How long a process may take to end after SIGTERM before it is killed.
+    log
+        File for what the processes print; None: where this process prints.
+    """
+
+    def __init__(
+        self, parts: tuple[Part, ...], environ: Mapping[str, str], grace_s: float = 30.0, log: Path | None = None
+    ) -> None:
+        self._parts = {part.name: part for part in parts}
+        self._environ = dict(environ)
+        self._grace_s = grace_s
+        self._log = log
+        self._children: dict[str, _Child] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Start the parts and keep them running until ``stop`` is set; then end them."""
+        try:
+            for part in self._parts.values():
+                self._children[part.name] = _Child(self._start(part), time.monotonic())
+            while not stop.wait(POLL_S):
+                self._look_after(time.monotonic())
+        finally:
+            self._end()
+
+    def _start(self, part: Part) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "scleroscan", *part.words]
+        # A session of its own: a signal from the terminal reaches the supervisor alone, which ends the parts in order.
+        if self._log is None:
+            process = subprocess.Popen(command, env=self._environ, start_new_session=True)
+        else:
+            with self._log.open("ab") as out:
+                process = subprocess.Popen(
+                    command, env=self._environ, start_new_session=True, stdout=out, stderr=subprocess.STDOUT
+                )
+        logger.info("process started", extra={"part": part.name, "pid": process.pid})
+        return process
+
+    def _look_after(self, now: float) -> None:
+        for name, child in self._children.items():
+            if child.process.poll() is None:
+                continue
+            if child.restart_at is None:
+                # One that ran steadily starts anew at once; one that keeps dying waits longer each time.
+                steady = now - child.started_at > STEADY_S
+                child.pause_s = 1.0 if steady else min(child.pause_s * 2, LONGEST_PAUSE_S)
+                child.restart_at = now + child.pause_s
+                logger.error(
+                    "process ended", extra={"part": name, "status": child.process.returncode, "pause_s": child.pause_s}
+                )
+            elif now >= child.restart_at:
+                child.process, child.started_at, child.restart_at = self._start(self._parts[name]), now, None
+
+    def _end(self) -> None:
+        for child in self._children.values():
+            _signal(child.process, signal.SIGTERM)
+        deadline = time.monotonic() + self._grace_s
+        for name, child in self._children.items():
+            try:
+                child.process.wait(max(deadline - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                logger.warning("process killed after its grace time", extra={"part": name})
+                os.killpg(child.process.pid, signal.SIGKILL)
+                child.process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if process.poll() is None:
+        process.send_signal(number)

@@ -1,0 +1,292 @@
+"""The command ``scleroscan``: it wires the parts and prints; nothing else."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from datetime import UTC, datetime
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import OperationalError
+
+from compose import broker, doctor, logs, printing, processes
+from compose import settings as site_settings
+from compose.errors import WiringError
+from db import audit, schema, tracking
+from db.engine import open_database, open_engine
+from db.errors import TrackingError
+from dicom_node import service
+from worker import app as celery_app
+from worker import identity
+from worker.delivery import dicom
+from worker.delivery.destination import Destination
+from worker.errors import PipelineError
+
+RESEARCH = "Research software: not a medical device, not clinically validated."
+KNOWN_FAILURES = (WiringError, PipelineError, TrackingError, ValidationError)
+app = typer.Typer(
+    help=f"From a chest CT sent by C-STORE to a SEG and an SR in the PACS. {RESEARCH}\n\nBegin with: scleroscan demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+database = typer.Typer(help="The database of the site, named by DB_URL.", no_args_is_help=True)
+app.add_typer(database, name="db")
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Logs = Annotated[
+    logs.LogFormat,
+    typer.Option("--log-format", envvar="SCLEROSCAN_LOG_FORMAT", help="Log lines for people or for machines."),
+]
+
+
+def main() -> None:
+    """Run the command; every known failure is one line and exit status 1."""
+    try:
+        app()
+    except KNOWN_FAILURES as error:
+        code = f" ({error.code})" if isinstance(error, PipelineError) else ""
+        err.print(f"{type(error).__name__}{code}: {error}", style="red", highlight=False, markup=False)
+        sys.exit(1)
+    except OperationalError as error:
+        err.print(f"The database does not answer: {error.orig}\nCheck DB_URL, or run `scleroscan doctor`.", style="red")
+        sys.exit(1)
+
+
+@app.command()
+def up(log_format: Logs = logs.LogFormat.console) -> None:
+    """Run a whole site, listener and workers, until a signal.
+
+    All settings come from the environment; `scleroscan doctor` lists and checks them. Without any, it listens as
+    SCLEROSCAN on port 11112, keeps rows in SQLite and runs its own broker.
+    """
+    site = _ready(log_format)
+    with broker.running(site.worker.broker_url) as url:
+        environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
+        processes.Supervisor(processes.SITE, environ).run(_stop_on_signal())
+
+
+@app.command()
+def listen(log_format: Logs = logs.LogFormat.console) -> None:
+    """Run the listener alone: receive, register, hand over to the queue."""
+    site = _ready(log_format)
+    service.run(
+        site.node, open_database(site.db_url), site.worker.broker_url, identity.of(site.worker), _stop_on_signal()
+    )
+
+
+@app.command()
+def work(
+    queue: Annotated[str, typer.Option(help="The queue to serve: analyse or deliver.")] = celery_app.ANALYSE,
+    log_format: Logs = logs.LogFormat.console,
+) -> None:
+    """Run one worker on one queue."""
+    if queue not in {celery_app.ANALYSE, celery_app.DELIVER}:
+        raise typer.BadParameter(f"there are the queues {celery_app.ANALYSE} and {celery_app.DELIVER}")
+    site = _ready(log_format)
+    celery_app.run(celery_app.build(celery_app.Site(site.worker, site.db_url)), queue)
+
+
+@database.command()
+def upgrade() -> None:
+    """Bring the tables to the newest migration; safe to run again."""
+    out.print(f"the tables are at revision {schema.upgrade(site_settings.load().db_url)}")
+
+
+@app.command(name="demo")
+def run_demo(
+    dicom_dir: Annotated[
+        Path | None,
+        typer.Option("--dicom", help="A CT series of your own instead of the phantom.", exists=True, file_okay=False),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for everything the demo writes.")] = Path(
+        "scleroscan-demo"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Run the main job end to end on this machine, with nothing to install beside the package.
+
+    A chest CT with disease of known extent is computed, sent by C-STORE to an embedded site, measured, and its SEG and
+    SR delivered to an embedded archive; the result is compared with the truth.
+    """
+    # The phantom and its mathematics would double the start-up time of every other command.
+    from compose import demo  # noqa: PLC0415
+
+    with err.status("starting") as spinner:
+
+        def report(line: str) -> None:
+            err.print(f"[dim]{datetime.now().astimezone():%H:%M:%S}[/] {line}")
+            spinner.update(line)
+
+        outcome = demo.run(folder, dicom_dir, report)
+    if as_json:
+        print(json.dumps(outcome.as_json()))
+    else:
+        out.print(*printing.demo_report(outcome), sep="\n")
+        out.print(RESEARCH, style="dim")
+    if outcome.status.state != "delivered" or not outcome.agrees:
+        raise typer.Exit(1)
+
+
+@app.command()
+def send(
+    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files, searched with all below it.", exists=True)],
+    to: Annotated[str, typer.Argument(help="The receiver, as SCLEROSCAN@127.0.0.1:11112.", metavar="AET@HOST:PORT")],
+    calling: Annotated[str, typer.Option(help="Our AE title as the receiver sees it.")] = "SCLEROSCAN",
+) -> None:
+    """Send a folder of DICOM files by C-STORE."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else [folder]
+    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task("send", total=len(paths))
+        receipts = dicom.store(
+            paths,
+            Destination.parse(f"dicom://{to}"),
+            calling,
+            lambda done, _total: progress.update(task, completed=done),
+        )
+    out.print(f"{len(receipts)} images accepted by {to}")
+
+
+@app.command()
+def status(
+    series_uid: Annotated[str | None, typer.Argument(help="One series; without it the newest hundred.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where every series stands and, if it stopped, why."""
+    with open_database(site_settings.load().db_url).begin() as session:
+        rows = audit.status(session, series_uid)
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+    else:
+        out.print(printing.status_table(rows))
+
+
+@app.command(name="audit")
+def show_audit(
+    series_uid: Annotated[
+        str | None, typer.Argument(help="One series, with every event; without it all results.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where the numbers come from: the rows of audit_result; for one series also its events and their hashes."""
+    with open_database(site_settings.load().db_url).begin() as session:
+        results = audit.results(session, series_uid)
+        trail = audit.trail(session, series_uid) if series_uid else []
+        fault = tracking.verify_chain(session, series_uid) if series_uid else None
+    if as_json:
+        _print_json({"results": results, "trail": trail, "chain_fault": fault})
+    else:
+        out.print(*printing.audit_report(results, trail, fault), sep="\n")
+    if fault:
+        raise typer.Exit(1)
+
+
+@app.command()
+def retry(job_id: Annotated[int, typer.Argument(help="The job, as `scleroscan status` shows it.")]) -> None:
+    """Queue a failed job, or one in review, again; results already encoded are sent, not made anew."""
+    with open_database(site_settings.load().db_url).begin() as session:
+        tracking.retry(session, job_id, f"operator:{getuser()}", datetime.now(UTC))
+    out.print(f"job {job_id} is queued again")
+
+
+@app.command(name="doctor")
+def examine(as_json: AsJson = False) -> None:
+    """Check settings, database, broker, disk, weights and archives, and say how to mend each."""
+    checks = doctor.examine(site_settings.load())
+    if as_json:
+        _print_json([asdict(check) for check in checks])
+    else:
+        out.print(printing.checks_table(checks), printing.settings_table(site_settings.setting_names()), sep="\n")
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    out_file: Annotated[Path, typer.Option("--out", help="The safetensors file to write; its card lies beside it.")],
+    minutes: Annotated[
+        float, typer.Option(help="Longest training time; rendering and scoring come on top.", min=0.01)
+    ] = 60.0,
+    steps: Annotated[int, typer.Option(help="Most optimiser steps.", min=1)] = 20_000,
+    cases: Annotated[int, typer.Option(help="Phantoms to train on.", min=1)] = 80,
+    held_out: Annotated[int, typer.Option(help="Phantoms to calibrate on, and as many to score on.", min=1)] = 6,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Weights to go on from, their card beside them.", exists=True, dir_okay=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of phantoms and crops.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda:0")] = "auto",
+    cache: Annotated[Path, typer.Option(help="Folder for rendered phantoms, used again next time.")] = Path(
+        "phantom-cache"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Train the pattern model on computed phantoms and write it with its model card."""
+    # torch takes seconds to import, and no other command needs it.
+    from worker.training import train as training  # noqa: PLC0415
+    from worker.training.plan import TrainingPlan  # noqa: PLC0415
+
+    plan = TrainingPlan(
+        out=out_file,
+        cache=cache,
+        cases=cases,
+        steps=steps,
+        minutes=minutes,
+        held_out=held_out,
+        seed=seed,
+        device=device,
+        start_from=start_from,
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done)
+
+        card = training.run(plan, report)
+    if as_json:
+        _print_json(card)
+    else:
+        out.print(printing.record_table(card["scores"], f"Scores of {out_file.name} on held-out phantoms"))
+        out.print(card["intended_use"], style="dim")
+
+
+def _ready(log_format: logs.LogFormat) -> site_settings.SiteSettings:
+    """Return the settings of a site whose tables are at the newest migration."""
+    logs.configure(log_format)
+    site = site_settings.load()
+    engine = open_engine(site.db_url)
+    if engine.dialect.name == "sqlite":
+        # One machine, one user: nobody to ask. A shared database is migrated by its administrator.
+        schema.upgrade(site.db_url)
+    schema.require_newest(engine)
+    engine.dispose()
+    return site
+
+
+def _stop_on_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, default=str))
+
+
+if __name__ == "__main__":
+    main()

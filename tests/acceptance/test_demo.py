@@ -1,0 +1,20 @@
+"""The demo, as somebody new to the project runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_the_demo_agrees_with_its_phantom(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "scleroscan", "demo", "--json", "--out", str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert found.returncode == 0, found.stderr
+    told = json.loads(found.stdout)
+    assert told["state"] == "delivered"
+    assert abs(told["extent_pct"]["total"] - 20.0) < 5
+    assert set(told["extent_pct"]) == {"total", "ggo", "reticulation"}
+    assert {"read", "lungs", "patterns", "quantify", "encode", "deliver"} < set(told["seconds"])
+    archived = {path.stem for path in tmp_path.rglob("archive/**/*.dcm")}
+    assert archived == {told["seg_uid"], told["sr_uid"]}
+    assert len(list(tmp_path.rglob("overlay.png"))) == 1
