@@ -53,6 +53,7 @@ class Archive:
         return self._folder / study / series / f"{instance}.dcm"
 
     def __enter__(self) -> "Archive":
+        self._listener.start()
         return self
 
     def __exit__(self, *_: object) -> None:

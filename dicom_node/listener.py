@@ -5,17 +5,19 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, cast
 
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
-from pynetdicom.transport import ThreadedAssociationServer
+
+from dicom_node.upper_layer import AssociationHandler, Server
 
 VERIFICATION = "1.2.840.10008.1.1"
 # PS3.8 9.3.4: transient, by the presentation-related part of the provider, local limit exceeded.
 LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
 BACKLOG = 128
+GRACE_S = 5.0
 logger = logging.getLogger(__name__)
 CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
@@ -48,7 +50,6 @@ class Admission:
     def handlers(self) -> list[tuple[Any, Any]]:
         """Return the pairs (event, handler) as pynetdicom wants them."""
         return [
-            (evt.EVT_CONN_OPEN, _answer_at_once),
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_CONN_CLOSE, self._closed),
         ]
@@ -72,7 +73,7 @@ class Admission:
 
 
 class Listener:
-    """A running listener; a context manager that stops it at the end.
+    """A listener, its port taken; as a context manager it runs for the length of the block.
 
     Parameters
     ----------
@@ -94,26 +95,31 @@ class Listener:
         for sop_class in sop_classes:
             entity.add_supported_context(sop_class, ALL_TRANSFER_SYNTAXES)
         own = Admission(address.max_associations).handlers()
-        server = entity.start_server((address.host, address.port), block=False, evt_handlers=[*own, *handlers])
-        self._server = cast(ThreadedAssociationServer, server)
+        server = entity.make_server(
+            (address.host, address.port),
+            evt_handlers=[*own, *handlers],
+            server_class=Server,
+            request_handler=AssociationHandler,
+        )
+        self._server = cast(Server, server)
         # With pynetdicom's own 5 the kernel drops connections that come in a burst; each is tried again after 1 s.
         cast(socket.socket, self._server.socket).listen(BACKLOG)
+        # Several processes may wait for the same connection: those that come too late must not wait on.
+        cast(socket.socket, self._server.socket).setblocking(False)
         self.port = int(self._server.server_address[1])
         logger.info("listening", extra={"ae_title": address.ae_title, "host": address.host, "port": self.port})
 
+    def start(self) -> None:
+        """Accept connections. Several processes may, each after the fork in which it came to be."""
+        Thread(target=self._server.serve_forever, name="listener", daemon=True).start()
+
     def stop(self) -> None:
-        """Stop listening; associations still open are aborted."""
-        self._server.shutdown()
+        """Stop listening; associations still open are aborted, each after the image it has at hand."""
+        self._server.stop(GRACE_S)
 
     def __enter__(self) -> "Listener":
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def _answer_at_once(event: evt.Event) -> None:
-    # Nagle's algorithm and delayed acknowledgements cost 40 ms an image otherwise.
-    connection = event.assoc.dul.socket
-    if connection is not None and connection.socket is not None:
-        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import tracking
 from db.tracking import Arrival
 from dicom_node.errors import UNPARSEABLE, UnreadableInstance
-from dicom_node.spool import Spool, check_uid
+from dicom_node.spool import Spool, SpooledName, check_uid
 
 logger = logging.getLogger(__name__)
 BATCH = 200
@@ -108,7 +108,8 @@ def _is_of_the_values(error: StatementError) -> bool:
 def _arrival(path: Path, spool: Spool) -> Arrival:
     header = dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
     meta = header.file_meta
-    place = spool.place(path, str(header.SeriesInstanceUID))
+    named = SpooledName.of_waiting(path)
+    name = SpooledName(str(header.SOPInstanceUID), named.digest if named else _digest(path, header))
     stat = path.stat()
     for uid in (header.SOPInstanceUID, header.SOPClassUID, header.StudyInstanceUID, meta.TransferSyntaxUID):
         check_uid(str(uid))
@@ -117,13 +118,13 @@ def _arrival(path: Path, spool: Spool) -> Arrival:
         sop_class=str(header.SOPClassUID),
         series_uid=str(header.SeriesInstanceUID),
         study_uid=str(header.StudyInstanceUID),
-        digest=_digest(path, header),
+        digest=name.digest,
         size_bytes=stat.st_size,
         received_at=datetime.fromtimestamp(stat.st_mtime, UTC),
         calling_ae=str(meta.get("SendingApplicationEntityTitle", "")),
         receiving_ae=str(meta.get("ReceivingApplicationEntityTitle", "")),
         transfer_syntax=str(meta.TransferSyntaxUID),
-        path=str(place),
+        path=str(spool.place(name, str(header.SeriesInstanceUID))),
         patient_id=_text(header, "PatientID"),
         patient_name=_text(header, "PatientName"),
         accession_number=_text(header, "AccessionNumber"),

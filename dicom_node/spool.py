@@ -1,9 +1,11 @@
 """The spool: bytes as sent, durable before the sender hears of success.
 
-incoming/   files being written; what a crash leaves here was never acknowledged
-new/        durable, not yet registered: this folder is the registrar's queue
-series/     registered, <series>/<instance>-<digest>.dcm
-refused/    acknowledged, but unreadable to the registrar: kept for a person to look at
+incoming/       files being written; what a crash leaves here was never acknowledged
+new/            durable, not yet registered: this folder is the registrar's queue, <instance>-<digest>-<order>.dcm
+series/         registered, <series>/<instance>-<digest>.dcm
+refused/        acknowledged, but unreadable to the registrar: kept for a person to look at
+associations/   one small file an open association, see :mod:`dicom_node.associations`
+epoch           how often the spool was prepared: the order of arrival does not hang on the clock
 """
 
 import errno
@@ -11,18 +13,21 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from dicom_node.errors import OutOfSpace, UnreadableInstance
+from dicom_node.incoming import Buffer, Incoming, takes_direct_writes
 
 # PS3.5 9.1: numeric components without leading zeros, joined by dots, 64 characters at most.
 UID_GRAMMAR = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
 UID_LENGTH = 64
 DIGEST_IN_NAME = 16
+WAITING_NAME = re.compile(r"([0-9.]+)-([0-9a-f]{64})-([0-9]{28})\.dcm")
 MEGABYTE = 1_000_000
 
 
@@ -39,10 +44,20 @@ class SpooledName:
         check_uid(sop_uid)
         return cls(sop_uid, hashlib.sha256(dataset).hexdigest())
 
+    @classmethod
+    def of_waiting(cls, path: Path) -> "SpooledName | None":
+        """Return the name of a file in ``new/``; None where the spool did not name it."""
+        parts = WAITING_NAME.fullmatch(path.name)
+        return cls(parts[1], parts[2]) if parts else None
+
     @property
     def filename(self) -> str:
-        """The file's name in ``new/`` and below ``series/``."""
+        """The file's name below ``series/``."""
         return f"{self.sop_uid}-{self.digest[:DIGEST_IN_NAME]}.dcm"
+
+    def waiting(self, order: str) -> str:
+        """Return the file's name in ``new/``."""
+        return f"{self.sop_uid}-{self.digest}-{order}.dcm"
 
 
 def check_uid(uid: str) -> None:
@@ -60,26 +75,52 @@ class Spool:
         The folder; made where it is missing.
     min_free_mb
         Watermark: with less space free nothing more is taken.
+    low_free_mb
+        An earlier watermark: with less space free no new association is accepted.
     """
 
-    def __init__(self, root: Path, min_free_mb: int = 0) -> None:
+    def __init__(self, root: Path, min_free_mb: int = 0, low_free_mb: int = 0) -> None:
         self.root = root.absolute()
-        self._min_free_mb = min_free_mb
-        self._incoming, self.new, self._series, self._refused = (
-            self.root / name for name in ("incoming", "new", "series", "refused")
+        self._min_free_mb, self._low_free_mb = min_free_mb, low_free_mb
+        self._incoming, self.new, self._series, self.refused, self.associations = (
+            self.root / name for name in ("incoming", "new", "series", "refused", "associations")
         )
+        self._epoch: int | None = None
+        self._direct: bool | None = None
 
     def prepare(self) -> None:
-        """Make the folders and clear what an earlier run was still writing."""
-        for folder in (self._incoming, self.new, self._series, self._refused):
+        """Make the folders, clear what an earlier run was still writing, and begin a new epoch."""
+        for folder in (self._incoming, self.new, self._series, self.refused, self.associations):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in self._incoming.iterdir():
             leftover.unlink()
+        self._begin_epoch()
         for folder in (self.root, self.root.parent):
             sync_folder(folder)
 
-    def keep(self, name: SpooledName, header: bytes, dataset: bytes) -> Path:
-        """Write one image durably into ``new/``; when this returns, no power cut loses it.
+    def _begin_epoch(self) -> None:
+        part = self._incoming / "epoch"
+        with open(part, "xb", opener=_private) as file:
+            file.write(b"%d" % (self._read_epoch() + 1))
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(self.root / "epoch")
+        self._epoch = None
+
+    def _read_epoch(self) -> int:
+        try:
+            return int((self.root / "epoch").read_bytes())
+        except FileNotFoundError:
+            return 0
+
+    def begin(self, header: bytes, buffer: Buffer) -> Incoming:
+        """Return who takes the bytes of one image; it ends with :meth:`keep_incoming` or its own ``discard``."""
+        if self._direct is None:
+            self._direct = takes_direct_writes(self._incoming)
+        return Incoming(self._incoming / f"{uuid4().hex}.part", header, buffer, self._direct)
+
+    def keep_incoming(self, incoming: Incoming, name: SpooledName) -> Path:
+        """Move a received image durably into ``new/``; when this returns, no power cut loses it.
 
         Raises
         ------
@@ -87,40 +128,59 @@ class Spool:
             The file system does not take it, or the watermark is reached.
         """
         self._check_watermark()
-        part = self._incoming / f"{uuid4().hex}.part"
-        target = self.new / name.filename
-        try:
-            with open(part, "xb", opener=_private) as file:
-                file.write(header)
-                file.write(dataset)
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(target)
+        with _written():
+            incoming.sync()
+            target = self.new / name.waiting(self._order())
+            incoming.path.rename(target)
             sync_folder(self.new)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            raise OutOfSpace(f"the spool cannot be written: {errno.errorcode.get(error.errno or 0)}") from error
         return target
 
-    def _check_watermark(self) -> None:
+    def complete(self, incoming: Incoming) -> None:
+        """Bring a received image into its file, to be read from there. Raises OutOfSpace."""
+        with _written():
+            incoming.complete()
+
+    def keep(self, name: SpooledName, header: bytes, dataset: bytes) -> Path:
+        """Write an image that is in memory durably into ``new/``. Raises OutOfSpace as :meth:`keep_incoming` does."""
+        incoming = self.begin(header, Buffer())
+        incoming.extend(dataset)
         try:
-            free = shutil.disk_usage(self.new).free
+            return self.keep_incoming(incoming, name)
+        except OutOfSpace:
+            incoming.discard()
+            raise
+
+    def _order(self) -> str:
+        """Return digits that grow with each image, whatever the clock does; those of all processes compare."""
+        if self._epoch is None:
+            self._epoch = self._read_epoch()
+        return f"{self._epoch:08d}{time.monotonic_ns():020d}"
+
+    @property
+    def is_low(self) -> bool:
+        """Whether so little space is left that no further sender should begin."""
+        return self._low_free_mb > 0 and self._free_mb() < self._low_free_mb
+
+    def _check_watermark(self) -> None:
+        if self._free_mb() < self._min_free_mb:
+            raise OutOfSpace(f"less than {self._min_free_mb} MB are free at the spool")
+
+    def _free_mb(self) -> float:
+        try:
+            return shutil.disk_usage(self.new).free / MEGABYTE
         except OSError as error:
             raise OutOfSpace("the spool folder is gone") from error
-        if free < self._min_free_mb * MEGABYTE:
-            raise OutOfSpace(f"less than {self._min_free_mb} MB are free at the spool")
 
     def waiting(self) -> list[Path]:
         """Return the files in ``new/``, oldest first: of two versions of an image the later one has to win."""
         with os.scandir(self.new) as entries:
-            found = [(entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.is_file()]
+            found = [(_order_of(entry.name), entry.path) for entry in entries if entry.is_file()]
         return [Path(path) for _, path in sorted(found)]
 
-    def place(self, waiting: Path, series_uid: str) -> Path:
+    def place(self, name: SpooledName, series_uid: str) -> Path:
         """Return where a file of ``new/`` belongs once it is registered."""
         check_uid(series_uid)
-        return self._series / series_uid / waiting.name
+        return self._series / series_uid / name.filename
 
     def settle(self, waiting: Path, place: Path) -> None:
         """Move a registered file to its place."""
@@ -134,9 +194,22 @@ class Spool:
 
     def refuse(self, waiting: Path) -> Path:
         """Set an unreadable file aside and return where it lies now."""
-        place = self._refused / waiting.name
+        place = self.refused / waiting.name
         waiting.rename(place)
         return place
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutOfSpace(f"the spool cannot be written: {errno.errorcode.get(error.errno or 0)}") from error
+
+
+def _order_of(filename: str) -> str:
+    parts = WAITING_NAME.fullmatch(filename)
+    return parts[3] if parts else ""
 
 
 def _private(path: str, flags: int) -> int:

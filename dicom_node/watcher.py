@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import tracking
 from db.tracking import JobIdentity, QuietSeries
 from dicom_node import completeness
+from dicom_node.associations import OpenSeries
 from dicom_node.completeness import Broken, Complete, Policy
 from dicom_node.dispatch import Dispatcher
-from dicom_node.handlers import OpenSeries
 from dicom_node.registrar import Registrar
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,78 @@
+"""The UIDs of an image, read from its beginning, its pixels never touched."""
+
+from dataclasses import dataclass, fields
+from io import BytesIO
+from pathlib import Path
+from typing import cast
+
+from pydicom import dcmread
+from pydicom.filereader import data_element_generator
+from pydicom.tag import BaseTag
+from pydicom.uid import UID
+
+from dicom_node.errors import UNPARSEABLE, UnreadableInstance
+
+META_GROUP = b"\x02\x00"
+LAST_TAG = 0x0020000E
+TAGS: list[BaseTag | int] = [0x00080016, 0x00080018, 0x0020000D, LAST_TAG]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose image it is; the fields in the order of their tags."""
+
+    SOPClassUID: str
+    SOPInstanceUID: str
+    StudyInstanceUID: str
+    SeriesInstanceUID: str
+
+
+def read(beginning: bytes, transfer_syntax: UID) -> Identity | None:
+    """Return the UIDs; None where the beginning does not show all of them.
+
+    Raises
+    ------
+    UnreadableInstance
+        No data set begins so.
+    """
+    if beginning[:2] == META_GROUP:
+        # PS3.5 7.1: no data set has group 0002. In our file its elements would pass for our own meta group.
+        raise UnreadableInstance("the data set begins with elements of the file meta group")
+    if transfer_syntax.is_deflated:
+        return None
+    ended = False
+
+    def is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal ended
+        ended = int(tag) > LAST_TAG
+        return ended
+
+    encoding = transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian
+    try:
+        elements = data_element_generator(BytesIO(beginning), *encoding, stop_when=is_behind, specific_tags=TAGS)
+        values = {int(element.tag): cast(bytes | None, element.value) or b"" for element in elements}
+        # A value may be cut where the beginning ends: it is whole only if something was found behind it.
+        found = [values[int(tag)].rstrip(b"\0 ").decode("ascii") for tag in TAGS]
+    except UNPARSEABLE:
+        return None
+    return Identity(*found) if ended else None
+
+
+def read_file(path: Path) -> Identity:
+    """Return the UIDs of a whole file.
+
+    Raises
+    ------
+    UnreadableInstance
+        It cannot be parsed, or one is absent.
+    """
+    keywords = [field.name for field in fields(Identity)]
+    try:
+        found = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+        missing = [keyword for keyword in keywords if keyword not in found]
+        values = {keyword: str(found[keyword].value or "") for keyword in keywords if keyword in found}
+    except UNPARSEABLE as error:
+        raise UnreadableInstance(f"the data set cannot be parsed ({type(error).__name__})") from error
+    if missing:
+        raise UnreadableInstance(f"the data set lacks {', '.join(missing)}")
+    return Identity(**values)
