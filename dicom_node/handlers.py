@@ -11,7 +11,7 @@ from dicom_node import meta, uids
 from dicom_node.associations import OpenSeries
 from dicom_node.commands import StoreRequest
 from dicom_node.errors import ReceiveError, UnreadableInstance, WrongSOPClass
-from dicom_node.incoming import Buffer, Incoming
+from dicom_node.incoming import PIECE
 from dicom_node.spool import Spool, SpooledName, check_uid
 from dicom_node.uids import Identity
 from dicom_node.upper_layer import EVT_STORE
@@ -36,7 +36,7 @@ class Receiver:
     def __init__(self, spool: Spool, max_associations: int = 32) -> None:
         self._spool = spool
         self.open_series = OpenSeries(spool.associations, max_associations)
-        self._buffers: dict[int, Buffer] = {}
+        self._buffers: dict[int, bytearray] = {}
 
     def handlers(self) -> list[tuple[Any, Any]]:
         """Return the pairs (event, handler) as pynetdicom wants them."""
@@ -64,8 +64,10 @@ class Receiver:
 
     def store(self, event: evt.Event) -> "Image":
         """Return who takes the bytes of an image that begins."""
-        buffer = self._buffers.setdefault(id(event.assoc), Buffer())
-        return Image(event, self._spool, self.open_series, buffer)
+        association = id(event.assoc)
+        if association not in self._buffers:
+            self._buffers[association] = bytearray(PIECE)
+        return Image(event, self._spool, self.open_series, self._buffers[association])
 
     def closed(self, event: evt.Event) -> None:
         """Note that an association's connection is gone, however it ended."""
@@ -76,7 +78,7 @@ class Receiver:
 class Image:
     """An image on its way in: a :class:`dicom_node.upper_layer.Reception`."""
 
-    def __init__(self, event: evt.Event, spool: Spool, open_series: OpenSeries, buffer: Buffer) -> None:
+    def __init__(self, event: evt.Event, spool: Spool, open_series: OpenSeries, buffer: bytearray) -> None:
         self._request = cast(StoreRequest, event.request)
         self._context = event.context
         self._association = id(event.assoc)
@@ -92,7 +94,7 @@ class Image:
     def finish(self) -> int:
         """Keep the image and return 0x0000 once it is durable."""
         try:
-            self._keep(self._incoming)
+            self._keep()
         except ReceiveError as error:
             self.discard()
             logger.warning(
@@ -106,8 +108,9 @@ class Image:
             return UnreadableInstance.status
         return SUCCESS
 
-    def _keep(self, incoming: Incoming) -> None:
-        identity = self._identity(incoming)
+    def _keep(self) -> None:
+        digest = self._spool.complete(self._incoming)
+        identity = self._identity()
         if identity.SOPClassUID != self._request.sop_class:
             raise WrongSOPClass("the data set is of another SOP class than the C-STORE request")
         if self._request.sop_class != self._context.abstract_syntax:
@@ -118,15 +121,12 @@ class Image:
             check_uid(uid)
         # Before the file can be seen by the registrar, or the series might be judged without this association.
         self._open_series.carried(self._association, identity.SeriesInstanceUID)
-        self._spool.keep_incoming(incoming, SpooledName(identity.SOPInstanceUID, incoming.digest))
+        self._spool.keep_incoming(self._incoming, SpooledName(identity.SOPInstanceUID, digest))
 
-    def _identity(self, incoming: Incoming) -> Identity:
-        identity = uids.read(incoming.beginning(), UID(self._context.transfer_syntax))
-        if identity is None:
-            # Compressed as a whole, or with so much before its UIDs that they lie further on.
-            self._spool.complete(incoming)
-            identity = uids.read_file(incoming.path)
-        return identity
+    def _identity(self) -> Identity:
+        identity = uids.read(self._incoming.beginning, UID(self._context.transfer_syntax))
+        # Where it is compressed as a whole, or the UIDs lie further on, the file tells.
+        return identity or uids.read_file(self._incoming.path)
 
 
 def _reject(event: evt.Event, reason: tuple[int, int, int]) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from dicom_node.errors import OutOfSpace, UnreadableInstance
-from dicom_node.incoming import Buffer, Incoming, takes_direct_writes
+from dicom_node.incoming import PIECE, Incoming
 
 # PS3.5 9.1: numeric components without leading zeros, joined by dots, 64 characters at most.
 UID_GRAMMAR = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
@@ -86,7 +86,6 @@ class Spool:
             self.root / name for name in ("incoming", "new", "series", "refused", "associations")
         )
         self._epoch: int | None = None
-        self._direct: bool | None = None
 
     def prepare(self) -> None:
         """Make the folders, clear what an earlier run was still writing, and begin a new epoch."""
@@ -113,14 +112,17 @@ class Spool:
         except FileNotFoundError:
             return 0
 
-    def begin(self, header: bytes, buffer: Buffer) -> Incoming:
+    def begin(self, header: bytes, buffer: bytearray) -> Incoming:
         """Return who takes the bytes of one image; it ends with :meth:`keep_incoming` or its own ``discard``."""
-        if self._direct is None:
-            self._direct = takes_direct_writes(self._incoming)
-        return Incoming(self._incoming / f"{uuid4().hex}.part", header, buffer, self._direct)
+        return Incoming(self._incoming / f"{uuid4().hex}.part", header, buffer)
+
+    def complete(self, incoming: Incoming) -> str:
+        """Bring a received image into its file and return its data set's SHA-256. Raises OutOfSpace."""
+        with _written():
+            return incoming.complete()
 
     def keep_incoming(self, incoming: Incoming, name: SpooledName) -> Path:
-        """Move a received image durably into ``new/``; when this returns, no power cut loses it.
+        """Move a completed image durably into ``new/``; when this returns, no power cut loses it.
 
         Raises
         ------
@@ -135,16 +137,12 @@ class Spool:
             sync_folder(self.new)
         return target
 
-    def complete(self, incoming: Incoming) -> None:
-        """Bring a received image into its file, to be read from there. Raises OutOfSpace."""
-        with _written():
-            incoming.complete()
-
     def keep(self, name: SpooledName, header: bytes, dataset: bytes) -> Path:
         """Write an image that is in memory durably into ``new/``. Raises OutOfSpace as :meth:`keep_incoming` does."""
-        incoming = self.begin(header, Buffer())
+        incoming = self.begin(header, bytearray(PIECE))
         incoming.extend(dataset)
         try:
+            self.complete(incoming)
             return self.keep_incoming(incoming, name)
         except OutOfSpace:
             incoming.discard()

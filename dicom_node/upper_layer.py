@@ -114,7 +114,8 @@ class UpperLayer(DULServiceProvider):
         if self.state_machine.current_state == CLOSING:
             return bool(super()._is_transport_event())
         heard = False
-        while self._is_readable():
+        # In the middle of an image nothing else is to be waited for.
+        while self._reception or self._is_readable():
             heard, self._last_heard = True, time.monotonic()
             self._read_pdu_data()
             if not self.event_queue.empty():
@@ -122,20 +123,17 @@ class UpperLayer(DULServiceProvider):
         return heard
 
     def _is_readable(self) -> bool:
-        """Wait until the peer, or a primitive to be sent, is there; say whether it is the peer.
-
-        An abort of ours waits until the image at hand is complete.
-        """
+        """Wait until the peer, or a primitive to be sent, is there; say whether it is the peer."""
         connection = cast(Connection, self.socket).socket
         if connection is None:
             return False
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
         idle = self.event_queue.empty() and self.to_provider_queue.empty() and not self._kill_thread
-        ready = dict(self._poll.poll(IDLE_S * 1000 if idle or self._reception else 0))
+        ready = dict(self._poll.poll(IDLE_S * 1000 if idle else 0))
         if ready.pop(self._bell, None):
             os.eventfd_read(self._bell)
-        return bool(ready) and (self._reception is not None or self.to_provider_queue.empty())
+        return bool(ready) and self.to_provider_queue.empty()
 
     def _read_pdu_data(self) -> None:
         connection = cast(Connection, self.socket)
