@@ -211,7 +211,8 @@ class UpperLayer(DULServiceProvider):
     def _pass_on(self, context_id: int, fragment: bytes) -> None:
         """Give a fragment to pynetdicom: all messages but images are its own."""
         primitive = P_DATA()
-        primitive.presentation_data_value_list = [(context_id, fragment)]
+        # Its annotation asks for pairs, its code for lists.
+        primitive.presentation_data_value_list = cast(list[tuple[int, bytes]], [[context_id, fragment]])
         self.assoc.dimse.receive_primitive(primitive)
 
 

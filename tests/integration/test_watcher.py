@@ -1,7 +1,6 @@
 """From durable files to rows and wake-ups: in order, once, whatever is away or unreadable."""
 
 import json
-import os
 import socket
 import time
 from base64 import b64decode
@@ -21,9 +20,9 @@ from db import schema
 from db.engine import open_database
 from db.tables import Instance, Job, Series
 from db.tracking import JobIdentity
+from dicom_node.associations import OpenSeries
 from dicom_node.completeness import Policy
 from dicom_node.dispatch import SOCKET_TIMEOUT_S, Dispatcher
-from dicom_node.handlers import OpenSeries
 from dicom_node.registrar import Registrar
 from dicom_node.spool import Spool, SpooledName
 from dicom_node.watcher import Terms, Watcher
@@ -48,7 +47,7 @@ def keep(spool: Spool, ds: Dataset, raw: bytes | None = None) -> Path:
 
 
 def watcher(spool: Spool, sessions: sessionmaker[Session], broker_url: str = "memory://") -> Watcher:
-    return Watcher(Registrar(spool, sessions), sessions, OpenSeries(), Dispatcher(broker_url), TERMS)
+    return Watcher(Registrar(spool, sessions), sessions, OpenSeries(spool.associations), Dispatcher(broker_url), TERMS)
 
 
 def rows(sessions: sessionmaker[Session]) -> dict[str, Instance]:
@@ -63,9 +62,8 @@ def test_of_two_versions_the_later_one_wins_though_the_database_was_away_for_hun
     corrected = ct_slice(0)
     corrected.SeriesDescription = "corrected"
     # Long enough for several batches, and the folder lists its files in no order.
-    for age_s, ds in enumerate([corrected, *(ct_slice(number) for number in range(250, 0, -1)), ct_slice(0)]):
-        moment = time.time() - age_s
-        os.utime(keep(spool, ds), (moment, moment))
+    for ds in [ct_slice(0), *(ct_slice(number) for number in range(250, 0, -1)), corrected]:
+        keep(spool, ds)
     Registrar(spool, sessions).run(datetime.now(UTC))
     current = rows(sessions)
     assert len(current) == 251

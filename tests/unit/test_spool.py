@@ -27,10 +27,12 @@ def test_a_uid_of_sixty_four_characters_is_fine() -> None:
     check_uid("1" * 62 + ".0")
 
 
-def test_the_same_image_twice_is_one_file(spool: Spool) -> None:
+def test_the_same_image_twice_has_one_place(spool: Spool) -> None:
     name = SpooledName.of("1.2.3", b"pixels")
-    assert spool.keep(name, b"head", b"pixels") == spool.keep(name, b"head", b"pixels")
-    assert len(list(spool.waiting())) == 1
+    for waiting in (spool.keep(name, b"head", b"pixels"), spool.keep(name, b"head", b"pixels")):
+        assert SpooledName.of_waiting(waiting) == name
+        spool.settle(waiting, spool.place(name, "1.2"))
+    assert [path.name for path in (spool.root / "series" / "1.2").iterdir()] == [name.filename]
 
 
 def test_other_bytes_under_one_uid_are_another_file(spool: Spool) -> None:
@@ -67,8 +69,9 @@ def test_a_spool_that_cannot_be_written_says_so(spool: Spool) -> None:
 
 
 def test_a_registered_file_moves_below_its_series(spool: Spool) -> None:
-    waiting = spool.keep(SpooledName.of("1.2.3", b"x"), b"", b"x")
-    place = spool.place(waiting, "1.2")
+    name = SpooledName.of("1.2.3", b"x")
+    waiting = spool.keep(name, b"", b"x")
+    place = spool.place(name, "1.2")
     spool.settle(waiting, place)
     assert place.read_bytes() == b"x"
     assert list(spool.waiting()) == []
