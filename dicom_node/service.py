@@ -1,10 +1,11 @@
-"""The node as one process: listener and watcher over one spool."""
+"""The node: processes that receive on one port, and one that registers and hands over, all on one spool."""
 
 from threading import Event
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.tracking import JobIdentity
+from dicom_node import prefork
 from dicom_node.completeness import Policy
 from dicom_node.dispatch import Dispatcher
 from dicom_node.handlers import Receiver
@@ -19,19 +20,25 @@ def run(
     settings: NodeSettings, sessions: sessionmaker[Session], broker_url: str, identity: JobIdentity, stop: Event
 ) -> None:
     """Receive and hand over until ``stop`` is set."""
-    spool = Spool(settings.spool_dir, settings.min_free_mb)
+    spool = Spool(settings.spool_dir, settings.min_free_mb, settings.low_free_mb)
     spool.prepare()
-    receiver = Receiver(spool)
+    receiver = Receiver(spool, settings.max_associations)
+    listener = Listener(address(settings), receiver.handlers(), CT_CLASSES)
     policy = Policy(settings.quiet_s, max(settings.quiet_s, settings.gap_wait_s), settings.stalled_s)
-    watcher = Watcher(
-        Registrar(spool, sessions),
-        sessions,
-        receiver.open_series,
-        Dispatcher(broker_url),
-        Terms(identity, policy, settings.renotify_s),
-    )
-    with Listener(address(settings), receiver.handlers(), CT_CLASSES):
-        watcher.run(stop)
+
+    def receive(stop: Event) -> None:
+        with listener:
+            stop.wait()
+
+    def watch(stop: Event) -> None:
+        # A connection that was opened before the fork is another process's.
+        sessions.kw["bind"].dispose(close=False)
+        terms = Terms(identity, policy, settings.renotify_s)
+        registrar = Registrar(spool, sessions)
+        Watcher(registrar, sessions, receiver.open_series, Dispatcher(broker_url), terms).run(stop)
+
+    receivers = {f"receiver {number}": receive for number in range(1, settings.receivers + 1)}
+    prefork.run({"watcher": watch, **receivers}, stop)
 
 
 def address(settings: NodeSettings) -> Address:

@@ -24,6 +24,7 @@ class NodeSettings(BaseSettings):
         description="An association still open but silent for so long no longer holds a series back",
     )
     renotify_s: float = Field(60.0, gt=0, le=3600, description="A worker is woken again for waiting work after so long")
+    receivers: int = Field(2, ge=1, le=64, description="Processes that receive on the port; each can use one core")
     max_associations: int = Field(32, ge=1, le=1000, description="Associations at one time; more are rejected")
     max_pdu_bytes: int = Field(131072, ge=0, le=16777216, description="Largest PDU we accept, bytes; 0 is unlimited")
     network_timeout_s: float = Field(120.0, gt=0, le=3600, description="A silent association is aborted after so long")
@@ -31,3 +32,4 @@ class NodeSettings(BaseSettings):
         10.0, gt=0, le=3600, description="A connection that asks for no association within so many seconds is closed"
     )
     min_free_mb: int = Field(1024, ge=0, description="Below so many megabytes free, images are refused with 0xA700")
+    low_free_mb: int = Field(2048, ge=0, description="Below so many megabytes free, new associations are rejected")

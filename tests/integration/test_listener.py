@@ -44,7 +44,7 @@ from db.tracking import JobIdentity
 from dicom_node import service
 from dicom_node.settings import NodeSettings
 url, spool, port = sys.argv[1:]
-settings = NodeSettings(host="127.0.0.1", port=int(port), spool_dir=Path(spool), min_free_mb=0)
+settings = NodeSettings(host="127.0.0.1", port=int(port), spool_dir=Path(spool), min_free_mb=0, low_free_mb=0)
 service.run(settings, open_database(url), "memory://", JobIdentity("m" * 64, "s" * 64), threading.Event())
 """
 
