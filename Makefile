@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SERVICES := postgresql redis-server orthanc dcmtk dicom3tools
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: help install demo services test check bench clean
+.PHONY: help install demo services test check bench chaos clean
 
 help:
 	@echo "make install   the environment, in $(VENV)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test      every test; installs the services they use where missing"
 	@echo "make check     format, lint, types, import arrows"
 	@echo "make bench     speeds beside those of a peer"
+	@echo "make chaos     kill -9 at random moments of receiving; ROUNDS=200 SEED=1"
 	@echo "make clean     remove what these commands made here"
 
 install: $(VENV)/installed
@@ -44,6 +45,12 @@ check: install
 
 bench: install services
 	$(BIN)/python -m tests.bench
+
+ROUNDS ?= 200
+SEED ?= 1
+
+chaos: install services
+	$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache scleroscan-demo

@@ -1,6 +1,7 @@
 """Small CT images and ways to send them: well-behaved, and with requests that no honest sender would make."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,3 +122,11 @@ def send(opened: Association, dataset: bytes, sop_uid: str, sop_class: str = CTI
         opened._reactor_checkpoint.set()
     assert answer is not None, "the node broke the association off"
     return int(answer.Status)
+
+
+def acknowledged_numbers(said: str) -> list[int]:
+    """Which files, by the number that is their name, a verbose storescu saw accepted."""
+    return [
+        int(number)
+        for number in re.findall(r"Sending file: \S*?(\d+)\.dcm(?:(?!Sending file)[\s\S])*?\(Success\)", said)
+    ]

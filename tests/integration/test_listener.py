@@ -1,12 +1,8 @@
 """The listener on real sockets: what a sender is told is what lies on the disk."""
 
 import logging
-import re
 import resource
-import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,23 +26,12 @@ from dicom_node.archive import Archive
 from dicom_node.handlers import Receiver
 from dicom_node.listener import CT_CLASSES, LOCAL_LIMIT_EXCEEDED, Address, Listener
 from dicom_node.spool import Spool
-from tests import node_senders, services
+from tests import node_senders, servers, services
 from tests.node_senders import association, ct_slice, encoded, send, series_uid
 
 WRONG_CLASS, CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS = 0xA900, 0xC000, 0xA700, 0x0000
 # pydicom warns of such a UID; in tests that would be an error, and the node's own check would never be reached.
 IGNORE_PYDICOM = pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
-LISTENER = """
-import sys, threading
-from pathlib import Path
-from db.engine import open_database
-from db.tracking import JobIdentity
-from dicom_node import service
-from dicom_node.settings import NodeSettings
-url, spool, port = sys.argv[1:]
-settings = NodeSettings(host="127.0.0.1", port=int(port), spool_dir=Path(spool), min_free_mb=0, low_free_mb=0)
-service.run(settings, open_database(url), "memory://", JobIdentity("m" * 64, "s" * 64), threading.Event())
-"""
 
 
 class Node:
@@ -265,35 +250,20 @@ def test_nothing_of_a_patient_is_logged_whatever_is_refused(node: Node, caplog: 
 def test_after_a_kill_every_image_that_was_acknowledged_is_registered(tmp_path: Path, database_url: str) -> None:
     images = [ct_slice(number, side=64) for number in range(150)]
     node_senders.write(tmp_path / "ct", images)
-    spool, port = tmp_path / "spool", services.free_port()
-    with node_process(database_url, spool, port) as process:
-        sender = node_senders.storescu(port, tmp_path / "ct", "-v")
-        services.wait_until(lambda: len(durable(spool)) >= 40, what="40 images in the spool")
-        process.send_signal(signal.SIGKILL)
-        said, _ = sender.communicate(timeout=60)
-    acknowledged = {images[number].SOPInstanceUID for number in acknowledged_numbers(said)}
+    spool = tmp_path / "spool"
+    server, settings = servers.node(tmp_path, database_url, "memory://")
+    server.start()
+    sender = node_senders.storescu(settings.port, tmp_path / "ct", "-v")
+    services.wait_until(lambda: len(durable(spool)) >= 40, what="40 images in the spool")
+    server.kill()
+    said, _ = sender.communicate(timeout=60)
+    acknowledged = {images[number].SOPInstanceUID for number in node_senders.acknowledged_numbers(said)}
     assert 0 < len(acknowledged) < len(images)
     assert acknowledged <= durable(spool)
-    with node_process(database_url, spool, services.free_port()):
-        services.wait_until(lambda: not list((spool / "new").iterdir()), what="an empty queue")
+    server.start()
+    services.wait_until(lambda: not list((spool / "new").iterdir()), what="an empty queue")
+    server.stop()
     assert registered(database_url) == durable(spool)
-
-
-def acknowledged_numbers(said: str) -> list[int]:
-    """Which files, by the number that is their name, a verbose storescu saw accepted."""
-    return [
-        int(number)
-        for number in re.findall(r"Sending file: \S*?(\d+)\.dcm(?:(?!Sending file)[\s\S])*?\(Success\)", said)
-    ]
-
-
-@contextmanager
-def node_process(database_url: str, spool: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The whole node as a process of its own, listening."""
-    command = [sys.executable, "-c", LISTENER, database_url, str(spool), str(port)]
-    with services.running(command, spool.with_name(f"node-{port}.log"), cwd=Path(__file__).parents[2]) as process:
-        services.wait_until(lambda: services.port_answers(port), what="the node")
-        yield process
 
 
 def durable(spool: Path) -> set[str]:
