@@ -67,7 +67,10 @@ class Series(Base):
 
 
 class Instance(Base):
-    """One received image: where it lies, byte for byte as sent. ``replaced_at`` marks that other bytes came later."""
+    """One received image: where it lies, byte for byte as sent.
+
+    ``replaced_at`` marks that other bytes came later, ``removed_at`` that the cleaning policy took the file away.
+    """
 
     __tablename__ = "instance"
     __table_args__ = (UniqueConstraint("series_uid", "sop_uid", "digest"),)
@@ -84,6 +87,7 @@ class Instance(Base):
     path: Mapped[str]
     place: Mapped[dict[str, Any] | None]
     replaced_at: Mapped[datetime | None]
+    removed_at: Mapped[datetime | None]
 
 
 class Model(Base):

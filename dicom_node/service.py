@@ -33,7 +33,7 @@ def run(
     def watch(stop: Event) -> None:
         # A connection that was opened before the fork is another process's.
         sessions.kw["bind"].dispose(close=False)
-        terms = Terms(identity, policy, settings.renotify_s)
+        terms = Terms(identity, policy, settings.renotify_s, settings.retention_days)
         registrar = Registrar(spool, sessions)
         Watcher(registrar, sessions, receiver.open_series, Dispatcher(broker_url), terms).run(stop)
 

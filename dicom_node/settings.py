@@ -32,4 +32,7 @@ class NodeSettings(BaseSettings):
         10.0, gt=0, le=3600, description="A connection that asks for no association within so many seconds is closed"
     )
     min_free_mb: int = Field(1024, ge=0, description="Below so many megabytes free, images are refused with 0xA700")
+    retention_days: float = Field(
+        30.0, ge=0, le=36500, description="Images leave the spool so long after their results were delivered"
+    )
     low_free_mb: int = Field(2048, ge=0, description="Below so many megabytes free, new associations are rejected")

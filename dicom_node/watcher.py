@@ -1,6 +1,7 @@
 """The watcher: registers, judges, opens jobs, wakes workers; once a tick, for ever."""
 
 import logging
+import time
 import traceback
 from collections import deque
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
 from db.tracking import JobIdentity, QuietSeries
-from dicom_node import completeness
+from dicom_node import cleaning, completeness
 from dicom_node.associations import OpenSeries
 from dicom_node.completeness import Broken, Complete, Policy
 from dicom_node.dispatch import Dispatcher
@@ -20,6 +21,9 @@ from dicom_node.registrar import Registrar
 
 logger = logging.getLogger(__name__)
 POLL_S = 0.25
+CLEAN_EVERY_S = 600.0
+# The clock was set back by so much: more than it is slewed, less than a pause that matters.
+SET_BACK_S = 5.0
 PAUSE_AFTER_FAILURE_S = 2.0
 
 
@@ -28,11 +32,13 @@ class Terms:
     """Under which identity jobs are opened, how long to wait for a series, when to wake a worker again.
 
     ``renotify_s`` is the sweep that repairs lost messages: work still waiting so long after a wake-up gets another.
+    ``retention_days`` after their results were delivered images leave the spool.
     """
 
     identity: JobIdentity
     policy: Policy
     renotify_s: float
+    retention_days: float = 36500
 
 
 class Watcher:
@@ -53,6 +59,9 @@ class Watcher:
         self._terms = terms
         self._unsent: deque[tuple[int, str | None]] = deque()
         self._database_away = False
+        self._clean_at = 0.0
+        # How far the clock is ahead of one that is never set; None until the first tick.
+        self._lead_s: float | None = None
 
     def run(self, stop: Event) -> None:
         """Tick until ``stop`` is set; no failure ends the loop."""
@@ -80,9 +89,23 @@ class Watcher:
 
     def tick(self, now: datetime) -> None:
         """Do once whatever there is to do."""
+        self._look_at_clock(now)
         self._registrar.run(now)
         self._close_quiet_series(now)
         self._wake(now)
+        self._clean(now)
+
+    def _look_at_clock(self, now: datetime) -> None:
+        lead_s = now.timestamp() - time.monotonic()
+        if self._lead_s is None or lead_s < self._lead_s - SET_BACK_S:
+            with self._sessions.begin() as session:
+                tracking.forget_the_future(session, now)
+        self._lead_s = lead_s
+
+    def _clean(self, now: datetime) -> None:
+        if time.monotonic() >= self._clean_at:
+            cleaning.clean(self._sessions, self._terms.retention_days, now)
+            self._clean_at = time.monotonic() + CLEAN_EVERY_S
 
     def _close_quiet_series(self, now: datetime) -> None:
         with self._sessions.begin() as session:

@@ -4,6 +4,7 @@ Each function takes a session inside a transaction (``with sessions.begin() as s
 """
 
 from db.tracking.arrivals import Arrival, QuietSeries, close_series, quiet_series, register
+from db.tracking.clock import forget_the_future
 from db.tracking.deliveries import (
     DueDelivery,
     PendingObject,
@@ -40,6 +41,7 @@ from db.tracking.results import (
     record_results,
     resume,
 )
+from db.tracking.retention import removable, remove
 
 __all__ = [
     "Arrival",
@@ -64,6 +66,7 @@ __all__ = [
     "encoded_before",
     "enter_stage",
     "finish",
+    "forget_the_future",
     "hand_back",
     "move",
     "open_job",
@@ -75,6 +78,8 @@ __all__ = [
     "refuse",
     "register",
     "register_model",
+    "removable",
+    "remove",
     "renew",
     "resume",
     "retry",

@@ -57,8 +57,9 @@ class QuietSeries:
 def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> set[str]:
     """Add rows for images not known yet and return the series they touched.
 
-    The same image again changes nothing. Other bytes under a known SOP Instance UID replace the earlier ones in later
-    jobs; both stay recorded. An image for a closed series opens the series again.
+    The same image again changes nothing, unless its file had been removed meanwhile. Other bytes under a known SOP
+    Instance UID replace the earlier ones in later jobs; both stay recorded. An image for a closed series opens the
+    series again.
     """
     by_series: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
@@ -70,15 +71,32 @@ def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> se
 def _register_series(session: Session, series_uid: str, arrivals: list[Arrival], now: datetime) -> bool:
     series = _series(session, arrivals[0], now)
     known = {
-        (sop_uid, digest)
-        for sop_uid, digest in session.execute(
-            select(Instance.sop_uid, Instance.digest).where(Instance.series_uid == series_uid)
+        (sop_uid, digest): removed_at
+        for sop_uid, digest, removed_at in session.execute(
+            select(Instance.sop_uid, Instance.digest, Instance.removed_at).where(Instance.series_uid == series_uid)
         )
     }
-    new = {(a.sop_uid, a.digest): a for a in arrivals if (a.sop_uid, a.digest) not in known}
-    if not new:
+    here = {key for key, removed_at in known.items() if removed_at is None}
+    come = {(a.sop_uid, a.digest): a for a in arrivals if (a.sop_uid, a.digest) not in here}
+    if not come:
         return False
-    replaced = {sop_uid for sop_uid, _ in known} & {sop_uid for sop_uid, _ in new}
+    for sop_uid, digest in come.keys() & known.keys():
+        one = (Instance.series_uid == series_uid, Instance.sop_uid == sop_uid, Instance.digest == digest)
+        session.execute(update(Instance).where(*one).values(removed_at=None))
+    replaced = _add(session, series_uid, {key: a for key, a in come.items() if key not in known}, now)
+    # Not later than now: the clock may have been set back since, and the series would wait for it to catch up.
+    series.last_arrival_at = min(now, max(series.last_arrival_at, *(a.received_at for a in come.values())))
+    if series.state != "receiving":
+        detail = {"late": len(come), "replaced": replaced}
+        move(session, series, "receiving", Change(WHO, now, "late_images", detail))
+    session.flush()
+    return True
+
+
+def _add(session: Session, series_uid: str, new: dict[tuple[str, str], Arrival], now: datetime) -> int:
+    """Add rows for new images and return how many SOP instances they replace."""
+    known = session.scalars(select(Instance.sop_uid).where(Instance.series_uid == series_uid)).all()
+    replaced = set(known) & {sop_uid for sop_uid, _ in new}
     if replaced:
         session.execute(
             update(Instance)
@@ -90,12 +108,7 @@ def _register_series(session: Session, series_uid: str, arrivals: list[Arrival],
     for row in rows:
         row.replaced_at = None if newest[row.sop_uid] is row else now
     session.add_all(rows)
-    series.last_arrival_at = max(series.last_arrival_at, *(a.received_at for a in new.values()))
-    if series.state != "receiving":
-        detail = {"late": len(new), "replaced": len(replaced)}
-        move(session, series, "receiving", Change(WHO, now, "late_images", detail))
-    session.flush()
-    return True
+    return len(replaced)
 
 
 def _series(session: Session, arrival: Arrival, now: datetime) -> Series:
@@ -156,7 +169,9 @@ def quiet_series(session: Session, quiet_since: datetime) -> list[QuietSeries]:
 
 def _places(session: Session, series_uid: str) -> Sequence[dict[str, Any] | None]:
     return session.scalars(
-        select(Instance.place).where(Instance.series_uid == series_uid, Instance.replaced_at.is_(None))
+        select(Instance.place).where(
+            Instance.series_uid == series_uid, Instance.replaced_at.is_(None), Instance.removed_at.is_(None)
+        )
     ).all()
 
 

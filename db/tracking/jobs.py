@@ -77,7 +77,7 @@ def open_job(session: Session, series_uid: str, identity: JobIdentity, now: date
     lock_series(session, series_uid)
     instances = session.scalars(
         select(Instance)
-        .where(Instance.series_uid == series_uid, Instance.replaced_at.is_(None))
+        .where(Instance.series_uid == series_uid, Instance.replaced_at.is_(None), Instance.removed_at.is_(None))
         .order_by(Instance.sop_uid)
     ).all()
     instances_digest = _digest(*(f"{i.sop_uid} {i.digest}" for i in instances))

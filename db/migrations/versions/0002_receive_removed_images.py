@@ -1,0 +1,19 @@
+"""When the spool's copy of an image was removed by the cleaning policy."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002_receive"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the column; no image known so far was removed."""
+    op.add_column("instance", sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True))
+
+
+def downgrade() -> None:
+    """Drop the column."""
+    op.drop_column("instance", "removed_at")
