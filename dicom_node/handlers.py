@@ -10,7 +10,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from dicom_node import meta, uids
 from dicom_node.associations import OpenSeries
 from dicom_node.commands import StoreRequest
-from dicom_node.errors import ReceiveError, UnreadableInstance, WrongSOPClass
+from dicom_node.errors import OutOfSpace, ReceiveError, UnreadableInstance, WrongSOPClass
 from dicom_node.incoming import PIECE
 from dicom_node.spool import Spool, SpooledName, check_uid
 from dicom_node.uids import Identity
@@ -51,10 +51,15 @@ class Receiver:
         """Reject an association for which there is no disk space or no free place."""
         if event.assoc.is_rejected:
             return
-        if self._spool.is_low:
-            logger.warning("association rejected, little space is left at the spool")
+        try:
+            if self._spool.is_low:
+                raise OutOfSpace(f"less than {self._spool.low_free_mb} MB are free at the spool")
+            has_place = self.open_series.opened(id(event.assoc))
+        except (OutOfSpace, OSError) as error:
+            logger.warning("association rejected, the spool takes no more", extra={"reason": str(error)})
             _reject(event, CONGESTED)
-        elif not self.open_series.opened(id(event.assoc)):
+            return
+        if not has_place:
             logger.warning("association rejected, as many are open as are allowed")
             _reject(event, LOCAL_LIMIT_EXCEEDED)
 

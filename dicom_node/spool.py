@@ -81,7 +81,7 @@ class Spool:
 
     def __init__(self, root: Path, min_free_mb: int = 0, low_free_mb: int = 0) -> None:
         self.root = root.absolute()
-        self._min_free_mb, self._low_free_mb = min_free_mb, low_free_mb
+        self._min_free_mb, self.low_free_mb = min_free_mb, low_free_mb
         self._incoming, self.new, self._series, self.refused, self.associations = (
             self.root / name for name in ("incoming", "new", "series", "refused", "associations")
         )
@@ -157,7 +157,7 @@ class Spool:
     @property
     def is_low(self) -> bool:
         """Whether so little space is left that no further sender should begin."""
-        return self._low_free_mb > 0 and self._free_mb() < self._low_free_mb
+        return self.low_free_mb > 0 and self._free_mb() < self.low_free_mb
 
     def _check_watermark(self) -> None:
         if self._free_mb() < self._min_free_mb:

@@ -12,9 +12,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -57,11 +59,11 @@ class Figures:
 class Site:
     """The node with a database and a broker of its own, each of which can be killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         (folder / "postgres").mkdir()
         self.database, self.db_url = servers.postgres(folder / "postgres")
         self.broker, self.broker_url = servers.broker(folder)
-        self.node, self.settings = servers.node(folder, self.db_url, self.broker_url, **UP_TO_QUEUED)
+        self.node, self.settings = servers.node(folder, self.db_url, self.broker_url, **settings)
         self.database.start()
         schema.upgrade(self.db_url)
         self.start()
@@ -108,7 +110,7 @@ class Chaos:
         self._random = random.Random(seed)
         self._answered: dict[str, str] = {}
         self.figures = Figures()
-        self.site = Site(folder)
+        self.site = Site(folder, UP_TO_QUEUED)
 
     def run(self, rounds: int) -> Figures:
         """Do the rounds, let everything settle, and look."""

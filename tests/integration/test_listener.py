@@ -70,7 +70,7 @@ def send_one(node: Node, ds: Dataset) -> int:
         return send(opened, encoded(ds), ds.SOPInstanceUID)
 
 
-def test_dcmtk_sends_two_interleaved_series_and_every_byte_is_kept(node: Node, tmp_path: Path) -> None:
+def test_hard_case_02_dcmtk_sends_two_interleaved_series_and_every_byte_is_kept(node: Node, tmp_path: Path) -> None:
     images = [ct_slice(number, series) for number in range(10) for series in (1, 2)]
     node_senders.write(tmp_path / "ct", images)
     node_senders.storescu_succeeds(node.port, tmp_path / "ct")
@@ -78,7 +78,7 @@ def test_dcmtk_sends_two_interleaved_series_and_every_byte_is_kept(node: Node, t
 
 
 @pytest.mark.parametrize("option", ["-xi", "-xe", "-xb", "-xd"])
-def test_every_native_transfer_syntax_of_dcmtk_is_kept_and_decodes_to_the_same_pixels(
+def test_hard_case_11_every_native_transfer_syntax_of_dcmtk_is_kept_and_decodes_to_the_same_pixels(
     node: Node, tmp_path: Path, option: str
 ) -> None:
     (source,) = node_senders.write(tmp_path / "ct", [ct_slice(3)])
@@ -106,7 +106,7 @@ def test_a_data_set_of_another_class_than_its_request_is_refused(node: Node) -> 
 @IGNORE_PYDICOM
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
 @pytest.mark.parametrize("uid", ["../../outside", "/absolute", "", "1.2\\3.4", "1." * 32 + "1"])
-def test_a_uid_that_is_no_uid_is_refused_and_makes_no_file(node: Node, keyword: str, uid: str) -> None:
+def test_hard_case_10_a_uid_that_is_no_uid_is_refused_and_makes_no_file(node: Node, keyword: str, uid: str) -> None:
     ds = ct_slice(0)
     raw = encoded(ds).replace(*_swapped(ds, keyword, uid))
     with association(node.port) as opened:
@@ -132,7 +132,7 @@ def test_elements_of_the_file_meta_group_in_a_data_set_are_refused(node: Node) -
     assert kept(node) == []
 
 
-def test_a_data_set_cut_in_its_header_is_refused_and_the_association_goes_on(node: Node) -> None:
+def test_hard_case_10_a_data_set_cut_in_its_header_is_refused_and_the_association_goes_on(node: Node) -> None:
     ds = ct_slice(0)
     whole = encoded(ds)
     with association(node.port) as opened:
@@ -142,7 +142,7 @@ def test_a_data_set_cut_in_its_header_is_refused_and_the_association_goes_on(nod
     assert kept(node) == [whole]
 
 
-def test_the_same_image_again_is_taken_and_kept_once_and_other_bytes_beside_it(node: Node) -> None:
+def test_hard_case_03_the_same_image_again_is_taken_again_and_other_bytes_beside_it(node: Node) -> None:
     ds = ct_slice(0)
     assert [send_one(node, ds), send_one(node, ds)] == [SUCCESS, SUCCESS]
     assert len(set(kept(node))) == 1
@@ -151,7 +151,7 @@ def test_the_same_image_again_is_taken_and_kept_once_and_other_bytes_beside_it(n
     assert len(set(kept(node))) == 2
 
 
-def test_a_spool_folder_that_takes_no_file_is_out_of_resources_and_never_success(node: Node) -> None:
+def test_hard_case_06_a_spool_folder_that_takes_no_file_is_out_of_resources_and_never_success(node: Node) -> None:
     incoming = node.spool.root / "incoming"
     incoming.rmdir()
     incoming.write_text("a file where the folder was")
@@ -161,7 +161,9 @@ def test_a_spool_folder_that_takes_no_file_is_out_of_resources_and_never_success
     assert send_one(node, ct_slice(0)) == SUCCESS
 
 
-def test_an_image_that_the_file_system_cuts_short_is_out_of_resources_and_leaves_nothing_behind(node: Node) -> None:
+def test_hard_case_06_an_image_that_the_file_system_cuts_short_is_out_of_resources_and_leaves_nothing_behind(
+    node: Node,
+) -> None:
     with largest_file(16_384):
         assert send_one(node, ct_slice(0, side=256)) == OUT_OF_RESOURCES
     assert left_behind(node) == []
@@ -179,7 +181,7 @@ def largest_file(size_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_connection_cut_in_the_middle_of_an_image_leaves_no_file_and_holds_no_series_back(
+def test_hard_case_05_a_connection_cut_in_the_middle_of_an_image_leaves_no_file_and_holds_no_series_back(
     node: Node, tmp_path: Path
 ) -> None:
     with association(node.port) as opened:
@@ -194,7 +196,7 @@ def test_a_connection_cut_in_the_middle_of_an_image_leaves_no_file_and_holds_no_
     assert list((node.spool.root / "incoming").iterdir()) == []
 
 
-def test_connections_that_say_nothing_leave_no_trace(node: Node) -> None:
+def test_hard_case_05_connections_that_say_nothing_leave_no_trace(node: Node) -> None:
     before = threading.active_count()
     for _ in range(100):
         socket.create_connection(("127.0.0.1", node.port)).close()
@@ -202,14 +204,14 @@ def test_connections_that_say_nothing_leave_no_trace(node: Node) -> None:
     services.wait_until(lambda: threading.active_count() <= before, 8, "the end of every thread")
 
 
-def test_connections_held_open_in_silence_keep_no_sender_out(node: Node) -> None:
+def test_hard_case_05_connections_held_open_in_silence_keep_no_sender_out(node: Node) -> None:
     silent = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(50)]
     assert send_one(node, ct_slice(0)) == SUCCESS
     for connection in silent:
         connection.close()
 
 
-def test_one_association_too_many_is_rejected_and_the_next_sender_is_served(tmp_path: Path) -> None:
+def test_hard_case_08_one_association_too_many_is_rejected_and_the_next_sender_is_served(tmp_path: Path) -> None:
     node = Node(tmp_path, Address("SCLEROSCAN", "127.0.0.1", 0, max_associations=1))
     with node.listener:
         with association(node.port):
@@ -228,14 +230,16 @@ def associates(port: int) -> bool:
 
 
 @pytest.mark.parametrize("pdu_bytes", ["4096", "131072"])
-def test_small_and_large_pdus_carry_the_same_bytes(node: Node, tmp_path: Path, pdu_bytes: str) -> None:
+def test_hard_case_08_small_and_large_pdus_carry_the_same_bytes(node: Node, tmp_path: Path, pdu_bytes: str) -> None:
     images = [ct_slice(number, side=128) for number in range(3)]
     node_senders.write(tmp_path / "ct", images)
     node_senders.storescu_succeeds(node.port, tmp_path / "ct", "--max-send-pdu", pdu_bytes)
     assert kept(node) == sorted(encoded(ds) for ds in images)
 
 
-def test_nothing_of_a_patient_is_logged_whatever_is_refused(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+def test_hard_case_33_nothing_of_a_patient_is_logged_whatever_is_refused(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     ds = ct_slice(0)
     whole = encoded(ds)
@@ -247,7 +251,9 @@ def test_nothing_of_a_patient_is_logged_whatever_is_refused(node: Node, caplog: 
     assert "CANARY" not in caplog.text + repr([vars(record) for record in caplog.records])
 
 
-def test_after_a_kill_every_image_that_was_acknowledged_is_registered(tmp_path: Path, database_url: str) -> None:
+def test_hard_case_04_after_a_kill_every_image_that_was_acknowledged_is_registered(
+    tmp_path: Path, database_url: str
+) -> None:
     images = [ct_slice(number, side=64) for number in range(150)]
     node_senders.write(tmp_path / "ct", images)
     spool = tmp_path / "spool"

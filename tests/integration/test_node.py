@@ -97,7 +97,7 @@ def test_c_echo_is_answered(node: Node) -> None:
     dicom.echo(node.address, "ANYONE")
 
 
-def test_a_compressed_image_is_kept_in_its_own_transfer_syntax(node: Node, tmp_path: Path) -> None:
+def test_hard_case_11_a_compressed_image_is_kept_in_its_own_transfer_syntax(node: Node, tmp_path: Path) -> None:
     source = TinyCT(slices=1).write(tmp_path / "ct")[0]
     dataset = dcmread(source)
     dataset.compress(RLELossless, generate_instance_uid=False)
@@ -119,14 +119,14 @@ def test_a_class_that_is_no_ct_gets_no_presentation_context(node: Node, tmp_path
     assert list(node.spool.waiting()) == []
 
 
-def test_a_data_set_whose_uids_are_not_the_requests_is_refused(node: Node, tmp_path: Path) -> None:
+def test_hard_case_10_a_data_set_whose_uids_are_not_the_requests_is_refused(node: Node, tmp_path: Path) -> None:
     source = TinyCT(slices=1).write(tmp_path / "ct")[0]
     assert answer(node, source, sop_uid="1.2.3.4") == 0xC000
     assert list(node.spool.waiting()) == []
     assert answer(node, source) == 0x0000
 
 
-def test_below_the_watermark_the_sender_hears_out_of_resources(tmp_path: Path) -> None:
+def test_hard_case_34_below_the_watermark_the_sender_hears_out_of_resources(tmp_path: Path) -> None:
     full = Node(tmp_path, min_free_mb=10**12)
     source = TinyCT(slices=1).write(tmp_path / "ct")[0]
     with full.listener, pytest.raises(PeerUnreachable) as refused:
@@ -134,7 +134,7 @@ def test_below_the_watermark_the_sender_hears_out_of_resources(tmp_path: Path) -
     assert refused.value.detail["status"] == 0xA700
 
 
-def test_nothing_waits_in_memory_a_new_process_registers_what_the_old_one_kept(
+def test_hard_case_04_nothing_waits_in_memory_a_new_process_registers_what_the_old_one_kept(
     node: Node, tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     dicom.store(TinyCT().write(tmp_path / "ct"), node.address, "SCANNER")
@@ -147,7 +147,9 @@ def test_nothing_waits_in_memory_a_new_process_registers_what_the_old_one_kept(
         assert all(Path(r.path).is_file() for r in rows)
 
 
-def test_a_crash_between_commit_and_move_is_healed(node: Node, tmp_path: Path, sessions: sessionmaker[Session]) -> None:
+def test_hard_case_04_a_crash_between_commit_and_move_is_healed(
+    node: Node, tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
     dicom.store(TinyCT(slices=2).write(tmp_path / "ct"), node.address, "SCANNER")
     registrar = Registrar(node.spool, sessions)
     registrar.run(NOW)
@@ -188,7 +190,7 @@ def test_a_whole_series_becomes_one_job_and_one_message(
         assert (row.state, row.series_state, row.instances) == ("queued", "complete", 12)
 
 
-def test_two_series_interleaved_in_one_association_are_two_jobs(
+def test_hard_case_02_two_series_interleaved_in_one_association_are_two_jobs(
     node: Node, tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     first, second = (TinyCT(series=name).write(tmp_path / name) for name in ("1", "2"))
@@ -200,7 +202,7 @@ def test_two_series_interleaved_in_one_association_are_two_jobs(
         assert [row.state for row in audit.status(session)] == ["queued", "queued"]
 
 
-def test_an_association_still_open_holds_its_series_back(
+def test_hard_case_01_an_association_still_open_holds_its_series_back(
     node: Node, tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     paths = TinyCT().write(tmp_path / "ct")
@@ -221,7 +223,7 @@ def test_an_association_still_open_holds_its_series_back(
         assert audit.status(session)[0].state == "queued"
 
 
-def test_with_the_broker_away_the_job_waits_in_its_row(
+def test_hard_case_07_with_the_broker_away_the_job_waits_in_its_row(
     node: Node, tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     dicom.store(TinyCT().write(tmp_path / "ct"), node.address, "SCANNER")
@@ -250,7 +252,7 @@ def test_a_missing_slice_breaks_the_series_and_still_opens_a_job(
         assert (row.series_state, row.state) == ("broken", "queued")
 
 
-def test_a_data_set_without_its_series_is_refused(node: Node, tmp_path: Path) -> None:
+def test_hard_case_10_a_data_set_without_its_series_is_refused(node: Node, tmp_path: Path) -> None:
     source = TinyCT(slices=1).write(tmp_path / "ct")[0]
     whole = dcmread(source)
     del whole.SeriesInstanceUID

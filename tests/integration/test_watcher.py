@@ -56,7 +56,7 @@ def rows(sessions: sessionmaker[Session]) -> dict[str, Instance]:
         return {row.sop_uid: row for row in session.scalars(select(Instance).where(Instance.replaced_at.is_(None)))}
 
 
-def test_of_two_versions_the_later_one_wins_though_the_database_was_away_for_hundreds_of_images(
+def test_hard_case_03_of_two_versions_the_later_one_wins_though_the_database_was_away_for_hundreds_of_images(
     spool: Spool, sessions: sessionmaker[Session]
 ) -> None:
     corrected = ct_slice(0)
@@ -142,7 +142,7 @@ CREATE TRIGGER refuse_one BEFORE INSERT ON instance FOR EACH ROW EXECUTE FUNCTIO
 """
 
 
-def test_while_the_database_is_away_images_wait_and_it_is_said_once(
+def test_hard_case_07_while_the_database_is_away_images_wait_and_it_is_said_once(
     spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dicom_node.watcher.PAUSE_AFTER_FAILURE_S", 0.05)
@@ -193,7 +193,7 @@ def test_a_failure_of_the_watcher_is_logged_without_its_values_and_the_loop_goes
     sessions.kw["bind"].dispose()
 
 
-def test_wake_ups_reach_the_queue_as_json_once_and_again_after_the_sweep(
+def test_hard_case_24_wake_ups_reach_the_queue_as_json_once_and_again_after_the_sweep(
     spool: Spool, sessions: sessionmaker[Session], redis_url: str
 ) -> None:
     with queue(redis_url) as messages:
@@ -206,7 +206,7 @@ def test_wake_ups_reach_the_queue_as_json_once_and_again_after_the_sweep(
         assert messages() == [[job_id], [job_id]]
 
 
-def test_a_wake_up_that_found_the_broker_away_is_sent_at_the_next_tick(
+def test_hard_case_07_a_wake_up_that_found_the_broker_away_is_sent_at_the_next_tick(
     spool: Spool, sessions: sessionmaker[Session], redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = f"redis://127.0.0.1:{services.free_port()}/0"
@@ -259,7 +259,9 @@ def test_a_broker_that_is_away_costs_one_try_a_tick_however_much_work_waits(
         assert session.scalars(select(Job.state)).all() == ["queued"] * 6
 
 
-def test_late_images_open_the_series_again_and_supersede_its_job(spool: Spool, sessions: sessionmaker[Session]) -> None:
+def test_hard_case_03_late_images_open_the_series_again_and_supersede_its_job(
+    spool: Spool, sessions: sessionmaker[Session]
+) -> None:
     watch = watcher(spool, sessions)
     first = open_job(spool, watch, sessions)
     keep(spool, ct_slice(4))
@@ -270,7 +272,7 @@ def test_late_images_open_the_series_again_and_supersede_its_job(spool: Spool, s
     assert (series, jobs[first], sorted(jobs.values())) == ("complete", "superseded", ["queued", "superseded"])
 
 
-def test_the_same_images_again_open_no_second_job(spool: Spool, sessions: sessionmaker[Session]) -> None:
+def test_hard_case_03_the_same_images_again_open_no_second_job(spool: Spool, sessions: sessionmaker[Session]) -> None:
     watch = watcher(spool, sessions)
     first = open_job(spool, watch, sessions)
     for number in range(4):
