@@ -38,13 +38,19 @@ def run(works: Mapping[str, Work], stop: Event) -> None:
 
 def _start(name: str, work: Work) -> BaseProcess:
     child = FORK.Process(target=_work, args=(work,), name=name)
-    child.start()
+    # Until the child has a handler of its own, its parent's would swallow the signal.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        child.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     return child
 
 
 def _work(work: Work) -> None:
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # A key pressed at the terminal reaches every process; the one that forked ends them in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from db import schema, tracking
 from db.engine import open_database
 from db.tables import Instance, Job, JobInstance, Series
-from tests import node_senders, servers
+from tests import node_senders, servers, services
 from tests.node_senders import ct_slice, encoded
 
 SENDERS = 4
@@ -73,6 +73,8 @@ class Site:
         """Start what does not run."""
         for server in (self.database, self.broker, self.node):
             server.start()
+        # Its port answers before all of it runs.
+        services.wait_until(lambda: len(self.node.children()) == 1 + self.settings.receivers, 60, "all processes")
 
     def kill(self, victim: str) -> None:
         """Kill one part. The watcher is the first process that the node forks, the receivers are the others."""
