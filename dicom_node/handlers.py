@@ -52,8 +52,7 @@ class Receiver:
         if event.assoc.is_rejected:
             return
         try:
-            if self._spool.is_low:
-                raise OutOfSpace(f"less than {self._spool.low_free_mb} MB are free at the spool")
+            self._spool.check_room_for_more()
             has_place = self.open_series.opened(id(event.assoc))
         except (OutOfSpace, OSError) as error:
             logger.warning("association rejected, the spool takes no more", extra={"reason": str(error)})

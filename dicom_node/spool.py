@@ -81,7 +81,7 @@ class Spool:
 
     def __init__(self, root: Path, min_free_mb: int = 0, low_free_mb: int = 0) -> None:
         self.root = root.absolute()
-        self._min_free_mb, self.low_free_mb = min_free_mb, low_free_mb
+        self._min_free_mb, self._low_free_mb = min_free_mb, low_free_mb
         self._incoming, self.new, self._series, self.refused, self.associations = (
             self.root / name for name in ("incoming", "new", "series", "refused", "associations")
         )
@@ -129,7 +129,7 @@ class Spool:
         OutOfSpace
             The file system does not take it, or the watermark is reached.
         """
-        self._check_watermark()
+        self._check_free(self._min_free_mb)
         with _written():
             incoming.sync()
             target = self.new / name.waiting(self._order())
@@ -154,14 +154,13 @@ class Spool:
             self._epoch = self._read_epoch()
         return f"{self._epoch:08d}{time.monotonic_ns():020d}"
 
-    @property
-    def is_low(self) -> bool:
-        """Whether so little space is left that no further sender should begin."""
-        return self.low_free_mb > 0 and self._free_mb() < self.low_free_mb
+    def check_room_for_more(self) -> None:
+        """Raise OutOfSpace where so little space is left that no further sender should begin."""
+        self._check_free(self._low_free_mb)
 
-    def _check_watermark(self) -> None:
-        if self._free_mb() < self._min_free_mb:
-            raise OutOfSpace(f"less than {self._min_free_mb} MB are free at the spool")
+    def _check_free(self, least_mb: int) -> None:
+        if self._free_mb() < least_mb:
+            raise OutOfSpace(f"less than {least_mb} MB are free at the spool")
 
     def _free_mb(self) -> float:
         try:

@@ -1,22 +1,16 @@
 """``make bench``: receiving beside DCMTK's storescp, reading beside SimpleITK, and the stages of one series."""
 
-import os
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 import SimpleITK as sitk
 from rich.console import Console
 from rich.table import Table
 
-from dicom_node.handlers import Receiver
-from dicom_node.listener import CT_CLASSES, Address, Listener
-from dicom_node.spool import Spool
-from tests import services
+from tests.bench import receiving
 from worker.analysis import lungs, model, patterns, quantify
 from worker.reading import series
 from worker.settings import WorkerSettings
@@ -25,7 +19,6 @@ from worker.training.series import PhantomIdentity, write_series
 
 ROUNDS = 5
 SLICES = 110
-NO_DELAY = os.environ | {"TCP_NODELAY": "1"}
 
 
 def median_s(work: Callable[[], object]) -> float:
@@ -37,31 +30,6 @@ def median_s(work: Callable[[], object]) -> float:
         work()
         times.append(time.perf_counter() - started)
     return statistics.median(times)
-
-
-def send(folder: Path, port: int, associations: int) -> None:
-    """Send a folder over several associations at once."""
-    command = [services.program("storescu"), "-aec", "ANY", "+sd", "127.0.0.1", str(port), str(folder)]
-    running = [subprocess.Popen(command, env=NO_DELAY) for _ in range(associations)]
-    assert [process.wait() for process in running] == [0] * associations
-
-
-def receiving(folder: Path, home: Path, table: Table) -> None:
-    """Ours makes every image durable before it answers; the peer does not."""
-    with ExitStack() as stack:
-        spool = Spool(home / "spool")
-        spool.prepare()
-        ours = stack.enter_context(Listener(Address("ANY", "127.0.0.1", 0), Receiver(spool).handlers(), CT_CLASSES))
-        port = services.free_port()
-        (home / "storescp").mkdir()
-        command = [services.program("storescp"), "--fork", "-od", str(home / "storescp"), str(port)]
-        stack.enter_context(services.running(command, home / "storescp.log", env=NO_DELAY))
-        services.wait_until(lambda: services.port_answers(port), what="storescp")
-        for count in (1, 4):
-            rates = [
-                SLICES * count / median_s(lambda p=p, count=count: send(folder, p, count)) for p in (ours.port, port)
-            ]
-            add(table, f"receive, {count} association(s), images/s, storescp", rates[0], rates[1], rates[0] / rates[1])
 
 
 def reading(folder: Path, table: Table) -> None:
@@ -96,12 +64,17 @@ def main() -> None:
     """Run all and print one table."""
     console = Console()
     table = Table("what", "ours", "peer", "ratio", title=f"Medians of {ROUNDS} runs, {SLICES} slices of 512 × 512")
+    received = Table(
+        *("associations", "receiver", "images/s", "to storescp", "CPU ms/image", "memory, MB"),
+        title=f"Receiving {receiving.SLICES} images of 525 kB an association by DCMTK's storescu, medians of {ROUNDS}",
+    )
     with tempfile.TemporaryDirectory(prefix="scleroscan-bench-") as name, console.status("measuring"):
         home = Path(name)
         write_series(render(PhantomSpec(seed=1, shape=(SLICES, 512, 512))), home / "ct", PhantomIdentity())
-        receiving(home / "ct", home, table)
+        receiving.compare(home, received)
         reading(home / "ct", table)
         stages(home / "ct", table)
+    console.print(received)
     console.print(table)
 
 
