@@ -35,7 +35,7 @@ class Check:
 
 def examine(site: SiteSettings) -> list[Check]:
     """Run every check, none of which changes anything."""
-    checks: list[Callable[[SiteSettings], Check]] = [_settings, _database, _broker, _disk, _weights]
+    checks: list[Callable[[SiteSettings], Check]] = [_settings, _database, _broker, _disk, _set_aside, _weights]
     return [check(site) for check in checks] + [_destination(site, url) for url in site.worker.destinations]
 
 
@@ -79,6 +79,14 @@ def _disk(site: SiteSettings) -> Check:
     return Check(
         "disk", free_gb >= LEAST_FREE_GB, found, "" if free_gb >= LEAST_FREE_GB else "free space for the spool"
     )
+
+
+def _set_aside(site: SiteSettings) -> Check:
+    folder = site.node.spool_dir.absolute() / "refused"
+    count = len(list(folder.iterdir())) if folder.is_dir() else 0
+    if not count:
+        return Check("set aside", True, "every image received could be registered")
+    return Check("set aside", False, f"{count} received image(s) in {folder}", "look at them, then move or delete them")
 
 
 def _existing(folder: Path) -> Path:

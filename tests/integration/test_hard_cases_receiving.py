@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,12 +48,11 @@ class Site(chaos.Site):
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the account of Postgres can walk through."""
-    made = tmp_path_factory.mktemp("site")
-    for part in (made, *made.parents[:2]):
-        part.chmod(0o755)
-    return made
+def folder() -> Iterator[Path]:
+    """A folder that the account of Postgres can walk through, as it cannot through pytest's."""
+    with tempfile.TemporaryDirectory(prefix="scleroscan-site-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture

@@ -292,3 +292,25 @@ def states(sessions: sessionmaker[Session]) -> tuple[str, dict[int, str]]:
 def migrated(url: str) -> sessionmaker[Session]:
     schema.upgrade(url)
     return open_database(url)
+
+
+def test_hard_case_34_a_clock_that_is_set_back_an_hour_holds_no_series_and_no_wake_up_back(
+    spool: Spool, sessions: sessionmaker[Session], redis_url: str
+) -> None:
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    with queue(redis_url) as messages:
+        # Both before the clock is set back: a job that was queued, and a series that is still being received.
+        watch = watcher(spool, sessions, redis_url)
+        first = open_job(spool, watch, sessions)
+        moment = (datetime.now(UTC) + LATER).timestamp()
+        os.utime(keep(spool, ct_slice(0, series=2)), (moment, moment))
+        watch.tick(datetime.now(UTC) + LATER)
+        assert messages() == [[first]]
+        watch.tick(an_hour_ago)
+        assert messages() == [[first], [first]]
+        watch.tick(an_hour_ago + LATER)
+        with sessions.begin() as session:
+            assert session.scalars(select(Series.state)).all() == ["complete", "complete"]
+            jobs = session.scalars(select(Job.id)).all()
+        assert len(jobs) == 2
+        assert sorted({words[0] for words in messages()}) == sorted(jobs)
