@@ -1,6 +1,7 @@
 """From durable files to rows and wake-ups: in order, once, whatever is away or unreadable."""
 
 import json
+import os
 import socket
 import time
 from base64 import b64decode
