@@ -14,7 +14,7 @@ from dicom_node.errors import OutOfSpace, ReceiveError, UnreadableInstance, Wron
 from dicom_node.incoming import PIECE
 from dicom_node.spool import Spool, SpooledName, check_uid
 from dicom_node.uids import Identity
-from dicom_node.upper_layer import EVT_STORE
+from dicom_node.upper_layer import EVT_ENDED, EVT_STORE
 
 logger = logging.getLogger(__name__)
 SUCCESS = 0x0000
@@ -44,7 +44,7 @@ class Receiver:
             (evt.EVT_REQUESTED, self.requested),
             (evt.EVT_C_ECHO, self.echo),
             (EVT_STORE, self.store),
-            (evt.EVT_CONN_CLOSE, self.closed),
+            (EVT_ENDED, self.closed),
         ]
 
     def requested(self, event: evt.Event) -> None:
@@ -74,7 +74,7 @@ class Receiver:
         return Image(event, self._spool, self.open_series, self._buffers[association])
 
     def closed(self, event: evt.Event) -> None:
-        """Note that an association's connection is gone, however it ended."""
+        """Note that an association is over, however it ended."""
         self.open_series.ended(id(event.assoc))
         self._buffers.pop(id(event.assoc), None)
 
@@ -99,13 +99,14 @@ class Image:
         """Keep the image and return 0x0000 once it is durable."""
         try:
             self._keep()
-        except ReceiveError as error:
+        except (ReceiveError, OSError) as error:
             self.discard()
+            status = error.status if isinstance(error, ReceiveError) else OutOfSpace.status
             logger.warning(
                 "image refused",
-                extra={"status": f"0x{error.status:04X}", "reason": str(error), "assoc_id": self._association},
+                extra={"status": f"0x{status:04X}", "reason": str(error), "assoc_id": self._association},
             )
-            return error.status
+            return status
         except Exception:
             self.discard()
             logger.exception("image refused, unexpected failure", extra={"assoc_id": self._association})

@@ -11,7 +11,8 @@ from typing import Any, cast
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 
-from dicom_node.upper_layer import AssociationHandler, Server
+from dicom_node.server import AssociationHandler, Server
+from dicom_node.upper_layer import EVT_ENDED
 
 VERIFICATION = "1.2.840.10008.1.1"
 # PS3.8 9.3.4: transient, by the presentation-related part of the provider, local limit exceeded.
@@ -51,7 +52,7 @@ class Admission:
         """Return the pairs (event, handler) as pynetdicom wants them."""
         return [
             (evt.EVT_REQUESTED, self._requested),
-            (evt.EVT_CONN_CLOSE, self._closed),
+            (EVT_ENDED, self._closed),
         ]
 
     def _requested(self, event: evt.Event) -> None:

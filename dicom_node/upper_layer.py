@@ -9,12 +9,9 @@ import os
 import select
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Callable
 from queue import Queue
-from socketserver import BaseServer
-from threading import Event as Bell
 from threading import Lock
 from typing import Any, Protocol, cast
 
@@ -22,9 +19,9 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from dicom_node.commands import COMMAND, LAST, P_DATA_TF, StoreRequest, read_request, write_answer
+from dicom_node.connection import Connection
 
 # How late a thread sees what rings no bell: that it was killed, that a timer ran out.
 IDLE_S = 0.5
@@ -34,6 +31,7 @@ LONGEST_OTHER_PDU = 1_048_576
 ESTABLISHED, CLOSING = "Sta6", "Sta13"
 CONNECTION_CLOSED, INVALID_PDU = "Evt17", "Evt19"
 EVT_STORE = evt.InterventionEvent("EVT_STORE", "An image begins: the handler returns who takes its bytes")
+EVT_ENDED = evt.NotificationEvent("EVT_ENDED", "An association and its connection are over, however that came")
 
 
 class Reception(Protocol):
@@ -63,8 +61,8 @@ class UpperLayer(DULServiceProvider):
         super().__init__(assoc)
         self._ring_association = ring_association
         self._bell, self._bell_lock = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), Lock()
-        self.to_provider_queue = _RingingQueue(self._ring)
-        self.to_user_queue = _RingingQueue(ring_association)
+        self.to_provider_queue = RingingQueue(self._ring)
+        self.to_user_queue = RingingQueue(ring_association)
         self._poll = select.poll()
         self._poll.register(self._bell, select.POLLIN)
         self._last_heard = time.monotonic()
@@ -89,6 +87,8 @@ class UpperLayer(DULServiceProvider):
             super().run_reactor()
         finally:
             self._discard()
+            # However it ended: pynetdicom tells of a closed connection only where no exception ended its thread.
+            evt.trigger(self.assoc, EVT_ENDED, {})
             with self._bell_lock:
                 os.close(self._bell)
                 self._bell = -1
@@ -216,43 +216,7 @@ class UpperLayer(DULServiceProvider):
         self.assoc.dimse.receive_primitive(primitive)
 
 
-class Connection(AssociationSocket):
-    """A peer's socket."""
-
-    _returned = b""
-
-    def put_back(self, header: bytes) -> None:
-        """Let the next read begin with these bytes."""
-        self._returned = header
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Return exactly so many bytes, or fewer where the peer has gone."""
-        content, self._returned = bytearray(self._returned), b""
-        try:
-            content += self.exactly(nr_bytes - len(content))
-        except EOFError:
-            return bytearray()
-        return content
-
-    def exactly(self, count: int) -> bytes:
-        """Return so many bytes. Raises EOFError where the peer has gone, OSError where it has stalled."""
-        content = bytearray(count)
-        view, filled = memoryview(content), 0
-        while filled < count:
-            filled += self.read_into(view[filled:])
-        return bytes(content)
-
-    def read_into(self, room: memoryview) -> int:
-        """Fill some of the room and return how much."""
-        if self.socket is None:
-            raise EOFError
-        count = self.socket.recv_into(room)
-        if not count:
-            raise EOFError
-        return count
-
-
-class _RingingQueue(Queue[Any]):
+class RingingQueue(Queue[Any]):
     """A queue that rings when something is put into it."""
 
     def __init__(self, ring: Callable[[], None]) -> None:
@@ -262,60 +226,3 @@ class _RingingQueue(Queue[Any]):
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         super().put(item, block, timeout)
         self._ring()
-
-
-class _Checkpoint(Bell):
-    """What the association's thread passes before each look around: here it waits until there is something to see."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.set()
-        self._bell = Bell()
-        self.ring = self._bell.set
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self._bell.wait(IDLE_S)
-        self._bell.clear()
-        return super().wait(timeout)
-
-
-class AssociationHandler(RequestHandler):
-    """Sets up one accepted connection."""
-
-    def _create_association(self) -> Association:
-        association = super()._create_association()
-        checkpoint = _Checkpoint()
-        association._reactor_checkpoint = checkpoint
-        association.dimse.msg_queue = _RingingQueue(checkpoint.ring)
-        association.dul = upper_layer = UpperLayer(association, checkpoint.ring)
-        upper_layer.listen_to(Connection(association, client_socket=_prepared(association, self.request)))
-        # They were set on the upper layer that this one replaces.
-        association.acse_timeout = association.ae.acse_timeout
-        association.network_timeout = association.ae.network_timeout
-        return association
-
-
-def _prepared(association: Association, connection: socket.socket) -> socket.socket:
-    # Nagle's algorithm and delayed acknowledgements cost 40 ms an image otherwise.
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if association.network_timeout is not None:
-        # A peer that stops in the middle of a PDU, or reads no answer, is not waited for longer.
-        whole_s = int(association.network_timeout)
-        limit = struct.pack("ll", whole_s, int((association.network_timeout - whole_s) * 1e6))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-    return connection
-
-
-class Server(ThreadedAssociationServer):
-    """Accepts connections; each gets an :class:`UpperLayer`."""
-
-    def stop(self, grace_s: float) -> None:
-        """Accept no more and abort the associations, each after the image it has at hand if that comes in time."""
-        BaseServer.shutdown(self)
-        self.server_close()
-        for association in self.active_associations:
-            association._abort_nonblocking()
-        deadline = time.monotonic() + grace_s
-        for association in self.active_associations:
-            association.join(max(deadline - time.monotonic(), 0))

@@ -250,6 +250,23 @@ def test_hard_case_08_a_peer_that_stalls_in_the_middle_of_an_image_gives_its_pla
             assert send(opened, encoded(ds), ds.SOPInstanceUID) == SUCCESS
 
 
+def test_hard_case_08_an_association_that_fails_within_gives_its_place_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    node = Node(Spool(tmp_path / "spool"), max_associations=1)
+    ds = ct_slice(0)
+    with node.listener:
+        with monkeypatch.context() as bent, association(node.port) as opened:
+            bent.setattr(node.spool, "begin", failing)
+            with pytest.raises(AssertionError, match="broke the association off"):
+                send(opened, encoded(ds), ds.SOPInstanceUID)
+        with association(node.port) as opened:
+            assert send(opened, encoded(ds), ds.SOPInstanceUID) == SUCCESS
+
+
 @pytest.mark.parametrize("pdu_bytes", [0, 4096, 16_777_216])
 def test_hard_case_08_whatever_size_of_pdu_we_announce_images_come_whole(tmp_path: Path, pdu_bytes: int) -> None:
     node = Node(Spool(tmp_path / "spool"), max_pdu_bytes=pdu_bytes)
