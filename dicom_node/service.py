@@ -1,5 +1,6 @@
 """The node: processes that receive on one port, and one that registers and hands over, all on one spool."""
 
+import os
 from threading import Event
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -14,6 +15,8 @@ from dicom_node.registrar import Registrar
 from dicom_node.settings import NodeSettings
 from dicom_node.spool import Spool
 from dicom_node.watcher import Terms, Watcher
+
+WATCHER_NICENESS = 5
 
 
 def run(
@@ -31,6 +34,8 @@ def run(
             stop.wait()
 
     def watch(stop: Event) -> None:
+        # Senders wait for their answers; what is in the spool can wait a moment longer.
+        os.nice(WATCHER_NICENESS)
         # A connection that was opened before the fork is another process's.
         sessions.kw["bind"].dispose(close=False)
         terms = Terms(identity, policy, settings.renotify_s, settings.retention_days)

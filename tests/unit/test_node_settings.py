@@ -18,6 +18,9 @@ from dicom_node.settings import NodeSettings
         ("MAX_ASSOCIATIONS", "0"),
         ("REQUEST_TIMEOUT_S", "0"),
         ("MIN_FREE_MB", "-1"),
+        ("LOW_FREE_MB", "-1"),
+        ("RECEIVERS", "0"),
+        ("RETENTION_DAYS", "-1"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
