@@ -88,7 +88,7 @@ def storescu(port: int, folder: Path, *options: str) -> subprocess.Popen[str]:
 def storescu_succeeds(port: int, folder: Path, *options: str) -> None:
     """Send a folder with DCMTK's storescu; fail the test where it is not all accepted."""
     sender = storescu(port, folder, *options)
-    said, _ = sender.communicate(timeout=60)
+    said, _ = sender.communicate(timeout=600)
     assert sender.returncode == 0, said
 
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from dicom_node.handlers import Receiver
 from dicom_node.listener import CT_CLASSES, Address, Listener
 from dicom_node.spool import Spool
 from tests import node_senders
-from tests.node_senders import association, ct_slice, encoded, send
+from tests.node_senders import ct_slice
 
 # What the allocator of C keeps is no leak, but it comes in steps.
 MEMORY_STEP_MB = 12.0
@@ -82,21 +84,22 @@ def is_clean(before: Held, after: Held) -> bool:
 
 def images(node: Node, count: int) -> None:
     """Send so many images over one association."""
-    ds = ct_slice(0, side=128)
-    content = encoded(ds)
-    with association(node.port) as opened:
-        for _ in range(count):
-            assert send(opened, content, ds.SOPInstanceUID) == 0
+    with _one_image(side=128) as folder:
+        node_senders.storescu_succeeds(node.port, folder, "--repeat", str(count))
 
 
 def associations(node: Node, count: int) -> None:
     """Open so many associations one after another, with an image each."""
-    folder = Path(tempfile.mkdtemp(prefix="scleroscan-soak-"))
-    (path,) = node_senders.write(folder, [ct_slice(0)])
-    for _ in range(count):
-        node_senders.storescu_succeeds(node.port, folder)
-    path.unlink()
-    folder.rmdir()
+    with _one_image(side=8) as folder:
+        for _ in range(count):
+            node_senders.storescu_succeeds(node.port, folder)
+
+
+@contextmanager
+def _one_image(side: int) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="scleroscan-soak-") as name:
+        node_senders.write(Path(name), [ct_slice(0, side=side)])
+        yield Path(name)
 
 
 def connects(node: Node, count: int) -> None:
