@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isnan, nan
 from pathlib import Path
 
 import psutil
@@ -82,8 +83,8 @@ def _median(figures: list[Figures]) -> Figures:
 def _add(table: Table, count: int, medians: dict[str, Figures], peer: str) -> None:
     for name, found in medians.items():
         ratio = f"{found.images_s / medians[peer].images_s:.2f}"
-        numbers = (f"{found.images_s:.0f}", ratio, f"{found.cpu_ms:.2f}", f"{found.memory_mb:.0f}")
-        table.add_row(str(count), name, *numbers)
+        costs = ("–", "–") if isnan(found.cpu_ms) else (f"{found.cpu_ms:.2f}", f"{found.memory_mb:.0f}")
+        table.add_row(str(count), name, f"{found.images_s:.0f}", ratio, *costs)
     table.add_section()
 
 
@@ -142,7 +143,7 @@ def _floor(folder: Path, folders: list[Path]) -> Figures:
             os._exit(0)
         children.append(child)
     assert all(os.waitpid(child, 0)[1] == 0 for child in children)
-    return Figures(SLICES * len(folders) / (time.perf_counter() - begun), float("nan"), float("nan"))
+    return Figures(SLICES * len(folders) / (time.perf_counter() - begun), nan, nan)
 
 
 def _write_durably(source: Path, target: Path) -> None:
