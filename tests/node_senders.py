@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -115,6 +116,8 @@ def send(opened: Association, dataset: bytes, sop_uid: str, sop_class: str = CTI
     request.DataSet = BytesIO(dataset)
     # The association's own thread would take the answer for a message of its own.
     opened._reactor_checkpoint.clear()
+    while not opened._is_paused:
+        time.sleep(0.0001)
     try:
         opened.dimse.send_msg(request, opened.accepted_contexts[0].context_id)
         _, answer = opened.dimse.get_msg(block=True)
