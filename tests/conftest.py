@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 from sqlalchemy import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -13,6 +14,9 @@ from db import schema
 from db.engine import open_database
 from tests import services
 
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("thorough", max_examples=2000, deadline=None)
+settings.load_profile("quick")
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

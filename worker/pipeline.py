@@ -11,7 +11,7 @@ from worker.analysis.model import PatternModel
 from worker.analysis.records import Assessment, Flag, LungMask, PatternMap
 from worker.errors import EncodingFailed, ImplausibleResult
 from worker.identity import SOFTWARE_VERSION
-from worker.reading import series
+from worker.reading import chest, headers, series
 from worker.reading.series import SourceSeries
 from worker.results import files, picture, seg, sr
 from worker.results.source import Maker, ResultSource
@@ -56,6 +56,7 @@ def run(task: Task, model: PatternModel, enter: Callable[[str], None]) -> Result
     """
     enter("read")
     source = series.read(task.files)
+    chest.require(source.volume)
     enter("lungs")
     outline = lungs.segment(source.volume)
     enter("patterns")
@@ -80,20 +81,27 @@ def _doubt(assessment: Assessment) -> ImplausibleResult | None:
     return None
 
 
-def _encode(
-    task: Task, model: PatternModel, series_read: SourceSeries, found: tuple[LungMask, PatternMap, Assessment]
-) -> tuple[OutputFile, ...]:
-    outline, pattern_map, assessment = found
-    source = ResultSource(
+def _result_source(task: Task, model: PatternModel, series_read: SourceSeries) -> ResultSource:
+    return ResultSource(
         volume=series_read.volume,
         headers=series_read.headers,
         job_key=task.job_key,
         created_at=task.created_at,
         maker=Maker(SOFTWARE_VERSION, model.name, model.version, model.digest),
+        frames=tuple(one.frame for one in series_read.slices),
     )
+
+
+def _encode(
+    task: Task, model: PatternModel, series_read: SourceSeries, found: tuple[LungMask, PatternMap, Assessment]
+) -> tuple[OutputFile, ...]:
+    outline, pattern_map, assessment = found
+    source = _result_source(task, model, series_read)
     try:
-        segmentation = seg.encode(source, outline, pattern_map)
-        report = sr.encode(source, assessment, segmentation)
+        # An odd value that is decoded only now must not be repeated in a warning either.
+        with headers.quiet():
+            segmentation = seg.encode(source, outline, pattern_map)
+            report = sr.encode(source, assessment, segmentation)
         written = (
             files.write_object(task.folder, "seg", segmentation),
             files.write_object(task.folder, "sr", report),

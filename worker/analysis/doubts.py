@@ -41,6 +41,7 @@ def about(labels: NDArray[np.uint8], volume: CTVolume, thresholded_ml: float) ->
             recovered_pct,
         ),
         (thickness_mm > THICK_SLICE_MM, "thick_slices", "thick or spaced slices hide fine reticulation", thickness_mm),
+        (volume.is_gapped, "gapped", "slices have gaps between them; each stands for their distance, mm", slice_mm),
         (len(labels) < FEW_SLICES, "few_slices", "so few slices say little about the whole lung", len(labels)),
     )
     return tuple(

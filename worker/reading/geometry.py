@@ -123,7 +123,7 @@ def _require_one_geometry(placements: Sequence[Placement]) -> None:
     groups: list[tuple[Placement, list[Placement]]] = []
     for placement in placements:
         for reference, members in groups:
-            if _alike(reference, placement):
+            if are_alike(reference, placement):
                 members.append(placement)
                 break
         else:
@@ -138,7 +138,7 @@ def _require_one_geometry(placements: Sequence[Placement]) -> None:
         )
 
 
-def _alike(one: Placement, other: Placement) -> bool:
+def are_alike(one: Placement, other: Placement) -> bool:
     """Whether two slices have size, pixel spacing and orientation in common."""
     return (
         (one.rows, one.columns) == (other.rows, other.columns)

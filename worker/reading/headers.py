@@ -9,17 +9,29 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydicom import Dataset, config, dcmread
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.multival import MultiValue
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from worker.errors import InputRejected
 
+NATIVE = frozenset(
+    {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
+)
 logger = logging.getLogger(__name__)
 IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 # Groups of the modules that result objects repeat: identity, patient, trial, acquisition, relationship, image.
@@ -28,6 +40,7 @@ DECODED_GROUPS = frozenset({0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0028})
 LARGEST_INFLATED_BYTES = 64 * 2**20
 DEFLATED_CHUNK_BYTES = 2**16
 META_START_BYTES = 1024
+EITHER_SHORT = "US or SS"
 # What pydicom raises on files that are not DICOM, end early or hold other values than their VR allows. Trouble of
 # the disk (OSError) is not among them: it passes, so it is no reason to refuse a series for good.
 MALFORMED = (
@@ -75,6 +88,22 @@ class SourceFile:
     header: Dataset
     pixels_at: int
 
+    @property
+    def syntax(self) -> UID:
+        """Transfer syntax; empty where the file names none."""
+        return UID(self.header.file_meta.get("TransferSyntaxUID") or "")
+
+    @property
+    def is_native(self) -> bool:
+        """Whether pixels are numbers, and no compressed stream."""
+        return self.syntax in NATIVE
+
+    @property
+    def encoding(self) -> tuple[bool, bool]:
+        """Whether VRs are implicit, and whether numbers are little endian: as found, not as declared."""
+        implicit, little = self.header.original_encoding
+        return bool(implicit), bool(little)
+
 
 def read(path: Path) -> SourceFile:
     """Read the data set of a Part 10 file up to its pixels.
@@ -97,7 +126,6 @@ def read(path: Path) -> SourceFile:
             code="unreadable_file",
             detail={"file": path.name, "error": type(error).__name__},
         ) from error
-    _decode(header)
     _require_identity(header, path)
     return SourceFile(path, header, pixels_at)
 
@@ -105,7 +133,7 @@ def read(path: Path) -> SourceFile:
 def text(header: Dataset, keyword: str) -> str:
     """Return a value as text, several values joined by a backslash; empty where it is absent or malformed."""
     try:
-        value = header.get(keyword)
+        value = _value(header, keyword)
     except MALFORMED:
         return ""
     if value is None:
@@ -116,7 +144,7 @@ def text(header: Dataset, keyword: str) -> str:
 def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
     """Return ``count`` finite numbers; None where they are absent, malformed or of another count."""
     try:
-        values = tuple(map(float, _several(header.get(keyword))))
+        values = tuple(map(float, _several(_value(header, keyword))))
     except MALFORMED:
         return None
     return values if len(values) == count and all(map(math.isfinite, values)) else None
@@ -133,6 +161,30 @@ def image_type(header: Dataset) -> tuple[str, ...]:
     return tuple(part.strip().upper() for part in text(header, "ImageType").split("\\") if part.strip())
 
 
+def _value(header: Dataset, keyword: str) -> Any:
+    element = header.get_item(_tag(keyword))
+    if not isinstance(element, RawDataElement):
+        return None if element is None else element.value
+    kind = element.is_implicit_VR, element.is_little_endian
+    return _converted(element.tag, element.VR, element.value, *kind)
+
+
+@lru_cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
+
+
+# The slices of a series repeat most values: a value is decoded once, not a thousand times.
+@lru_cache(maxsize=8192)
+def _converted(tag: BaseTag, vr: str | None, value: bytes | None, implicit: bool, little: bool) -> Any:
+    raw = RawDataElement(tag, vr, len(value or b""), value, 0, implicit, little)
+    element = convert_raw_data_element(raw)
+    if element.VR == EITHER_SHORT and len(element.value) == 2:
+        # Implicit VR does not say which of the two: pydicom leaves the bytes. Their sign is the reader's business.
+        return int.from_bytes(element.value, "little")
+    return element.value
+
+
 def _says_nothing(_: logging.LogRecord) -> bool:
     return False
 
@@ -141,7 +193,7 @@ def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, MultiValue | list | tuple) else [value]
 
 
-def _decode(header: Dataset) -> None:
+def decode(header: Dataset) -> None:
     """Decode what result objects repeat, so that no oddity is met again, loudly, by a later stage."""
     for tag in list(header.keys()):
         if tag.group in DECODED_GROUPS:

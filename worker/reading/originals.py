@@ -3,18 +3,12 @@
 import re
 
 from pydicom import Dataset
-from pydicom.uid import (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-    SecondaryCaptureImageStorage,
-    XRayRadiationDoseSRStorage,
-)
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage, XRayRadiationDoseSRStorage
 
 from worker.errors import InputRejected
-from worker.reading import headers
+from worker.reading import headers, slices
 
-ENHANCED = frozenset({EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
+IMAGES = slices.MULTI_FRAME | {CTImageStorage}
 REASONS: dict[str, str] = {
     SecondaryCaptureImageStorage: "secondary_capture",
     XRayRadiationDoseSRStorage: "dose_sheet",
@@ -28,21 +22,9 @@ REFORMAT_WORDS = frozenset(
 
 
 def set_aside(header: Dataset) -> str | None:
-    """Say why an object is no slice; None where it is one.
-
-    Raises
-    ------
-    InputRejected
-        ``enhanced_ct_unsupported``.
-    """
+    """Say why an object, or a frame of one, is no slice; None where it is one."""
     sop_class = headers.text(header, "SOPClassUID")
-    if sop_class in ENHANCED:
-        raise InputRejected(
-            "Enhanced multi-frame CT is received and kept, but not measured yet; send the classic CT images.",
-            code="enhanced_ct_unsupported",
-            detail={"sop_class": sop_class, "sop_uid": headers.text(header, "SOPInstanceUID")},
-        )
-    if sop_class != CTImageStorage or headers.text(header, "Modality") not in {"", "CT"}:
+    if sop_class not in IMAGES or headers.text(header, "Modality") not in {"", "CT"}:
         return REASONS.get(sop_class, "not_ct_image")
     words = _words(header)
     if words & LOCALIZER_WORDS:
@@ -55,25 +37,27 @@ def set_aside(header: Dataset) -> str | None:
     return None
 
 
-def require_original(header: Dataset) -> None:
-    """Refuse reformats and projections.
+def is_computed(header: Dataset) -> bool:
+    """Whether a slice is a reformat or a projection rather than a reconstruction of the scanner.
 
-    DERIVED alone is no reason where the image is PRIMARY: compression with loss makes an original DERIVED
-    (PS3.3 C.7.6.1.1.5), and so do de-identifiers that touch its pixels.
-
-    Raises
-    ------
-    InputRejected
-        ``derived_image``.
+    DERIVED alone is no sign where the image is PRIMARY: compression with loss makes an original DERIVED
+    (PS3.3 C.7.6.1.1.5), and so do de-identifiers that touch its pixels. Multi-frame CT has an attribute for it
+    (PS3.3 C.8.16.2.3.3).
     """
+    technique = headers.text(header, "VolumeBasedCalculationTechnique").upper()
+    derived = headers.image_type(header)[:2] == ("DERIVED", "SECONDARY")
+    return derived or technique not in {"", "NONE"} or bool(_words(header) & REFORMAT_WORDS)
+
+
+def only_computed(header: Dataset) -> InputRejected:
+    """Return the refusal of a series that holds nothing else."""
     kind = headers.image_type(header)
-    if kind[:2] == ("DERIVED", "SECONDARY") or _words(header) & REFORMAT_WORDS:
-        raise InputRejected(
-            f"The images are reformatted or computed ({' '.join(kind)}), not what the scanner reconstructed; "
-            "send the axial originals.",
-            code="derived_image",
-            detail={"image_type": "\\".join(kind), "sop_uid": headers.text(header, "SOPInstanceUID")},
-        )
+    return InputRejected(
+        f"The images are reformatted or computed ({' '.join(kind)}), not what the scanner reconstructed; "
+        "send the axial originals.",
+        code="derived_image",
+        detail={"image_type": "\\".join(kind), "sop_uid": headers.text(header, "SOPInstanceUID")},
+    )
 
 
 def _words(header: Dataset) -> set[str]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from pydicom import Dataset
 
 from worker.errors import InputRejected
-from worker.reading import geometry, headers, originals, pixels, placement
+from worker.reading import choice, geometry, headers, originals, pixels, placement, slices, stacks
+from worker.reading.choice import Kept
 from worker.reading.headers import SourceFile
+from worker.reading.slices import SourceSlice
 from worker.reading.volume import CTVolume
 
 
@@ -17,7 +19,8 @@ from worker.reading.volume import CTVolume
 class SetAside:
     """An object inside the series that is no slice: its SOP Instance UID and a stable reason.
 
-    Reasons are ``localizer``, ``dose_sheet``, ``secondary_capture`` and ``not_ct_image``.
+    Reasons are ``localizer``, ``dose_sheet``, ``secondary_capture``, ``not_ct_image``, ``computed_image`` and
+    ``other_stack``. A frame of a multi-frame object goes by the UID of its object.
     """
 
     sop_uid: str
@@ -39,8 +42,8 @@ class SourceSeries:
 
     Attributes
     ----------
-    headers
-        The data sets without pixels, in the order of ``volume.hu``, from feet to head.
+    slices
+        Headers without pixels, in the order of ``volume.hu``, from feet to head.
     set_aside
         What lay inside the series and is no slice, by SOP Instance UID.
     oddities
@@ -48,9 +51,14 @@ class SourceSeries:
     """
 
     volume: CTVolume
-    headers: tuple[Dataset, ...]
+    slices: tuple[SourceSlice, ...]
     set_aside: tuple[SetAside, ...]
     oddities: tuple[Oddity, ...]
+
+    @property
+    def headers(self) -> tuple[Dataset, ...]:
+        """The data set of every slice without pixels; of a frame, what a classic image would say."""
+        return tuple(one.header for one in self.slices)
 
     @property
     def series_uid(self) -> str:
@@ -90,36 +98,44 @@ def read(paths: Sequence[Path]) -> SourceSeries:
 def _read(paths: Sequence[Path]) -> SourceSeries:
     files = [headers.read(path) for path in paths]
     _require_one_series(files)
-    slices, aside = _sorted_out(files)
-    _require_slices(slices, aside)
-    for file in slices:
-        originals.require_original(file.header)
-    placements = [placement.of(file.header) for file in slices]
-    stack = geometry.stack(placements)
-    ordered = [slices[i] for i in stack.order]
-    kept = tuple(file.header for file in ordered)
-    frames = geometry.frames_of_reference(placements)
-    oddities = (*_of_set_aside(aside), *_of_slices(kept, frames))
-    return SourceSeries(_volume(ordered, stack), kept, aside, oddities)
+    found, aside = _sorted_out(files)
+    _require_slices(found, aside)
+    placements = [placement.of(one.header) for one in found]
+    kept = choice.choose(found, placements, stacks.find(placements))
+    ordered = tuple(found[i] for i in kept.order)
+    headers.decode(ordered[0].header)
+    left_out = [SetAside(found[i].sop_uid, "other_stack") for part in kept.others for i in part.members]
+    frames = geometry.frames_of_reference([placements[i] for i in kept.order])
+    oddities = (*_of_set_aside(aside), *_of_others(kept), *_of_slices([one.header for one in ordered], frames))
+    return SourceSeries(_volume(ordered, kept.stack), ordered, (*aside, *left_out), oddities)
 
 
-def _sorted_out(files: Sequence[SourceFile]) -> tuple[list[SourceFile], tuple[SetAside, ...]]:
-    slices, aside = [], []
+def _sorted_out(files: Sequence[SourceFile]) -> tuple[list[SourceSlice], list[SetAside]]:
+    """Part the scanner's own slices from all else; a series of nothing but computed images is refused."""
+    found: list[SourceSlice] = []
+    computed: list[SourceSlice] = []
+    aside: list[SetAside] = []
     for file in files:
         reason = originals.set_aside(file.header)
-        if reason is None:
-            slices.append(file)
-        else:
+        for one in slices.of(file) if reason is None else ():
+            framed = originals.set_aside(one.header)
+            if framed is None:
+                (computed if originals.is_computed(one.header) else found).append(one)
+            else:
+                aside.append(SetAside(one.sop_uid, framed))
+        if reason is not None:
             aside.append(SetAside(headers.text(file.header, "SOPInstanceUID"), reason))
-    return slices, tuple(aside)
+    if computed and not found:
+        raise originals.only_computed(computed[0].header)
+    return found, [*aside, *(SetAside(one.sop_uid, "computed_image") for one in computed)]
 
 
-def _volume(ordered: Sequence[SourceFile], stack: geometry.Stack) -> CTVolume:
+def _volume(ordered: Sequence[SourceSlice], stack: geometry.Stack) -> CTVolume:
     first = ordered[0].header
     return CTVolume(
         hu=pixels.read(ordered),
         affine=stack.affine,
-        sop_uids=tuple(headers.text(file.header, "SOPInstanceUID") for file in ordered),
+        sop_uids=tuple(one.sop_uid for one in ordered),
         frame_of_reference_uid=headers.text(first, "FrameOfReferenceUID"),
         slice_thickness_mm=headers.number(first, "SliceThickness") or None,
     )
@@ -135,8 +151,8 @@ def _require_one_series(files: Sequence[SourceFile]) -> None:
         )
 
 
-def _require_slices(slices: Sequence[SourceFile], aside: Sequence[SetAside]) -> None:
-    if not slices:
+def _require_slices(found: Sequence[SourceSlice], aside: Sequence[SetAside]) -> None:
+    if not found:
         raise InputRejected(
             "The series holds no CT slices; send the axial CT images.",
             code="not_ct",
@@ -150,12 +166,19 @@ def _of_set_aside(aside: Sequence[SetAside]) -> Iterator[Oddity]:
         yield Oddity(f"{reason}_set_aside", text, count)
 
 
-def _of_slices(slices: Sequence[Dataset], frames: int) -> Iterator[Oddity]:
+def _of_others(kept: Kept) -> Iterator[Oddity]:
+    if kept.others:
+        named = "; ".join(f"{len(part.members)} images of {part.declares}" for part in kept.others)
+        text = f"the series holds more than the one stack of slices that was measured; left out: {named}"
+        yield Oddity("other_stack_set_aside", text, sum(len(part.members) for part in kept.others))
+
+
+def _of_slices(kept: Sequence[Dataset], frames: int) -> Iterator[Oddity]:
     if frames > 1:
         text = "every slice names a frame of reference of its own, as some de-identifiers do; positions were used"
         yield Oddity("frame_of_reference_per_slice", text, frames)
-    if lossy := sum(headers.text(h, "LossyImageCompression") == "01" for h in slices):
+    if lossy := sum(headers.text(h, "LossyImageCompression") == "01" for h in kept):
         yield Oddity("lossy_compression", "the images were compressed with loss: densities are altered", lossy)
-    if derived := sum("DERIVED" in headers.image_type(h)[:1] for h in slices):
+    if derived := sum("DERIVED" in headers.image_type(h)[:1] for h in kept):
         text = "the images say that their pixels are derived, without being a reformat: densities may be altered"
         yield Oddity("derived_pixels", text, derived)

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 HU_FLOOR = -1024
+# Reconstructions overlap or touch; headers round thickness and step. Beyond this there is unseen lung between slices.
+GAPPED_FROM = 1.2
 Voxel = TypeVar("Voxel", bound=np.generic)
 
 
@@ -40,8 +42,17 @@ class CTVolume:
         return float(slice_mm), float(row_mm), float(column_mm)
 
     @property
+    def is_gapped(self) -> bool:
+        """Whether slices lie further apart than they are thick, as in high-resolution CT of 1 mm every 10 mm."""
+        return bool(self.slice_thickness_mm) and self.spacing_mm[0] > GAPPED_FROM * (self.slice_thickness_mm or 0.0)
+
+    @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in millilitres."""
+        """Volume that one voxel stands for, in millilitres.
+
+        Its height is the distance of the slices, not their thickness: a slice of a gapped series stands for the unseen
+        tissue half-way to its neighbours as well.
+        """
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
     def to_anatomical(self, array: NDArray[Voxel]) -> NDArray[Voxel]:

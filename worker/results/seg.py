@@ -75,6 +75,7 @@ def encode(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> Datas
         content_qualification="RESEARCH",
         omit_empty_frames=True,
     )
+    source.refer(result)
     source.stamp(result, DESCRIPTION)
     return result
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import highdicom as hd
 from pydicom import Dataset
+from pydicom.uid import CTImageStorage
 
 from worker.reading.volume import CTVolume
 from worker.results import codes, uids
@@ -41,7 +42,8 @@ class Maker:
 class ResultSource:
     """A source series as the encoders need it.
 
-    ``headers`` are in the order of ``volume.hu``; ``job_key`` decides every UID; ``created_at`` every date and time.
+    ``headers`` are in the order of ``volume.hu``; ``job_key`` decides every UID; ``created_at`` every date and time;
+    ``frames`` says which frame of a multi-frame object a slice is, from 1, and is empty for classic images.
     """
 
     volume: CTVolume
@@ -49,11 +51,46 @@ class ResultSource:
     job_key: str
     created_at: datetime
     maker: Maker
+    frames: tuple[int | None, ...] = ()
 
     @cached_property
     def images(self) -> list[Dataset]:
-        """Copies of the headers with absent type 2 attributes empty and the slice thickness given."""
-        return [self._completed(header) for header in self.headers]
+        """Copies of the headers with absent type 2 attributes empty and the slice thickness given.
+
+        Each frame of a multi-frame object is a classic image under a UID of its own, until :meth:`refer` names it.
+        """
+        completed = [self._completed(header) for header in self.headers]
+        for number, image in zip(self.frames, completed, strict=False):
+            if number is not None:
+                image.SOPInstanceUID = self.uid(f"frame {number} of {image.SOPInstanceUID}")
+                image.SOPClassUID = CTImageStorage
+        return completed
+
+    @cached_property
+    def objects(self) -> list[Dataset]:
+        """The source objects that the archive knows, each once, completed like :attr:`images`."""
+        by_uid = {str(header.SOPInstanceUID): header for header in self.headers}
+        return [self._completed(header) for header in by_uid.values()]
+
+    def refer(self, result: Dataset) -> None:
+        """Let what refers to a stand-in of :attr:`images` refer to the frame that it stands for."""
+        if not any(self.frames):
+            return
+        frames = {
+            image.SOPInstanceUID: (header, number)
+            for image, header, number in zip(self.images, self.headers, self.frames, strict=True)
+        }
+        for groups in result.PerFrameFunctionalGroupsSequence:
+            for derivation in groups.get("DerivationImageSequence", []):
+                for item in derivation.SourceImageSequence:
+                    # Segments share the items of a plane: one that was met before names its frame already.
+                    if item.ReferencedSOPInstanceUID in frames:
+                        header, number = frames[item.ReferencedSOPInstanceUID]
+                        item.update(_named(header))
+                        item.ReferencedFrameNumber = number
+        result.SourceImageSequence = [_named(source) for source in self.objects]
+        for series in result.ReferencedSeriesSequence:
+            series.ReferencedInstanceSequence = [_named(source) for source in self.objects]
 
     def _completed(self, header: Dataset) -> Dataset:
         image = copy.deepcopy(header)
@@ -116,3 +153,10 @@ class ResultSource:
         result.SeriesDescription = description
         for item in result.get("ContributingEquipmentSequence", []):
             item.ContributionDateTime = f"{self.created_at:%Y%m%d%H%M%S}"
+
+
+def _named(source: Dataset) -> Dataset:
+    """Return a reference to an object (PS3.3 10.8)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = source.SOPClassUID, source.SOPInstanceUID
+    return item

@@ -40,7 +40,7 @@ def encode(source: ResultSource, assessment: Assessment, seg: Dataset) -> Datase
         title=codes.IMAGING_MEASUREMENT_REPORT,
     )
     result = sr.Comprehensive3DSR(
-        evidence=[seg, *source.images],
+        evidence=[seg, *source.objects],
         content=report[0],
         series_instance_uid=source.uid("sr series"),
         series_number=SERIES_NUMBER,
