@@ -15,12 +15,16 @@ from compose.settings import SiteSettings
 from db import schema
 from db.engine import open_engine
 from db.errors import SchemaOutdated
+from dicom_node import service, site_file
+from dicom_node.errors import NodeError
 from worker import identity
 from worker.delivery import dicom
 from worker.delivery.destination import Destination
 from worker.errors import PipelineError
 
 LEAST_FREE_GB = 10
+# Of the arc for UUIDs, and of no study: the source only has to answer.
+NOBODY = "2.25.0"
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,17 @@ class Check:
 
 def examine(site: SiteSettings) -> list[Check]:
     """Run every check, none of which changes anything."""
-    checks: list[Callable[[SiteSettings], Check]] = [_settings, _database, _broker, _disk, _set_aside, _weights]
+    checks: list[Callable[[SiteSettings], Check]] = [
+        _settings,
+        _database,
+        _broker,
+        _disk,
+        _set_aside,
+        _weights,
+        _senders,
+        _tls,
+        _source,
+    ]
     return [check(site) for check in checks] + [_destination(site, url) for url in site.worker.destinations]
 
 
@@ -99,6 +113,34 @@ def _weights(site: SiteSettings) -> Check:
     except PipelineError as error:
         return Check("weights", False, str(error), "put the weights back with their model card, or mend WORKER_WEIGHTS")
     return Check("weights", True, f"{site.worker.weights.name}, SHA-256 {digest[:12]}…, as its card says")
+
+
+def _senders(site: SiteSettings) -> Check:
+    try:
+        known = site_file.load(site.node.site_file)
+    except NodeError as error:
+        return Check("senders", False, str(error), "mend the site file, or DICOM_NODE_SITE_FILE")
+    who = f"{len(known.peer)} known peer(s)" if known.peer else "whoever calls our AE title; list peers to change that"
+    return Check("senders", True, f"{who}; {len(known.routing.rule)} routing rule(s)")
+
+
+def _tls(site: SiteSettings) -> Check:
+    try:
+        context = service.tls_context(site.node)
+    except NodeError as error:
+        return Check("TLS", False, str(error), "mend the files, or unset all three")
+    return Check("TLS", True, "with client certificates" if context else "none: DICOM is spoken in the clear")
+
+
+def _source(site: SiteSettings) -> Check:
+    url = site.node.source
+    if url is None:
+        return Check("source", True, "none: series are whole by geometry and quiet")
+    try:
+        service.open_source_of(site.node).number_of_instances(NOBODY, NOBODY)
+    except NodeError as error:
+        return Check("source", False, f"{url}: {error}", "start the archive, or mend DICOM_NODE_SOURCE")
+    return Check("source", True, f"{url} answers")
 
 
 def _destination(site: SiteSettings, url: str) -> Check:

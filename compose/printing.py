@@ -11,6 +11,7 @@ from db.audit import SeriesStatus
 
 if TYPE_CHECKING:
     from compose.demo import Outcome
+    from compose.routes import Route
 
 COLOURS = {
     "delivered": "green",
@@ -21,6 +22,9 @@ COLOURS = {
     "rejected": "red",
     "failed": "bold red",
     "broken": "red",
+    "skipped": "dim",
+    "measured": "green",
+    "refused": "red",
     "review": "magenta",
 }
 
@@ -43,13 +47,35 @@ def status_table(rows: Iterable[SeriesStatus]) -> Table:
 
 def _reasons(row: SeriesStatus) -> list[str]:
     lines = [f"{row.code}: {row.reason}" if row.reason else row.code] if row.code else []
-    lines += [f"{name} = {value}" for name, value in row.detail.items()] if row.state in {"rejected", "review"} else []
+    lines += (
+        [f"{name} = {value}" for name, value in row.detail.items()]
+        if row.state in {"rejected", "review", "skipped"}
+        else []
+    )
     lines += [
         f"{d.destination}: {d.state} after {d.attempts} tries ({d.reason})"
         for d in row.deliveries
         if d.reason is not None
     ]
     return lines
+
+
+def routes_table(routes: Iterable["Route"], verbose: bool) -> Table:
+    """One line a series of a folder: what would happen and why; ``verbose``: the rules passed on the way."""
+    table = Table(whole("series"), "files", whole("what the rules see"), "outcome", whole("why"), title="Routes")
+    for one in routes:
+        seen = one.facts
+        words = (seen.modality, seen.body_part, " ".join(seen.kernel), " ".join(seen.image_type))
+        thickness = "" if seen.thickness_mm is None else f"{seen.thickness_mm:g} mm"
+        lines = [one.why, *(f"  not {name}: {reason}" for name, reason in one.passed)] if verbose else [one.why]
+        table.add_row(
+            one.series_uid,
+            str(one.files),
+            " · ".join(part for part in (*words, thickness, f"{seen.slices} slices") if part),
+            f"[{COLOURS.get(one.outcome, 'white')}]{one.outcome}[/]",
+            "\n".join(lines),
+        )
+    return table
 
 
 def record_table(record: dict[str, Any], title: str) -> Table:

@@ -30,6 +30,8 @@ SITE = (
     Part("analyse", ("work", "--queue", "analyse")),
     Part("deliver", ("work", "--queue", "deliver")),
 )
+# Beside the others where STOW-RS has a port.
+WEB = Part("web", ("web",))
 
 
 @dataclass

@@ -51,7 +51,7 @@ class Study(Base):
 
 
 class Series(Base):
-    """A series, from its first instance on."""
+    """A series, from its first instance on. ``facts`` is what the routing rules saw of it when it was closed."""
 
     __tablename__ = "series"
     uid: Mapped[str] = mapped_column(UID, primary_key=True)
@@ -61,9 +61,37 @@ class Series(Base):
     state: Mapped[str] = mapped_column(index=True)
     code: Mapped[str | None]
     detail: Mapped[dict[str, Any]]
+    facts: Mapped[dict[str, Any] | None]
     first_arrival_at: Mapped[datetime]
     last_arrival_at: Mapped[datetime]
     study: Mapped[Study] = relationship()
+
+
+class Commitment(Base):
+    """One storage commitment request of a modality (PS3.4 Annex J) and where its answer stands."""
+
+    __tablename__ = "commitment"
+    __table_args__ = (UniqueConstraint("calling_ae", "transaction_uid"),)
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
+    transaction_uid: Mapped[str] = mapped_column(UID)
+    calling_ae: Mapped[str]
+    receiving_ae: Mapped[str]
+    state: Mapped[str] = mapped_column(index=True)
+    attempts: Mapped[int]
+    due_at: Mapped[datetime]
+    reason: Mapped[str | None]
+    requested_at: Mapped[datetime]
+    answered_at: Mapped[datetime | None]
+
+
+class CommitmentReference(Base):
+    """One image named by a commitment request; ``failure`` is the Failure Reason (0008,1197), None where it is kept."""
+
+    __tablename__ = "commitment_reference"
+    commitment_id: Mapped[int] = mapped_column(ForeignKey("commitment.id"), primary_key=True)
+    sop_uid: Mapped[str] = mapped_column(UID, primary_key=True, index=True)
+    sop_class: Mapped[str] = mapped_column(UID)
+    failure: Mapped[int | None]
 
 
 class Instance(Base):

@@ -1,4 +1,4 @@
-"""Is a series whole? Arrivals, geometry and quiet in; a verdict with its reason out. Pure."""
+"""Is a series whole? Arrivals, geometry and what others say in; a verdict with its reason out. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +19,39 @@ Place = dict[str, Any]
 
 @dataclass(frozen=True)
 class Policy:
-    """How long to wait. ``stalled_s``: an open association silent for longer no longer holds a series back."""
+    """How long to wait.
+
+    ``stalled_s``: an open association silent for longer no longer holds a series back. ``settle_s``: the shortest
+    quiet, enough where the source or the modality itself says that the series is whole.
+    """
 
     quiet_s: float
     gap_wait_s: float
     stalled_s: float
+    settle_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a series when it is judged.
+
+    Attributes
+    ----------
+    places
+        Geometry of every current instance; None where its header has none.
+    association_open
+        Whether an association that carried images of the series is still open.
+    expected
+        How many instances the source holds of the series; None where it was not asked or does not know.
+    committed
+        Whether one storage commitment request of the modality named every instance received so far.
+    """
+
+    places: Sequence[Place | None]
+    last_arrival_at: datetime
+    association_open: bool
+    expected: int | None = None
+    committed: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,37 +89,58 @@ class Geometry:
     gaps: tuple[tuple[float, float], ...]
 
 
-def judge(
-    places: Sequence[Place | None],
-    last_arrival_at: datetime,
-    association_open: bool,
-    policy: Policy,
-    now: datetime,
-) -> Waiting | Complete | Broken:
-    """Say whether a series is whole.
-
-    Parameters
-    ----------
-    places
-        Geometry of every instance; None where its header has none.
-    association_open
-        Whether an association that carried images of the series is still open.
-    """
-    quiet_s = (now - last_arrival_at).total_seconds()
-    if association_open and quiet_s < policy.stalled_s:
+def judge(evidence: Evidence, policy: Policy, now: datetime) -> Waiting | Complete | Broken:
+    """Say whether a series is whole: by the source's number, by commitment, by geometry; by quiet alone at last."""
+    quiet_s = (now - evidence.last_arrival_at).total_seconds()
+    if evidence.association_open and quiet_s < policy.stalled_s:
         return Waiting("association_open")
-    if quiet_s < policy.quiet_s:
+    if quiet_s < policy.settle_s:
         return Waiting("not_quiet_yet")
-    geometry = measure(places)
-    detail = {"instances": len(places), "slices": geometry.slices, "quiet_s": round(quiet_s, 1)}
+    geometry = measure(evidence.places)
+    code = _strongest(evidence, geometry)
+    if code in {"gap_remains", "fewer_than_expected"}:
+        return Broken(code, _detail(evidence, geometry, quiet_s)) if quiet_s >= policy.gap_wait_s else Waiting(code)
+    if code in {"contiguous", "quiet"} and quiet_s < policy.quiet_s:
+        return Waiting("not_quiet_yet")
+    return Complete(code, _detail(evidence, geometry, quiet_s))
+
+
+def _strongest(evidence: Evidence, geometry: Geometry) -> str:
+    """Name what speaks loudest. More images than the source holds prove nothing: it may still be receiving itself."""
+    received, contiguous = len(evidence.places), geometry.slices >= FEWEST_FOR_GEOMETRY
+    if evidence.expected is not None and received < evidence.expected:
+        return "fewer_than_expected"
     if geometry.gaps:
-        if quiet_s < policy.gap_wait_s:
-            return Waiting("gap_waits")
-        gaps = [{"after_mm": round(at, 2), "gap_mm": round(width, 2)} for at, width in geometry.gaps[:20]]
-        return Broken("gap_remains", {**detail, "step_mm": _rounded(geometry.step_mm), "gaps": gaps})
-    if geometry.slices >= FEWEST_FOR_GEOMETRY:
-        return Complete("contiguous", {**detail, "step_mm": _rounded(geometry.step_mm)})
-    return Complete("quiet", detail)
+        return "gap_remains"
+    if received == evidence.expected:
+        return "expected_number"
+    # Some modalities ask for each image on its own: one image is always "all so far".
+    if evidence.committed and contiguous:
+        return "commitment"
+    return "contiguous" if contiguous and not evidence.association_open else "quiet"
+
+
+def _detail(evidence: Evidence, geometry: Geometry, quiet_s: float) -> dict[str, Any]:
+    """Return the numbers behind the verdict, and all evidence that was there beside the one it is named for."""
+    found = {
+        "association_ended": not evidence.association_open,
+        "contiguous": geometry.slices >= FEWEST_FOR_GEOMETRY and not geometry.gaps,
+        "expected_number": len(evidence.places) == evidence.expected,
+        "commitment": evidence.committed,
+    }
+    detail: dict[str, Any] = {
+        "instances": len(evidence.places),
+        "slices": geometry.slices,
+        "quiet_s": round(quiet_s, 1),
+    }
+    detail["evidence"] = [name for name, there in found.items() if there]
+    if evidence.expected is not None:
+        detail["expected"] = evidence.expected
+    if geometry.step_mm is not None:
+        detail["step_mm"] = round(geometry.step_mm, 3)
+    if geometry.gaps:
+        detail["gaps"] = [{"after_mm": round(at, 2), "gap_mm": round(width, 2)} for at, width in geometry.gaps[:20]]
+    return detail
 
 
 def measure(places: Sequence[Place | None]) -> Geometry:
@@ -127,7 +176,3 @@ def _along_normal(place: Place) -> float:
     normal = (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
     length = sqrt(sum(v * v for v in normal)) or 1.0
     return float(sum(p * n for p, n in zip(place["position"], normal, strict=True)) / length)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)

@@ -1,6 +1,7 @@
 """Errors of receiving, each with the DICOM status that the sender sees (PS3.4 Table B.2-1, PS3.7 Annex C).
 
 ReceiveError .status   UnreadableInstance 0xC000 · WrongSOPClass 0xA900 · OutOfSpace 0xA700
+NodeError              BadSetting · PeerAway · PullIncomplete
 """
 
 import struct
@@ -47,3 +48,19 @@ class OutOfSpace(ReceiveError):
     """The image could not be made durable: disk full, read-only, or below the watermark."""
 
     status = 0xA700
+
+
+class NodeError(Exception):
+    """Base: what is not about one image; the message says what to do."""
+
+
+class BadSetting(NodeError):
+    """A setting, or a line of the site file, cannot be meant so."""
+
+
+class PeerAway(NodeError):
+    """The archive or modality asked does not answer, or not in a way that could be read."""
+
+
+class PullIncomplete(NodeError):
+    """Fewer images came than the archive holds; what came is kept, and pulling again is safe."""

@@ -10,8 +10,11 @@ from typing import Any, cast
 
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from dicom_node.peers import Door, Rejection
 from dicom_node.server import AssociationHandler, Server
+from dicom_node.tls import DeferredHandshake, SecureRequestHandler
 from dicom_node.upper_layer import EVT_ENDED
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -36,15 +39,27 @@ class Address:
     request_timeout_s: float = 10.0
 
 
+@dataclass(frozen=True)
+class Guard:
+    """What stands before the listener: who is let in, and whether only by TLS. Without one, whoever calls."""
+
+    door: Door | None = None
+    tls: DeferredHandshake | None = None
+
+
+OPEN = Guard()
+
+
 class Admission:
-    """Lets in at most ``max_associations`` at a time.
+    """Lets in whom the door knows, and at most ``max_associations`` at a time.
 
     pynetdicom counts every connection: health checks and port scans, which never ask for an association, would keep
     real senders out. This counts those that asked.
     """
 
-    def __init__(self, max_associations: int) -> None:
+    def __init__(self, max_associations: int, door: Door | None = None) -> None:
         self._max_associations = max_associations
+        self._door = door
         self._lock = Lock()
         self._admitted: set[int] = set()
 
@@ -56,14 +71,25 @@ class Admission:
         ]
 
     def _requested(self, event: evt.Event) -> None:
-        with self._lock:
-            admitted = len(self._admitted) < self._max_associations
-            if admitted:
-                self._admitted.add(id(event.assoc))
-        if not admitted:
-            event.assoc.acse.send_reject(*LOCAL_LIMIT_EXCEEDED)
+        asked, address = cast(A_ASSOCIATE, event.assoc.requestor.primitive), str(event.assoc.requestor.address)
+        rejection = self._rejection(id(event.assoc), asked, address)
+        if rejection is not None:
+            facts = {"calling_ae": asked.calling_ae_title, "address": address, "rejection": rejection}
+            logger.warning("association rejected", extra=facts)
+            event.assoc.acse.send_reject(*rejection)
             # Returns once the rejection is sent and the peer has closed.
             event.assoc.kill()
+
+    def _rejection(self, association: int, asked: A_ASSOCIATE, address: str) -> Rejection | None:
+        calling_ae, called_ae = str(asked.calling_ae_title), str(asked.called_ae_title)
+        refused = self._door.judge(calling_ae, called_ae, address) if self._door else None
+        if refused:
+            return refused
+        with self._lock:
+            if len(self._admitted) >= self._max_associations:
+                return LOCAL_LIMIT_EXCEEDED
+            self._admitted.add(association)
+        return None
 
     def _closed(self, event: evt.Event) -> None:
         with self._lock:
@@ -83,10 +109,18 @@ class Listener:
     handlers
         Pairs (event, handler).
     sop_classes
-        The storage classes accepted, in every transfer syntax.
+        The classes accepted, in every transfer syntax.
+    guard
+        Who is let in, and how.
     """
 
-    def __init__(self, address: Address, handlers: Sequence[tuple[Any, Any]], sop_classes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        handlers: Sequence[tuple[Any, Any]],
+        sop_classes: Sequence[str],
+        guard: Guard = OPEN,
+    ) -> None:
         entity = AE(address.ae_title)
         entity.maximum_associations = sys.maxsize
         entity.maximum_pdu_size = address.max_pdu_bytes
@@ -95,12 +129,13 @@ class Listener:
         entity.add_supported_context(VERIFICATION)
         for sop_class in sop_classes:
             entity.add_supported_context(sop_class, ALL_TRANSFER_SYNTAXES)
-        own = Admission(address.max_associations).handlers()
+        own = Admission(address.max_associations, guard.door).handlers()
         server = entity.make_server(
             (address.host, address.port),
             evt_handlers=[*own, *handlers],
+            ssl_context=guard.tls,
             server_class=Server,
-            request_handler=AssociationHandler,
+            request_handler=SecureRequestHandler if guard.tls else AssociationHandler,
         )
         self._server = cast(Server, server)
         # With pynetdicom's own 5 the kernel drops connections that come in a burst; each is tried again after 1 s.

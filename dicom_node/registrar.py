@@ -131,7 +131,7 @@ def _arrival(path: Path, spool: Spool) -> Arrival:
         study_date=_text(header, "StudyDate"),
         modality=_text(header, "Modality"),
         series_description=_text(header, "SeriesDescription"),
-        place=_place(header),
+        place=place_of(header),
     )
 
 
@@ -152,7 +152,7 @@ def _text(header: Dataset, keyword: str) -> str:
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
-def _place(header: Dataset) -> dict[str, Any] | None:
+def place_of(header: Dataset) -> dict[str, Any] | None:
     """Return JSON-ready geometry; None where it is absent or is no geometry, which the reading gate will refuse."""
     try:
         orientation = [float(v) for v in header.get("ImageOrientationPatient") or ()]

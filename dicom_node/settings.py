@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,8 +15,31 @@ class NodeSettings(BaseSettings):
     host: str = Field("0.0.0.0", description="Address to listen on; 127.0.0.1 for this machine alone")  # noqa: S104  scanners are elsewhere
     port: int = Field(11112, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
     spool_dir: Path = Field(Path("scleroscan-site/spool"), description="Folder for received images, byte for byte")
+    site_file: Path | None = Field(
+        None, description="TOML file with known senders and routing rules; see the reference"
+    )
+    any_called_ae: bool = Field(False, description="Also take associations that call another AE title than ours")
+    tls_cert: Path | None = Field(None, description="PEM certificate of this node; with it only TLS is spoken")
+    tls_key: Path | None = Field(None, description="PEM key of the certificate")
+    tls_client_ca: Path | None = Field(None, description="PEM authorities whose client certificates are let in")
+    source: str | None = Field(
+        None,
+        description="Archive asked how many images a series has: dicom://AET@host:port, or a DICOMweb URL",
+    )
+    source_token: SecretStr | None = Field(None, description="Bearer token for a DICOMweb source")
+    web_port: int | None = Field(None, ge=1, le=65535, description="Port for STOW-RS; none: not served")
+    web_token: SecretStr | None = Field(
+        None, min_length=16, description="Bearer token that STOW-RS senders show; none: client certificates alone"
+    )
+    web_max_instance_mb: int = Field(512, ge=1, le=4096, description="Largest image taken by STOW-RS, megabytes")
+    settle_s: float = Field(
+        5.0, gt=0, le=3600, description="Shortest quiet, where the source or the modality says that a series is whole"
+    )
     quiet_s: float = Field(30.0, gt=0, le=3600, description="A series may be complete after so many seconds of quiet")
     gap_wait_s: float = Field(120.0, gt=0, le=86400, description="A series with missing slices waits so long for them")
+    study_wait_s: float = Field(
+        60.0, ge=0, le=86400, description="A whole series waits so long for others of its study, to choose the best"
+    )
     stalled_s: float = Field(
         900.0,
         gt=0,

@@ -14,6 +14,7 @@ from dicom_node.errors import UNPARSEABLE, UnreadableInstance
 
 META_GROUP = b"\x02\x00"
 LAST_TAG = 0x0020000E
+DIGITS_AND_DOTS = frozenset("0123456789.")
 TAGS: list[BaseTag | int] = [0x00080016, 0x00080018, 0x0020000D, LAST_TAG]
 
 
@@ -55,7 +56,9 @@ def read(beginning: bytes, transfer_syntax: UID) -> Identity | None:
         found = [values[int(tag)].rstrip(b"\0 ").decode("ascii") for tag in TAGS]
     except UNPARSEABLE:
         return None
-    return Identity(*found) if ended else None
+    # What is no UID is read again from the file, as pydicom reads it.
+    are_uids = all(DIGITS_AND_DOTS.issuperset(uid) for uid in found)
+    return Identity(*found) if ended and are_uids else None
 
 
 def read_file(path: Path) -> Identity:

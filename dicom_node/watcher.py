@@ -4,18 +4,16 @@ import logging
 import time
 import traceback
 from collections import deque
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from threading import Event
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
-from db.tracking import JobIdentity, QuietSeries
-from dicom_node import cleaning, completeness
+from dicom_node import cleaning
 from dicom_node.associations import OpenSeries
-from dicom_node.completeness import Broken, Complete, Policy
+from dicom_node.closing import Closer, Terms
 from dicom_node.dispatch import Dispatcher
 from dicom_node.registrar import Registrar
 
@@ -25,20 +23,6 @@ CLEAN_EVERY_S = 600.0
 # The clock was set back by so much: more than it is slewed, less than a pause that matters.
 SET_BACK_S = 5.0
 PAUSE_AFTER_FAILURE_S = 2.0
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Under which identity jobs are opened, how long to wait for a series, when to wake a worker again.
-
-    ``renotify_s`` is the sweep that repairs lost messages: work still waiting so long after a wake-up gets another.
-    ``retention_days`` after their results were delivered images leave the spool.
-    """
-
-    identity: JobIdentity
-    policy: Policy
-    renotify_s: float
-    retention_days: float = 36500
 
 
 class Watcher:
@@ -54,7 +38,7 @@ class Watcher:
     ) -> None:
         self._registrar = registrar
         self._sessions = sessions
-        self._open_series = open_series
+        self._closer = Closer(sessions, open_series, terms)
         self._dispatcher = dispatcher
         self._terms = terms
         self._unsent: deque[tuple[int, str | None]] = deque()
@@ -90,8 +74,13 @@ class Watcher:
     def tick(self, now: datetime) -> None:
         """Do once whatever there is to do."""
         self._look_at_clock(now)
+        judge = self._terms.commitments
+        # Before the images are registered: those of a request that waits now are then all in their rows.
+        requests = judge.waiting() if judge else []
         self._registrar.run(now)
-        self._close_quiet_series(now)
+        if judge:
+            judge.run(requests, now)
+        self._closer.run(now)
         self._wake(now)
         self._clean(now)
 
@@ -106,28 +95,6 @@ class Watcher:
         if time.monotonic() >= self._clean_at:
             cleaning.clean(self._sessions, self._terms.retention_days, now)
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
-
-    def _close_quiet_series(self, now: datetime) -> None:
-        with self._sessions.begin() as session:
-            quiet = tracking.quiet_series(session, now - timedelta(seconds=self._terms.policy.quiet_s))
-        for series in quiet:
-            self._close(series, now)
-
-    def _close(self, series: QuietSeries, now: datetime) -> None:
-        verdict = completeness.judge(
-            series.places, series.last_arrival_at, series.series_uid in self._open_series, self._terms.policy, now
-        )
-        if not isinstance(verdict, Complete | Broken):
-            return
-        state = "complete" if isinstance(verdict, Complete) else "broken"
-        with self._sessions.begin() as session:
-            tracking.close_series(session, series.series_uid, state, verdict.code, verdict.detail, now)
-            # A broken series gets its job too: the reading gate alone refuses, with its code and numbers.
-            job_id = tracking.open_job(session, series.series_uid, self._terms.identity, now)
-        logger.info(
-            "series closed",
-            extra={"series_uid": series.series_uid, "state": state, "code": verdict.code, "job_id": job_id},
-        )
 
     def _wake(self, now: datetime) -> None:
         with self._sessions.begin() as session:

@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -25,8 +27,10 @@ DEBIAN = {
     "Orthanc": "orthanc",
     "storescu": "dcmtk",
     "storescp": "dcmtk",
+    "dcmqrscp": "dcmtk",
     "dciodvfy": "dicom3tools",
 }
+ORTHANC_PLUGINS = Path("/usr/share/orthanc/plugins")
 # An activated environment may put pynetdicom's programs of the same names first; these are DCMTK's.
 SYSTEM_FOLDERS = ["/usr/bin", "/usr/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
 
@@ -40,6 +44,17 @@ def program(name: str) -> str:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def plugin(name: str) -> str:
+    """Return the path of an Orthanc plugin; where it is absent, skip at home and fail in CI."""
+    path = ORTHANC_PLUGINS / name
+    if not path.exists():
+        reason = f"{name} is not installed: apt-get install orthanc-dicomweb"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return str(path)
 
 
 def free_port() -> int:
@@ -140,6 +155,24 @@ class Orthanc:
         """The address as WORKER_DESTINATIONS wants it."""
         return f"dicom://{self.ae_title}@127.0.0.1:{self.dicom_port}"
 
+    @property
+    def dicom_web(self) -> str:
+        """The base URL of its DICOMweb services."""
+        return f"http://127.0.0.1:{self.http_port}/dicom-web"
+
+    def request(self, method: str, path: str, body: bytes | object = None) -> Any:
+        """Send a request to its REST interface, anything but bytes as JSON, and return the JSON of the answer."""
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection = HTTPConnection("127.0.0.1", self.http_port, timeout=60)
+        try:
+            connection.request(method, path, content)
+            answer = connection.getresponse()
+            said = answer.read()
+            assert answer.status == 200, (method, path, answer.status, said)
+            return json.loads(said or b"null")
+        finally:
+            connection.close()
+
 
 @contextmanager
 def orthanc(folder: Path) -> Iterator[Orthanc]:
@@ -158,7 +191,11 @@ def orthanc(folder: Path) -> Iterator[Orthanc]:
         "DicomAlwaysAllowStore": True,
         "DicomCheckCalledAet": False,
         "OverwriteInstances": True,
-        "Plugins": [],
+        "Plugins": [plugin("libOrthancDicomWeb.so")],
+        "DicomWeb": {"Enable": True},
+        "DicomAlwaysAllowFind": True,
+        "DicomAlwaysAllowGet": True,
+        "DicomAlwaysAllowMove": True,
     }
     configuration = folder / "orthanc.json"
     configuration.write_text(json.dumps(settings))

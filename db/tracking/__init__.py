@@ -5,6 +5,18 @@ Each function takes a session inside a transaction (``with sessions.begin() as s
 
 from db.tracking.arrivals import Arrival, QuietSeries, close_series, quiet_series, register
 from db.tracking.clock import forget_the_future
+from db.tracking.commitments import (
+    CommitmentAnswer,
+    CommitmentRequest,
+    answer_later,
+    answered,
+    due_answers,
+    give_up_answer,
+    is_committed,
+    kept_instances,
+    open_answer,
+    record_commitment,
+)
 from db.tracking.deliveries import (
     DueDelivery,
     PendingObject,
@@ -42,12 +54,26 @@ from db.tracking.results import (
     resume,
 )
 from db.tracking.retention import removable, remove
+from db.tracking.routing import (
+    BETTER_RECONSTRUCTION,
+    NOT_ELIGIBLE,
+    StudySeries,
+    current_files,
+    keep_facts,
+    reconsidered,
+    skip_series,
+    study_series,
+)
 
 __all__ = [
+    "BETTER_RECONSTRUCTION",
+    "NOT_ELIGIBLE",
     "Arrival",
     "Change",
     "Claim",
     "ClaimedFile",
+    "CommitmentAnswer",
+    "CommitmentRequest",
     "DueDelivery",
     "Failure",
     "JobIdentity",
@@ -57,22 +83,34 @@ __all__ = [
     "OutputFile",
     "PendingObject",
     "QuietSeries",
+    "StudySeries",
+    "answer_later",
+    "answered",
     "claim",
     "close_series",
+    "current_files",
     "current_series_job",
     "delivered",
+    "due_answers",
     "due_deliveries",
     "due_jobs",
     "encoded_before",
     "enter_stage",
     "finish",
     "forget_the_future",
+    "give_up_answer",
     "hand_back",
+    "is_committed",
+    "keep_facts",
+    "kept_instances",
     "move",
+    "open_answer",
     "open_job",
     "pending",
     "postpone",
     "quiet_series",
+    "reconsidered",
+    "record_commitment",
     "record_for_review",
     "record_results",
     "refuse",
@@ -83,5 +121,7 @@ __all__ = [
     "renew",
     "resume",
     "retry",
+    "skip_series",
+    "study_series",
     "verify_chain",
 ]

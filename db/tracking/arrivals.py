@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.errors import UnknownSubject
 from db.tables import Instance, Series, Study
+from db.tracking.commitments import is_committed
 from db.tracking.events import Change, begin, lock_series, move
 
 WHO = "dicom_node"
@@ -46,12 +47,17 @@ class Arrival:
 
 @dataclass(frozen=True)
 class QuietSeries:
-    """A series still receiving to which nothing was added for a while; ``places`` of its current instances."""
+    """A series still receiving to which nothing was added for a while; ``places`` of its current instances.
+
+    ``committed``: one storage commitment request named every current instance.
+    """
 
     series_uid: str
+    study_uid: str
     first_arrival_at: datetime
     last_arrival_at: datetime
     places: tuple[dict[str, Any] | None, ...]
+    committed: bool = False
 
 
 def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> set[str]:
@@ -162,7 +168,14 @@ def quiet_series(session: Session, quiet_since: datetime) -> list[QuietSeries]:
         select(Series).where(Series.state == "receiving", Series.last_arrival_at <= quiet_since).order_by(Series.uid)
     ).all()
     return [
-        QuietSeries(row.uid, row.first_arrival_at, row.last_arrival_at, tuple(_places(session, row.uid)))
+        QuietSeries(
+            series_uid=row.uid,
+            study_uid=row.study_uid,
+            first_arrival_at=row.first_arrival_at,
+            last_arrival_at=row.last_arrival_at,
+            places=tuple(_places(session, row.uid)),
+            committed=is_committed(session, row.uid),
+        )
         for row in rows
     ]
 

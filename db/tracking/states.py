@@ -1,6 +1,6 @@
 """The state machines.
 
-series    receiving → complete | broken          complete | broken → receiving (late images)
+series    receiving → complete | broken | skipped       complete | broken | skipped → receiving (late images)
 job       queued → running → encoded → delivered
           running → queued (again) | rejected | review | failed        encoded → failed
           failed | review → queued (by an operator)                    any but superseded → superseded
@@ -19,6 +19,8 @@ ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {
             ("receiving", "broken"),
             ("complete", "receiving"),
             ("broken", "receiving"),
+            ("receiving", "skipped"),
+            ("skipped", "receiving"),
         }
     ),
     "job": frozenset(

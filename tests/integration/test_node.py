@@ -18,13 +18,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import audit
 from db.tables import Instance
 from db.tracking import JobIdentity
+from dicom_node.closing import Terms
 from dicom_node.completeness import Policy
 from dicom_node.dispatch import Dispatcher
 from dicom_node.handlers import Receiver
 from dicom_node.listener import CT_CLASSES, Address, Listener
 from dicom_node.registrar import Registrar
 from dicom_node.spool import Spool
-from dicom_node.watcher import Terms, Watcher
+from dicom_node.watcher import Watcher
 from tests import services
 from tests.ct import TinyCT
 from worker.delivery import dicom

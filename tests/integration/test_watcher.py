@@ -22,11 +22,12 @@ from db.engine import open_database
 from db.tables import Instance, Job, Series
 from db.tracking import JobIdentity
 from dicom_node.associations import OpenSeries
+from dicom_node.closing import Terms
 from dicom_node.completeness import Policy
 from dicom_node.dispatch import SOCKET_TIMEOUT_S, Dispatcher
 from dicom_node.registrar import Registrar
 from dicom_node.spool import Spool, SpooledName
-from dicom_node.watcher import Terms, Watcher
+from dicom_node.watcher import Watcher
 from tests import services
 from tests.node_senders import ct_slice, encoded, header, series_uid
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_node.completeness import Broken, Complete, Policy, Waiting, judge, measure
+from dicom_node.completeness import Broken, Complete, Evidence, Policy, Waiting, judge, measure
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(quiet_s=30, gap_wait_s=120, stalled_s=900)
@@ -27,7 +27,7 @@ def place(
 
 
 def judged(places: list[dict[str, Any] | None], quiet_s: float, association_open: bool = False) -> object:
-    return judge(places, NOW - timedelta(seconds=quiet_s), association_open, POLICY, NOW)
+    return judge(Evidence(places, NOW - timedelta(seconds=quiet_s), association_open), POLICY, NOW)
 
 
 @given(cosine=st.floats(-1, 1), jitter=st.floats(1e-7, 1e-4))

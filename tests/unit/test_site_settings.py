@@ -1,5 +1,7 @@
 """Settings come from the environment, and a slip of the pen is found."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from pydantic import ValidationError
 
 from compose import settings
 from compose.errors import MisspeltSetting
+from dicom_node.site_file import SiteFile
 
 
 def test_a_site_runs_without_any_setting() -> None:
@@ -56,3 +59,11 @@ def test_the_password_of_the_database_is_never_printed(monkeypatch: pytest.Monke
 def test_every_setting_stands_in_the_reference() -> None:
     reference = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text()
     assert [name for name in settings.setting_names() if f"`{name}`" not in reference] == []
+
+
+def test_the_site_file_of_the_reference_is_one() -> None:
+    reference = (Path(__file__).parents[2] / "docs" / "reference" / "site-file.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", reference, re.DOTALL)
+    site = SiteFile.model_validate(tomllib.loads(example))
+    assert [peer.ae_title for peer in site.peer] == ["CT1", "PACS"]
+    assert [rule.name for rule in site.routing.rule] == ["research scanner", "chest CT"]
