@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.analysis import lungs
+from worker.analysis import coarse, lungs, recovery
 from worker.analysis.records import LEFT_LUNG, RIGHT_LUNG, LungMask
 from worker.errors import InputRejected
 from worker.reading.volume import CTVolume
@@ -139,6 +139,27 @@ def test_the_greater_part_of_a_patch_nearly_as_dense_as_fat_is_found_again_by_sh
     assert found[patch].mean() > 0.5
 
 
+def test_the_nearly_solid_lower_half_of_both_lungs_belongs_to_them() -> None:
+    z, _, _ = axes()
+    base = (RIGHT | LEFT) & np.broadcast_to(z < 0, SHAPE)
+    found = lungs.segment(Painted(base, -250.0).volume()).labels > 0
+    assert found[base & ~trachea(10)].mean() > 0.95
+    assert overlap(found, (RIGHT | LEFT) & ~trachea(10)) > 0.97
+
+
+@pytest.mark.parametrize(("has_gas", "followed"), [(False, True), (True, False)])
+def test_what_is_dense_is_followed_deep_unless_it_holds_gas_as_bowel_does(has_gas: bool, followed: bool) -> None:
+    grid = coarse.CoarseVolume(np.zeros((1, 9, 60), np.float32), (1, 1, 1), (2.0, 2.0, 2.0), (1, 9, 60))
+    lung, dense, gas = (np.zeros(grid.hu.shape, np.bool_) for _ in range(3))
+    lung[..., :10] = dense[..., :50] = True
+    gas[:, 3:6, 38:42] = has_gas
+    found = recovery.grow_within(lung, dense & ~gas, gas, grid)
+    rim = 10 + round(recovery.DENSE_RIM_MM / 2)
+    assert found[..., :rim].all()
+    assert (found[..., rim:50] & ~gas[..., rim:50]).any() == followed
+    assert not found[..., 50:].any()
+
+
 def test_the_chest_wall_behind_healthy_lung_is_not_taken() -> None:
     found = healthy_lungs().labels > 0
     assert (found & ~(RIGHT | LEFT)).sum() < 0.005 * found.sum()
@@ -259,12 +280,22 @@ def test_a_few_slices_are_outlined_as_in_the_whole_chest(first: int) -> None:
 
 def test_a_whole_healthy_chest_of_thin_slices_has_no_flag() -> None:
     straight = healthy_volume()
-    thin = replace(straight, hu=straight.hu.repeat(2, axis=0), affine=straight.affine @ np.diag([0.5, 1, 1, 1]))
+    halved = straight.affine @ np.diag([0.5, 1, 1, 1])
+    thin = replace(straight, hu=straight.hu.repeat(2, axis=0), affine=halved, slice_thickness_mm=3.0)
     assert flags_of(thin) == {}
 
 
+def test_slices_with_gaps_between_them_are_flagged_with_their_distance() -> None:
+    assert flags_of(replace(healthy_volume(), slice_thickness_mm=1.0))["gapped"] == pytest.approx(6.0)
+    assert "gapped" not in flags_of(replace(healthy_volume(), slice_thickness_mm=5.0))
+    assert "gapped" not in flags_of(replace(healthy_volume(), slice_thickness_mm=None))
+
+
 def test_thick_and_spaced_slices_are_flagged() -> None:
-    assert {flag.code: flag.value for flag in healthy_lungs().flags} == {"thick_slices": pytest.approx(6.0)}
+    assert {flag.code: flag.value for flag in healthy_lungs().flags} == {
+        "thick_slices": pytest.approx(6.0),
+        "gapped": pytest.approx(6.0),
+    }
     assert flags_of(replace(healthy_volume(), slice_thickness_mm=8.0))["thick_slices"] == pytest.approx(8.0)
 
 

@@ -54,6 +54,19 @@ def test_volumes_are_voxels_times_their_size(chest: tuple[CTVolume, LungMask, Pa
     assert found.value("total", "volume") == pytest.approx(200 * VOXEL_ML)
 
 
+def test_a_slice_of_a_gapped_series_stands_for_the_distance_to_the_next(
+    chest: tuple[CTVolume, LungMask, PatternMap],
+) -> None:
+    volume, lungs, patterns = chest
+    thin = replace(volume, slice_thickness_mm=1.0)
+    assert thin.is_gapped
+    assert quantify.assess(thin, lungs, patterns).value("lung", "volume") == pytest.approx(1500 * VOXEL_ML)
+    further = volume.affine.copy()
+    further[2, 0] *= 2
+    apart = quantify.assess(replace(thin, affine=further), lungs, patterns)
+    assert apart.value("lung", "volume") == pytest.approx(2 * 1500 * VOXEL_ML)
+
+
 def test_extent_is_the_share_of_that_side(chest: tuple[CTVolume, LungMask, PatternMap]) -> None:
     found = quantify.assess(*chest)
     assert found.value("total", "extent", "right") == pytest.approx(15.0)

@@ -56,21 +56,26 @@ def segment(volume: CTVolume) -> LungMask:
         raise pair.no_lungs(0.0)
     middle = body.middle_column(inside)
     tubes = airways.with_wall(airways.find(grid, inside), grid.spacing_mm)
-    no_lung = tubes | gas.enclosed(grid, inside & ~tubes) | ~inside
+    hollow = gas.enclosed(grid, inside & ~tubes)
+    no_lung = tubes | hollow | ~inside
     aerated = pair.choose((grid.hu < AIR_HU) & ~no_lung, grid, middle)
     thresholded_ml = float((aerated[0] | aerated[1]).sum()) * grid.voxel_ml
-    labels = _refined(hu, grid, _completed(aerated, no_lung, grid, middle))
+    labels = _refined(hu, grid, _completed(aerated, (no_lung, hollow), grid, middle))
     if not labels.any():
         raise pair.no_lungs(thresholded_ml)
     flags = doubts.about(labels, volume, thresholded_ml)
     return LungMask(np.ascontiguousarray(volume.from_anatomical(labels)), flags)
 
 
-def _completed(aerated: Pair, no_lung: Mask, grid: CoarseVolume, middle: float) -> _Outline:
-    """Let the lungs grow into dense disease, fill vessels, and recover what shape alone can tell."""
+def _completed(aerated: Pair, excluded: tuple[Mask, Mask], grid: CoarseVolume, middle: float) -> _Outline:
+    """Let the lungs grow into dense disease, fill vessels, and recover what shape alone can tell.
+
+    ``excluded`` is all that is no lung, and of that the gas of gullet, stomach and bowel.
+    """
+    no_lung, hollow = excluded
     possible = recovery.lighter_than_fat(grid) & ~no_lung
-    right = recovery.grow_within(aerated[0], possible & ~aerated[1], grid)
-    left = recovery.grow_within(aerated[1], possible & ~right, grid)
+    right = recovery.grow_within(aerated[0], possible & ~aerated[1], hollow, grid)
+    left = recovery.grow_within(aerated[1], possible & ~right, hollow, grid)
     grown = right | left
     right = recovery.fill_vessels(right, grid) & ~no_lung & ~left
     left = recovery.fill_vessels(left, grid) & ~no_lung & ~right

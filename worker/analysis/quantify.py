@@ -34,7 +34,7 @@ def assess(volume: CTVolume, lungs: LungMask, patterns: PatternMap) -> Assessmen
     They agree on a regular grid. A lung that is not there gets no numbers rather than zeros.
     """
     tally = _Tally(volume, lungs, patterns)
-    return Assessment(tuple(_measurements(tally)), lungs.flags)
+    return Assessment(tuple(_measurements(tally)), lungs.flags + patterns.flags)
 
 
 class _Tally:

@@ -40,6 +40,7 @@ class PatternMap:
     """
 
     labels: NDArray[np.uint8]
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ from worker.analysis.coarse import CoarseVolume, Mask, around, closed, grown
 VESSEL_CLOSING_MM = 5.0
 LARGEST_HOLE_MM2 = 300.0
 DISEASE_CLOSING_MM = 12.0
+GAS_EDGE_VOXELS = 2
 # Fat of the chest wall averages −110 over 2 mm; what is lighter and touches lung is lung.
 LIGHTER_THAN_FAT_HU = -180.0
-SMOOTH_MM, DENSE_RIM_MM = 2.0, 20.0
+SMOOTH_MM = 2.0
+# So far dense disease is believed where it touches aerated lung; further in, unless it turns out to be bowel.
+DENSE_RIM_MM, DENSE_REACH_MM = 20.0, 120.0
 # Interstitial disease averages to this over 2 mm; fat of the chest wall begins above, liver and muscle lie far above.
 DISEASE_HU = (-700.0, -130.0)
 DEEPEST_MM = 30.0
@@ -30,13 +33,23 @@ def lighter_than_fat(grid: CoarseVolume) -> Mask:
     return np.asarray(ndimage.binary_opening(lighter, IN_PLANE))
 
 
-def grow_within(lung: Mask, possible: Mask, grid: CoarseVolume) -> Mask:
-    """Grow one lung a little way inside what is possible."""
+def grow_within(lung: Mask, possible: Mask, gas: Mask, grid: CoarseVolume) -> Mask:
+    """Grow one lung inside what is possible: a rim of it, and what lies deeper unless it holds gas, as bowel does."""
     if not lung.any():
         return lung
+    rim = _grown_within(lung, possible, DENSE_RIM_MM, grid)
+    deeper = _grown_within(rim, possible, DENSE_REACH_MM - DENSE_RIM_MM, grid) & ~rim
+    labels, count = ndimage.label(deeper)
+    if count == 0:
+        return rim
+    bowel = np.unique(labels[ndimage.binary_dilation(gas, iterations=GAS_EDGE_VOXELS)])
+    return rim | (deeper & ~np.isin(labels, bowel))
+
+
+def _grown_within(lung: Mask, possible: Mask, reach_mm: float, grid: CoarseVolume) -> Mask:
     result = lung.copy()
-    box = around(lung, DENSE_RIM_MM, grid.spacing_mm)
-    steps = max(1, round(DENSE_RIM_MM / max(grid.spacing_mm[1:])))
+    box = around(lung, reach_mm, grid.spacing_mm)
+    steps = max(1, round(reach_mm / max(grid.spacing_mm[1:])))
     result[box] = ndimage.binary_dilation(lung[box], iterations=steps, mask=possible[box] | lung[box])
     return result
 
