@@ -10,7 +10,7 @@ from worker.settings import WorkerSettings
 
 SOFTWARE_VERSION: Final = "0.1.0"
 # Raised whenever the code would give other numbers for the same images and weights.
-ANALYSIS_VERSION: Final = 1
+ANALYSIS_VERSION: Final = 2
 
 
 def of(settings: WorkerSettings) -> JobIdentity:
@@ -21,11 +21,9 @@ def of(settings: WorkerSettings) -> JobIdentity:
     WeightsMismatch
         The weights are missing, or are not those of the model card beside them.
     """
-    described = card.read(settings.weights)
-    # The digest of the weights does not cover how the card says to use them.
-    used = {name: described[name] for name in ("thresholds", "step_mm", "reach_mm")}
-    deciding = json.dumps({"analysis": ANALYSIS_VERSION, **used}, sort_keys=True)
+    deciding = json.dumps({"analysis": ANALYSIS_VERSION, "engine": settings.engine}, sort_keys=True)
     return JobIdentity(
-        model_digest=described["digest"],
+        # It covers thresholds and voxel size as well: they stand in the file of the weights.
+        model_digest=card.digest(settings.weights),
         settings_digest=hashlib.sha256(deciding.encode()).hexdigest(),
     )

@@ -34,7 +34,7 @@ class Analyser:
 
     @cached_property
     def _model(self) -> model.PatternModel:
-        loaded = model.load(self._settings.weights, self._settings.device)
+        loaded = model.load(self._settings.weights, self._settings.device, self._settings.engine)
         identity = ModelIdentity(loaded.digest, loaded.name, loaded.version, loaded.card)
         with self._sessions.begin() as session:
             tracking.register_model(session, identity, datetime.now(UTC))

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-PACKAGED_WEIGHTS = Path(__file__).parent / "models" / "phantom-v1.safetensors"
+PACKAGED_WEIGHTS = Path(__file__).parent / "models" / "phantom-v2.safetensors"
 
 
 class WorkerSettings(BaseSettings):
@@ -22,6 +22,11 @@ class WorkerSettings(BaseSettings):
     )
     ae_title: str = Field("SCLEROSCAN", min_length=1, max_length=16, description="Calling AE title when delivering")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda:0")
+    engine: str = Field(
+        "auto",
+        pattern=r"^(auto|torch|openvino)$",
+        description="What runs the network: auto (OpenVINO on a CPU, torch on a GPU), torch or openvino",
+    )
     weights: Path = Field(PACKAGED_WEIGHTS, description="safetensors file of the pattern model, model card beside it")
     results_dir: Path = Field(
         Path("scleroscan-site/results"), description="Folder for SEG, SR and pictures of each job"

@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from worker import identity
+from worker.analysis import card
 from worker.errors import WeightsMismatch
 from worker.settings import PACKAGED_WEIGHTS, WorkerSettings
 
@@ -18,13 +20,21 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path / "w.safetensors"
 
 
-def test_other_thresholds_are_another_identity(weights: Path) -> None:
-    before = identity.of(WorkerSettings(weights=weights))
-    card = json.loads(weights.with_suffix(".json").read_text())
-    card["thresholds"]["lesion"] += 0.1
-    weights.with_suffix(".json").write_text(json.dumps(card))
-    after = identity.of(WorkerSettings(weights=weights))
-    assert (after.model_digest, after.settings_digest != before.settings_digest) == (before.model_digest, True)
+def test_another_way_to_run_or_another_analysis_is_another_identity(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, torch = (identity.of(WorkerSettings(weights=weights, engine=name)) for name in ("auto", "torch"))
+    assert usual.model_digest == torch.model_digest
+    assert usual.settings_digest != torch.settings_digest
+    monkeypatch.setattr(identity, "ANALYSIS_VERSION", identity.ANALYSIS_VERSION + 1)
+    assert identity.of(WorkerSettings(weights=weights)).settings_digest != usual.settings_digest
+
+
+def test_the_digest_of_the_weights_covers_their_thresholds(weights: Path) -> None:
+    before = card.digest(weights)
+    point = card.working_point(weights) | {"lesion": 0.123}
+    save_file(load_file(weights), weights, metadata={card.WORKING_POINT: json.dumps(point)})
+    assert card.file_digest(weights) != before
 
 
 def test_weights_that_are_not_their_cards_are_refused(weights: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +23,24 @@ GLASS = np.s_[3:8, 20:44, 16:40]
 NET = np.s_[4:6, 28:40, 20:32]
 
 
-class Bright(torch.nn.Module):
+@dataclass(frozen=True)
+class Bright:
     """Calls lesion what is above −750 HU and reticulation what is above −450 HU in one of the three slices."""
 
-    def __init__(self, channel: int = 1) -> None:
-        super().__init__()
-        self.channel = channel
+    channel: int = 1
+    name: str = "bright"
+    precision: str = "float32"
 
-    def forward(self, stack: torch.Tensor) -> torch.Tensor:
+    def __call__(self, stacks: torch.Tensor) -> torch.Tensor:
         low, high = patterns.WINDOW_HU
-        hu = (stack[:, self.channel] + 1) * (high - low) / 2 + low
-        return torch.stack([hu + 750, hu + 450], dim=1) / 20
+        hu = (stacks[:, self.channel] + 1) * (high - low) / 2 + low
+        # All but what is padded is lung.
+        return torch.stack([hu + 750, hu + 450, hu + 1000], dim=1) / 20
 
 
 def bright_model(step_mm: float = 1.0, reach_mm: float = 2.0, channel: int = 1) -> PatternModel:
     return PatternModel(
-        network=Bright(channel),
+        engine=Bright(channel),
         thresholds=(0.5, 0.5),
         step_mm=step_mm,
         reach_mm=reach_mm,
@@ -47,7 +49,6 @@ def bright_model(step_mm: float = 1.0, reach_mm: float = 2.0, channel: int = 1) 
         version="0",
         card={},
         device=torch.device("cpu"),
-        dtype=torch.float32,
     )
 
 
@@ -119,6 +120,16 @@ def test_neighbours_are_taken_by_distance_not_by_number(volume: CTVolume, truth:
     assert np.array_equal(below[0], truth[0])
 
 
+def test_an_outline_that_the_network_would_draw_otherwise_is_flagged(volume: CTVolume) -> None:
+    assert patterns.segment(volume, whole(volume), bright_model()).flags == ()
+    half = whole(volume)
+    half.labels[:, :, 28:] = 0
+    (flag,) = patterns.segment(volume, half, bright_model()).flags
+    assert flag.code == "outline_disagreement"
+    # The network sees as far as the margin around the outline reaches.
+    assert flag.value == pytest.approx(100 * patterns.MARGIN_MM / 28, abs=5)
+
+
 def test_progress_counts_up_to_the_slices_that_hold_lung(volume: CTVolume) -> None:
     lungs = whole(volume)
     lungs.labels[:3] = 0
@@ -131,27 +142,31 @@ def test_progress_counts_up_to_the_slices_that_hold_lung(volume: CTVolume) -> No
 
 def weights_with_card(folder: Path) -> Path:
     path = folder / "w.safetensors"
-    save_file({name: tensor.half() for name, tensor in network.build().state_dict().items()}, path)
-    described = {
-        "name": "w",
-        "version": "1",
-        "digest": card.file_digest(path),
-        "thresholds": {"lesion": 0.4, "reticulation": 0.6},
-        "step_mm": 0.8,
-        "reach_mm": 2.5,
-    }
+    halved = {name: tensor.half() for name, tensor in network.build().state_dict().items()}
+    point = {"lesion": 0.4, "reticulation": 0.6, "step_mm": 0.8, "reach_mm": 2.5}
+    save_file(halved, path, metadata={card.WORKING_POINT: json.dumps(point)})
+    described = {"name": "w", "version": "1", "digest": card.file_digest(path)}
     path.with_suffix(".json").write_text(json.dumps(described), encoding="utf-8")
     return path
 
 
-def test_weights_are_loaded_with_what_their_card_says(tmp_path: Path) -> None:
+def test_weights_are_loaded_with_the_working_point_that_they_hold(tmp_path: Path) -> None:
     path = weights_with_card(tmp_path)
     loaded = model.load(path, "cpu")
     assert loaded.thresholds == (0.4, 0.6)
     assert loaded.digest == card.digest(path) == card.file_digest(path)
-    stack = torch.zeros(1, network.SLICES_IN, 64, 32, dtype=loaded.dtype)
-    with torch.inference_mode():
-        assert loaded.network(stack).shape == (1, len(network.REGIONS), 64, 32)
+    assert (loaded.step_mm, loaded.reach_mm) == (0.8, 2.5)
+    stack = torch.zeros(1, network.SLICES_IN, 64, 32)
+    assert loaded.engine(stack).shape == (1, len(network.OUTPUTS), 64, 32)
+
+
+def test_weights_that_do_not_say_how_to_use_them_are_refused(tmp_path: Path) -> None:
+    path = weights_with_card(tmp_path)
+    save_file(network.build().state_dict(), path)
+    described = json.loads(path.with_suffix(".json").read_text()) | {"digest": card.file_digest(path)}
+    path.with_suffix(".json").write_text(json.dumps(described))
+    with pytest.raises(WeightsMismatch, match="how to use it"):
+        model.load(path, "cpu")
 
 
 def test_weights_that_changed_by_one_byte_are_refused(tmp_path: Path) -> None:
@@ -165,7 +180,8 @@ def test_weights_that_changed_by_one_byte_are_refused(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = weights_with_card(tmp_path)
-    save_file({"other": torch.zeros(1)}, path)
+    point = json.dumps(card.working_point(path))
+    save_file({"other": torch.zeros(1)}, path, metadata={card.WORKING_POINT: point})
     described = json.loads(path.with_suffix(".json").read_text()) | {"digest": card.file_digest(path)}
     path.with_suffix(".json").write_text(json.dumps(described))
     with pytest.raises(WeightsMismatch, match="does not fit"):
@@ -187,3 +203,14 @@ def test_a_gpu_that_is_not_there_is_said_to_be_unavailable() -> None:
 def test_the_card_is_read_without_torch() -> None:
     script = "import sys; import worker.analysis.card; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("apart_mm", "sees"), [(2.0, "below"), (5.0, "below"), (10.0, "itself")])
+def test_a_slice_is_seen_beside_its_neighbours_unless_they_are_far_away(
+    volume: CTVolume, truth: NDArray[np.uint8], apart_mm: float, sees: str
+) -> None:
+    affine = volume.affine.copy()
+    affine[2, 0] = apart_mm
+    apart = replace(volume, affine=affine)
+    found = patterns.segment(apart, whole(apart), bright_model(channel=0)).labels
+    assert np.array_equal(found, truth if sees == "itself" else np.concatenate([truth[:1], truth[:-1]]))

@@ -5,8 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from worker.errors import WeightsMismatch
 
+# Key of the weights file's own metadata that says how to use them: so the digest covers all that decides a result.
+WORKING_POINT = "working_point"
 RESEARCH_SENTENCE = "Trained on computed lesions; research use only; not clinically validated."
 
 
@@ -35,6 +39,22 @@ def read(weights: Path) -> dict[str, Any]:
 def digest(weights: Path) -> str:
     """Return the SHA-256 of the weights, checked against their card. Raises WeightsMismatch as :func:`read` does."""
     return str(read(weights)["digest"])
+
+
+def working_point(weights: Path) -> dict[str, float]:
+    """Return ``lesion`` and ``reticulation`` (thresholds), ``step_mm`` and ``reach_mm`` from the file of the weights.
+
+    Raises
+    ------
+    WeightsMismatch
+        The file does not say.
+    """
+    try:
+        with safe_open(weights, "numpy") as file:
+            stored = json.loads((file.metadata() or {})[WORKING_POINT])
+        return {name: float(stored[name]) for name in ("lesion", "reticulation", "step_mm", "reach_mm")}
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise WeightsMismatch(f"{weights.name} does not say how to use it: {error}") from error
 
 
 def file_digest(path: Path) -> str:

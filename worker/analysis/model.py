@@ -9,7 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from worker.analysis import card as model_card
-from worker.analysis import network
+from worker.analysis import engine, network
+from worker.analysis.engine import Engine
 from worker.errors import DeviceUnavailable, WeightsMismatch
 
 
@@ -27,7 +28,7 @@ class PatternModel:
         Distance to the neighbouring slices that it was trained with.
     """
 
-    network: torch.nn.Module
+    engine: Engine
     thresholds: tuple[float, float]
     step_mm: float
     reach_mm: float
@@ -36,10 +37,9 @@ class PatternModel:
     version: str
     card: dict[str, Any]
     device: torch.device
-    dtype: torch.dtype
 
 
-def load(weights: Path, device: str = "auto") -> PatternModel:
+def load(weights: Path, device: str = "auto", runs_on: str = "auto") -> PatternModel:
     """Load a model from safetensors with its card beside it.
 
     Parameters
@@ -48,6 +48,8 @@ def load(weights: Path, device: str = "auto") -> PatternModel:
         The safetensors file; its card has the same name and the suffix ``.json``.
     device
         ``auto`` (the first GPU, else the CPU), ``cpu`` or ``cuda:N``.
+    runs_on
+        ``auto`` (the fastest for the device), ``torch`` or ``openvino``.
 
     Raises
     ------
@@ -58,25 +60,28 @@ def load(weights: Path, device: str = "auto") -> PatternModel:
     """
     card = model_card.read(weights)
     target = choose_device(device)
-    unet = network.build()
-    try:
-        unet.load_state_dict(load_file(weights))
-    except (SafetensorError, RuntimeError) as error:
-        raise WeightsMismatch(f"{weights.name} does not fit the network of this version: {error}") from error
-    dtype = fastest_dtype(target)
-    unet = network.placed(unet.eval(), target, dtype)
+    point = model_card.working_point(weights)
     return PatternModel(
-        network=unet,
-        thresholds=(float(card["thresholds"]["lesion"]), float(card["thresholds"]["reticulation"])),
-        step_mm=float(card["step_mm"]),
-        reach_mm=float(card["reach_mm"]),
+        engine=engine.start(weighted(weights), target, runs_on),
+        thresholds=(point["lesion"], point["reticulation"]),
+        step_mm=point["step_mm"],
+        reach_mm=point["reach_mm"],
         digest=card["digest"],
         name=card["name"],
         version=card["version"],
         card=card,
         device=target,
-        dtype=dtype,
     )
+
+
+def weighted(weights: Path) -> torch.nn.Module:
+    """Return the network with weights from a file, float32 on the CPU. Raises WeightsMismatch where they do not fit."""
+    unet = network.build()
+    try:
+        unet.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsMismatch(f"{weights.name} does not fit the network of this version: {error}") from error
+    return unet
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -87,10 +92,3 @@ def choose_device(wanted: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceUnavailable(f"there is no {wanted} here; set WORKER_DEVICE to auto or cpu")
     return device
-
-
-def fastest_dtype(device: torch.device) -> torch.dtype:
-    """Return bfloat16 where the processor computes in it, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32

@@ -6,9 +6,9 @@ from typing import Final
 
 import torch
 
-# Three neighbouring slices in; logits of lesion and reticulation out.
+# Three neighbouring slices in; logits of lesion, reticulation and lung out.
 SLICES_IN: Final = 3
-REGIONS: Final = ("lesion", "reticulation")
+OUTPUTS: Final = ("lesion", "reticulation", "lung")
 ENCODER: Final = "mobilenet_v2"
 DECODER: Final = (128, 64, 32, 16, 8)
 STRIDE: Final = 32
@@ -17,7 +17,7 @@ _declared: list[torch.library.Library] = []
 
 
 def build() -> torch.nn.Module:
-    """Return an untrained network: float (batch, 3, rows, columns) → logits (batch, 2, rows, columns).
+    """Return an untrained network: float (batch, 3, rows, columns) → logits (batch, 3, rows, columns).
 
     Rows and columns are multiples of 32. Weights are random: nothing is fetched.
     """
@@ -28,7 +28,7 @@ def build() -> torch.nn.Module:
         encoder_weights=None,
         decoder_channels=DECODER,
         in_channels=SLICES_IN,
-        classes=len(REGIONS),
+        classes=len(OUTPUTS),
     )
     return network
 
