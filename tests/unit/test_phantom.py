@@ -11,10 +11,13 @@ from pydicom import dcmread
 from tests import services
 from worker.analysis.records import GROUND_GLASS, LEFT_LUNG, RETICULATION, RIGHT_LUNG
 from worker.reading import series as reading
+from worker.training.acquisition import Protocol
 from worker.training.phantom import Phantom, PhantomSpec, render
 from worker.training.series import PhantomIdentity, write_series
 
-SMALL = PhantomSpec(seed=7, shape=(24, 64, 64), spacing_mm=(11.5, 5.8, 5.8), extent_pct=25.0, noise_hu=10.0)
+SMALL = PhantomSpec(
+    seed=7, shape=(24, 64, 64), spacing_mm=(11.5, 5.8, 5.8), extent_pct=25.0, protocol=Protocol(noise_hu=10.0)
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,7 @@ def test_the_trachea_is_air_inside_the_body_and_no_lung(phantom: Phantom) -> Non
 def test_noise_has_the_deviation_that_was_asked_for(phantom: Phantom) -> None:
     liver = phantom.volume.hu[1, 25:37, 18:27]
     assert liver.mean() == pytest.approx(60, abs=4)
-    assert liver.std() == pytest.approx(SMALL.noise_hu, rel=0.25)
+    assert liver.std() == pytest.approx(SMALL.protocol.noise_hu, rel=0.25)
 
 
 def test_drawn_patients_hold_healthy_and_severe_ones() -> None:

@@ -29,6 +29,7 @@ class Build:
     bowel_gas: bool
     air_in_oesophagus: float
     contrast_hu: float
+    effusion: float
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> "Build":
@@ -42,6 +43,7 @@ class Build:
             bowel_gas=bool(rng.random() < 0.6),
             air_in_oesophagus=float(rng.choice([0.0, 3.0, 6.0, 9.0])),
             contrast_hu=float(rng.choice([45.0, 45.0, 180.0, 260.0])),
+            effusion=float(rng.uniform(6, 30)) if rng.random() < 0.1 else 0.0,
         )
 
 
@@ -72,7 +74,8 @@ def draw(fine: Grid, build: Build, rng: np.random.Generator) -> Chest:
     spine = (24 - np.hypot(x, y - (build.depth - 12))).astype(np.float32)
     mediastinum = _joined(_joined(_mediastinum(z / height, y, x), blood), spine)
     airways, walls = _airways(z, y, x, height)
-    inside = np.minimum(np.minimum(cage, diaphragm), np.minimum(-mediastinum, -walls))
+    fluid = _effusion((z, y), build.effusion, height)
+    inside = np.minimum(np.minimum(cage - fluid, diaphragm), np.minimum(-mediastinum, -walls))
     hu = _tissue(grid, build, (z, y, x), cage)
     hu = _blend(hu, build.contrast_hu, soft(np.minimum(blood, cage), 1.5))
     hu = _blend(hu, _bone_texture(grid, rng), soft(spine, 1.5))
@@ -115,6 +118,13 @@ def _diaphragm(z: Field, y: Field, x: Field, build: Build, height: float) -> Fie
     right_is_higher = np.where(x < 0, 10.0, 0.0)
     floor = -118 * height + (build.dome + right_is_higher) * bulge
     return (z - floor).astype(np.float32)
+
+
+def _effusion(axes: tuple[Field, Field], thickness_mm: float, height: float) -> Field:
+    """Thickness in mm of the fluid between rib cage and lung: a crescent at the back of the base."""
+    z, y = axes
+    low = np.clip((10 * height - z) / (110 * height), 0, 1)
+    return np.asarray(thickness_mm * low * soft(y - 35, 40.0), np.float32)
 
 
 def _mediastinum(z: Field, y: Field, x: Field) -> Field:

@@ -1,109 +1,126 @@
-"""How good a model is on phantoms it has not seen."""
+"""How good a model is on patients it has not seen: each scored, then all together."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from worker.analysis import patterns
+from worker.analysis import model as pattern_model
 from worker.analysis.model import PatternModel
-from worker.analysis.records import RETICULATION, LungMask
-from worker.training.phantom import Phantom
+from worker.training import agreement, layouts, score
+from worker.training.cases import CasePlan
+from worker.training.labelled import of_phantom
+from worker.training.phantom import render
+from worker.training.score import PatientScore, Region
 
-BINS = 100
+# Seeds of phantoms held out begin here; training seeds stay far below. Calibration takes the first, scoring those
+# after.
+CALIBRATION_SEED, HELD_OUT_SEED = 1_000_000, 2_000_000
+Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class CaseScore:
-    """One phantom: Dice per region (None where the region is truly and rightly empty), extents in percent of lung."""
+class PhantomScorer:
+    """Scores one phantom by its seed: the work of one process."""
 
-    seed: int
-    dice_lesion: float | None
-    dice_reticulation: float | None
-    extent_true_pct: float
-    extent_found_pct: float
-    reticulation_true_pct: float
-    reticulation_found_pct: float
+    weights: Path
+    device: str
+    case: CasePlan
+
+    def __call__(self, seed: int) -> PatientScore:
+        """Draw, outline, segment and compare. Kernel and noise come from the bands that training leaves out."""
+        return score.of(of_phantom(render(self.case.spec(seed, held_out=True))), _loaded(self.weights, self.device))
 
 
-def score(phantom: Phantom, model: PatternModel, outline: LungMask | None = None) -> CaseScore:
-    """Segment one phantom and compare.
+_models: dict[tuple[Path, str], PatternModel] = {}
 
-    Parameters
-    ----------
-    outline
-        The lungs to look in, as they were found; None takes the true ones.
+
+def _loaded(weights: Path, device: str) -> PatternModel:
+    """Load a model once per process."""
+    if (weights, device) not in _models:
+        _models[weights, device] = pattern_model.load(weights, device)
+    return _models[weights, device]
+
+
+def phantoms(scorer: PhantomScorer, seeds: Sequence[int], processes: int, report: Report) -> list[PatientScore]:
+    """Score phantoms, several at a time."""
+    rows = []
+    for row in _mapped(scorer, seeds, processes):
+        rows.append(row)
+        report("scoring phantoms", len(rows), len(seeds))
+    return rows
+
+
+def _mapped(scorer: PhantomScorer, seeds: Sequence[int], processes: int) -> Iterator[PatientScore]:
+    if processes == 1:
+        yield from map(scorer, seeds)
+        return
+    # Threads of torch do not survive a fork, and each process has a core of its own.
+    with get_context("spawn").Pool(processes, initializer=partial(torch.set_num_threads, 1)) as pool:
+        yield from pool.imap(scorer, seeds)
+
+
+def dataset(path: Path, patients: Sequence[str], model: PatternModel, report: Report) -> list[PatientScore]:
+    """Score patients of a labelled data set. Raises DatasetRejected, or InputRejected where no lungs are found."""
+    rows = []
+    for labelled in layouts.labelled(path, patients):
+        rows.append(score.of(labelled, model))
+        report(f"scoring {path.stem}", len(rows), len(patients))
+    return rows
+
+
+def pooled(rows: Sequence[PatientScore]) -> dict[str, Any]:
+    """Return what all patients say together.
+
+    Dice is the mean over those with disease, false extent the mean over the healthy, errors are in points of extent.
+    None stands where there
+    are no such patients.
     """
-    inside = outline or phantom.lungs
-    found = patterns.segment(phantom.volume, inside, model).labels
-    true = phantom.patterns.labels
-    true_lung, lung = (max(int((mask.labels > 0).sum()), 1) for mask in (phantom.lungs, inside))
-    return CaseScore(
-        seed=phantom.spec.seed,
-        dice_lesion=dice(found > 0, true > 0),
-        dice_reticulation=dice(found == RETICULATION, true == RETICULATION),
-        extent_true_pct=100 * int((true > 0).sum()) / true_lung,
-        extent_found_pct=100 * int((found > 0).sum()) / lung,
-        reticulation_true_pct=100 * int((true == RETICULATION).sum()) / true_lung,
-        reticulation_found_pct=100 * int((found == RETICULATION).sum()) / lung,
-    )
-
-
-def dice(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float | None:
-    """Return the Dice coefficient, 0..1; None where there is nothing and nothing was found."""
-    total = int(found.sum()) + int(true.sum())
-    return 2 * int((found & true).sum()) / total if total else None
-
-
-def summary(scores: Iterable[CaseScore]) -> dict[str, float | None]:
-    """Return means over cases: Dice over those with disease, extent error over all, false extent over the healthy.
-
-    None stands where there are no such cases.
-    """
-    rows = list(scores)
-    ill = [row for row in rows if row.extent_true_pct > 0]
-    healthy = [row for row in rows if row.extent_true_pct == 0]
-    errors = [row.extent_found_pct - row.extent_true_pct for row in rows]
-    reticular = [row for row in rows if row.reticulation_true_pct > 0]
+    ill, healthy = [row for row in rows if not row.healthy], [row for row in rows if row.healthy]
+    true, found = ([getattr(row.regions["total"], name) for row in rows] for name in ("true_pct", "found_pct"))
+    stages = [[agreement.goh(value) for value in values] for values in (true, found)]
+    false = [row.regions["total"].found_pct for row in healthy]
     return {
-        "cases": len(rows),
-        "dice_lesion": _mean([row.dice_lesion or 0.0 for row in ill]),
-        "dice_reticulation": _mean([row.dice_reticulation or 0.0 for row in reticular]),
-        "extent_error_points": _mean([abs(error) for error in errors]),
-        "extent_bias_points": _mean(errors),
-        "healthy_cases": len(healthy),
-        "false_extent_healthy_pct": _mean([row.extent_found_pct for row in healthy]),
+        "patients": len(rows),
+        "healthy": len(healthy),
+        "regions": {name: _region([row.regions[name] for row in rows], ill, name) for name in score.REGIONS},
+        "false_extent_healthy_pct": _mean(false),
+        "false_extent_healthy_worst_pct": round(max(false), 3) if false else None,
+        "goh_agreement_pct": _mean([100.0 * (a == b) for a, b in zip(*stages, strict=True)]),
+        "goh_kappa": _rounded(agreement.cohen_kappa(*stages)),
+        "outline": {
+            "dice": _mean([row.outline.dice for row in rows]),
+            "dice_worst": _rounded(min((row.outline.dice or 0.0 for row in rows), default=None)),
+            "dice_threshold_alone": _mean([row.outline.dice_threshold for row in rows]),
+            "dice_threshold_alone_worst": _rounded(
+                min((row.outline.dice_threshold or 0.0 for row in rows), default=None)
+            ),
+        },
     }
 
 
-def _mean(values: list[float]) -> float | None:
-    return round(float(np.mean(values)), 4) if values else None
+def _region(rows: Sequence[Region], ill: Sequence[PatientScore], name: str) -> dict[str, Any]:
+    true, found = [row.true_pct for row in rows], [row.found_pct for row in rows]
+    limits = agreement.bland_altman(true, found)
+    with_it = [row.regions[name] for row in ill if row.regions[name].true_pct > 0]
+    return {
+        "dice": _mean([row.dice or 0.0 for row in with_it]),
+        "dice_in_true_lung": _mean([row.dice_in_true_lung or 0.0 for row in with_it]),
+        "error_points": _mean([abs(f - t) for t, f in zip(true, found, strict=True)]),
+        "bland_altman": {key: round(value, 3) for key, value in asdict(limits).items()} if limits else None,
+        "icc_2_1": _rounded(agreement.icc_2_1(true, found)),
+    }
 
 
-def calibrate(phantoms: Iterable[Phantom], model: PatternModel) -> tuple[float, float]:
-    """Return the thresholds for (lesion, reticulation) with the least mean error of extent."""
-    found, true = [], []
-    for phantom in phantoms:
-        found.append(_share_above(phantom, model))
-        labels, lung = phantom.patterns.labels, phantom.lungs.labels > 0
-        true.append([(labels > 0)[lung].mean(), (labels == RETICULATION)[lung].mean()])
-    # (cases, regions, thresholds) against (cases, regions, 1)
-    errors = np.abs(np.array(found) - np.array(true)[:, :, None]).mean(axis=0)
-    candidates = np.arange(BINS) / BINS
-    usable = (candidates >= 0.2) & (candidates <= 0.8)
-    best = [float(candidates[usable][np.argmin(errors[region][usable])]) for region in range(2)]
-    return best[0], best[1]
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(float(np.mean(known)), 4) if known else None
 
 
-def _share_above(phantom: Phantom, model: PatternModel) -> NDArray[np.float64]:
-    """Return, for each region and threshold k/100, the share of lung whose probability lies above it."""
-    inside = phantom.volume.to_anatomical(phantom.lungs.labels) > 0
-    counts = np.zeros((2, BINS))
-    for part in patterns.probabilities(phantom.volume, phantom.lungs, model):
-        lung = inside[part.index, part.rows, part.columns]
-        for region in range(2):
-            values = np.clip((part.values[region][lung] * BINS).astype(int), 0, BINS - 1)
-            counts[region] += np.bincount(values, minlength=BINS)
-    share: NDArray[np.float64] = counts[:, ::-1].cumsum(axis=1)[:, ::-1] / max(int(inside.sum()), 1)
-    return share
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

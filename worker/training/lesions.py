@@ -12,6 +12,9 @@ from worker.training.anatomy import Mask
 from worker.training.fields import Field, Grid, enlarge, smooth_noise, soft
 
 PLANNING_STEP_MM = 3.0
+CYST_HU, CYST_WALL_HU = -940.0, -120.0
+# As dense as interstitial disease gets; what is denser is consolidation, which no density tells from fluid or liver.
+DENSE_HU, DENSE_SPREAD_HU = -250.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,9 @@ class Disease:
     """How much of the lung is diseased and how.
 
     ``extent_pct`` is the share of lung volume, 0–90; ``reticulation_share`` the share of the diseased region that is
-    reticulation, 0–1; ``sparing_mm`` keeps a rim under the pleura free, as in non-specific interstitial pneumonia.
+    reticulation, 0–1; ``sparing_mm`` keeps a rim under the pleura free, as in non-specific interstitial pneumonia;
+    ``honeycombing`` is the share of the reticulation, its worst part, that has become cysts; ``dense_share`` that of
+    the lesion, its worst part, that is nearly solid.
     """
 
     extent_pct: float
@@ -28,6 +33,8 @@ class Disease:
     basal: float
     peripheral: float
     sparing_mm: float
+    honeycombing: float = 0.0
+    dense_share: float = 0.0
 
     @classmethod
     def drawn(cls, extent_pct: float, rng: np.random.Generator) -> "Disease":
@@ -39,6 +46,7 @@ class Disease:
             basal=rng.uniform(0.4, 1.4),
             peripheral=rng.uniform(0.4, 1.6),
             sparing_mm=float(rng.uniform(2, 8)) if rng.random() < 0.3 else 0.0,
+            honeycombing=float(rng.uniform(0.05, 0.25)) if rng.random() < 0.15 else 0.0,
         )
 
 
@@ -58,6 +66,12 @@ def paint(hu: Field, lungs: Mask, grid: Grid, disease: Disease, rng: np.random.G
     strength = _net_strength(severity, lesion, grid, disease, rng)
     labels[lesion & (strength > 0.5)] = RETICULATION
     _paint_net(hu, strength, grid, rng)
+    if disease.honeycombing > 0:
+        _paint_cysts(hu, np.where(labels == RETICULATION, severity, -np.inf), grid, disease.honeycombing, rng)
+    if disease.dense_share > 0:
+        dense = lesion & (severity >= np.quantile(severity[lesion], 1 - disease.dense_share))
+        solid = DENSE_HU + DENSE_SPREAD_HU * rng.standard_normal(np.count_nonzero(dense))
+        hu[dense] = np.maximum(hu[dense], solid.astype(np.float32))
     return labels
 
 
@@ -109,6 +123,19 @@ def _paint_net(hu: Field, strength: Field, grid: Grid, rng: np.random.Generator)
     index = tuple(voxels.T)
     dark = hu[index]
     hu[index] = dark + np.maximum(line_hu - dark, 0) * share * strength[index]
+
+
+def _paint_cysts(hu: Field, severity: Field, grid: Grid, share: float, rng: np.random.Generator) -> None:
+    """Draw honeycombing: cysts of a few millimetres side by side, air with walls, in the worst of the reticulation."""
+    reticular = severity > -np.inf
+    if not reticular.any():
+        return
+    worst = reticular & (severity >= np.quantile(severity[reticular], 1 - share))
+    voxels = np.argwhere(worst)
+    points = voxels * np.array(grid.spacing_mm)
+    net = VoronoiNet.drawn(points, float(rng.uniform(3.5, 8)), 1.0, rng)
+    walls = net.walls(points, float(rng.uniform(1.0, 1.8)), grid.spacing_mm[1])
+    hu[tuple(voxels.T)] = CYST_HU + (CYST_WALL_HU - CYST_HU) * walls
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,51 +1,76 @@
 """Healthy lung: air and tissue with texture, vessels, fissures, and what imitates disease without being it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from worker.training import vessels
 from worker.training.anatomy import Chest, Mask
-from worker.training.fields import Field, Grid, smooth_noise
+from worker.training.fields import Field, Grid, smooth_noise, soft
 
-NODULE_HU = 30.0
+NODULE_HU, CAP_HU = 30.0, -60.0
 
 
-def fill(chest: Chest, grid: Grid, contrast_hu: float, rng: np.random.Generator) -> Field:
+@dataclass(frozen=True)
+class Air:
+    """What decides how a healthy lung looks: contrast in its vessels (HU), and the side that gravity pulls to."""
+
+    contrast_hu: float
+    prone: bool
+
+
+def fill(chest: Chest, grid: Grid, air: Air, rng: np.random.Generator) -> Field:
     """Return the chest's HU with healthy parenchyma, vessels and hard negatives in the lungs."""
     hu = chest.hu
     lungs = chest.lungs
-    background = _background(grid, lungs, rng)
+    background = _background(grid, lungs, air.prone, rng)
     hu = np.where(lungs, background, hu).astype(np.float32)
-    vessels.paint(hu, chest, grid, contrast_hu, rng)
+    vessels.paint(hu, chest, grid, air.contrast_hu, rng)
+    _apical_caps(hu, lungs, grid, rng)
     _nodules(hu, lungs, grid, rng)
     return hu
 
 
-def _background(grid: Grid, lungs: Mask, rng: np.random.Generator) -> Field:
-    """Density rises towards the back, drifts over centimetres and is grained over millimetres."""
+def _background(grid: Grid, lungs: Mask, prone: bool, rng: np.random.Generator) -> Field:
+    """Density rises the way gravity pulls, drifts over centimetres and is grained over millimetres."""
     _, y, _ = grid.axes()
     depth = (y - y.min()) / float(np.ptp(y))
+    depth = 1 - depth if prone else depth
     mean = rng.uniform(-895, -785)
     hu: Field = np.float32(mean) + np.float32(rng.uniform(20, 90)) * (depth - 0.5)
     hu = hu + np.float32(rng.uniform(8, 22)) * smooth_noise(grid, rng.uniform(12, 30), rng)
     hu = hu + np.float32(rng.uniform(12, 30)) * smooth_noise(grid, 2.2, rng)
-    hu = hu + _dependent(grid, lungs, rng)
+    hu = hu + _dependent(grid, lungs, prone, rng)
     hu = _fissures(hu, grid, rng)
     return _emphysema(hu, grid, rng)
 
 
-def _dependent(grid: Grid, lungs: Mask, rng: np.random.Generator) -> Field:
-    """A smooth band of higher density along the back of the lungs: gravity, not disease."""
+def _dependent(grid: Grid, lungs: Mask, prone: bool, rng: np.random.Generator) -> Field:
+    """A smooth band of higher density along the lowest side of the lungs: gravity, not disease."""
     if rng.random() < 0.4:
         return np.zeros((1, 1, 1), np.float32)
     _, y, _ = grid.axes()
-    back = np.where(lungs.any(axis=1, keepdims=True), _last_row(lungs, y), y.max())
-    depth_mm = np.clip(back - y, 0, None)
+    if prone:
+        depth_mm = np.clip(y - y.ravel()[np.argmax(lungs, axis=1)][:, None, :], 0, None)
+    else:
+        last = lungs.shape[1] - 1 - np.argmax(lungs[:, ::-1, :], axis=1)
+        depth_mm = np.clip(y.ravel()[last][:, None, :] - y, 0, None)
     return np.asarray(rng.uniform(40, 130) * np.exp(-depth_mm / rng.uniform(3, 9)), np.float32)
 
 
-def _last_row(lungs: Mask, y: Field) -> Field:
-    last = lungs.shape[1] - 1 - np.argmax(lungs[:, ::-1, :], axis=1, keepdims=True)
-    return np.asarray(y.ravel()[last])
+def _apical_caps(hu: Field, lungs: Mask, grid: Grid, rng: np.random.Generator) -> None:
+    """A dense rim of uneven thickness under the highest pleura of some: scar, not interstitial disease."""
+    if rng.random() < 0.75:
+        return
+    z, _, _ = grid.axes()
+    heights = z.ravel()[np.flatnonzero(lungs.any(axis=(1, 2)))]
+    top = np.flatnonzero(z.ravel() > heights.max() - 30)
+    above = lungs[top][::-1]
+    # Lung that has passed on the way down from the apex, column by column.
+    depth_mm = (np.cumsum(above, axis=0, dtype=np.float32) * grid.spacing_mm[0])[::-1]
+    thickness_mm = rng.uniform(1, 5) * (1 + 0.5 * smooth_noise(grid, 10.0, rng)[top])
+    share = soft(thickness_mm - depth_mm, 1.5) * lungs[top]
+    hu[top] += (np.float32(CAP_HU) - hu[top]) * share
 
 
 def _fissures(hu: Field, grid: Grid, rng: np.random.Generator) -> Field:

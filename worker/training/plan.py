@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worker.training.dataset import CasePlan, CropPlan
+from worker.training.cases import CasePlan
+from worker.training.crops import CropPlan
 
 
 @dataclass(frozen=True)
@@ -13,17 +14,27 @@ class TrainingPlan:
     Attributes
     ----------
     out
-        The safetensors file to write; its card lies beside it as ``.json`` and ``.md``.
+        The safetensors file to write; its card lies beside it as ``.json`` and ``.md``, the checkpoint of an
+        unfinished run as ``.checkpoint``.
     cache
-        Folder for rendered phantoms; those it holds already are used again.
+        Folder for drawn phantoms; those it holds already are used again.
     cases
         Number of phantoms to train on.
+    healthy
+        Folder of CT series of healthy lungs to paint lesions into; None for none.
+    painted
+        Number of painted cases.
+    datasets
+        YAML files of labelled data.
     steps
-        Number of optimiser steps.
+        Number of optimiser steps, unless ``epochs`` is given.
+    epochs
+        So many times as many crops as there are slices to train on; None takes ``steps``.
     minutes
         Training stops after so many minutes even if steps remain; the schedule follows whichever ends first.
     held_out
-        Number of phantoms to calibrate on, and as many others to score on.
+        Number of phantoms to calibrate on, and as many others to score on. Where there are labelled data, their own
+        sides serve instead.
     start_from
         Weights of an earlier run to go on from, with their card beside them; None begins at random.
     step_mm
@@ -33,17 +44,21 @@ class TrainingPlan:
     out: Path
     cache: Path
     name: str = "phantom"
-    version: str = "1"
-    cases: int = 80
-    steps: int = 6000
+    version: str = "2"
+    cases: int = 48
+    healthy: Path | None = None
+    painted: int = 0
+    datasets: tuple[Path, ...] = ()
+    steps: int = 20_000
+    epochs: int | None = None
     minutes: float = 60.0
     batch: int = 8
-    learning_rate: float = 2e-3
-    held_out: int = 6
+    learning_rate: float = 1e-3
+    held_out: int = 12
     seed: int = 0
     device: str = "auto"
     processes: int = 2
     start_from: Path | None = None
-    step_mm: float = 0.8
+    step_mm: float = 0.7
     case: CasePlan = field(default_factory=CasePlan)
     crop: CropPlan = field(default_factory=CropPlan)

@@ -97,7 +97,7 @@ def _describe_scan(ds: Dataset, phantom: Phantom) -> None:
     ds.PatientPosition = "HFS"
     ds.Manufacturer = ds.ManufacturerModelName = SCANNER
     ds.KVP = 120
-    ds.ConvolutionKernel = f"FWHM {phantom.spec.kernel_fwhm_mm:.2f} mm"
+    ds.ConvolutionKernel = f"FWHM {phantom.spec.protocol.kernel_fwhm_mm:.2f} mm"
     ds.SliceThickness = _decimal(phantom.spec.spacing_mm[0])
 
 

@@ -1,131 +1,127 @@
-"""Training the pattern model on phantoms: render, optimise, calibrate, score, publish."""
+"""Training the pattern model: gather, optimise, calibrate, score, publish."""
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
+from worker.analysis import engine, network
 from worker.analysis import model as pattern_model
-from worker.analysis import network
 from worker.analysis.model import PatternModel
-from worker.training import evaluate, publish
-from worker.training.dataset import Case, Crops, Sample, cases
-from worker.training.phantom import Phantom, render
+from worker.training import calibrate, dataset_file, evaluate, figures, layouts, optimise, painted, publish, split
+from worker.training.cases import Case, phantoms
+from worker.training.evaluate import CALIBRATION_SEED, HELD_OUT_SEED, PhantomScorer, Report
+from worker.training.labelled import Labelled, of_phantom
+from worker.training.phantom import render
 from worker.training.plan import TrainingPlan
+from worker.training.score import PatientScore
+from worker.training.split import Split
 
-# Seeds of the held-out phantoms begin here; training seeds stay far below.
-HELD_OUT_SEED = 1_000_000
-Report = Callable[[str, int, int], None]
+SEEDS_APART = 10_000
 
 
-def run(plan: TrainingPlan, report: Report) -> dict[str, Any]:
-    """Train, calibrate, score and write the model; return its card.
+@dataclass(frozen=True)
+class Sides:
+    """The data sets of a run, each with the patients of its sides."""
+
+    splits: tuple[Split, ...]
+
+    @classmethod
+    def of(cls, plan: TrainingPlan) -> "Sides":
+        """Read what the data sets say. Raises DatasetRejected."""
+        return cls(tuple(split.of(dataset_file.read(path), plan.seed) for path in plan.datasets))
+
+
+def run(plan: TrainingPlan, tell: Report) -> dict[str, Any]:
+    """Train, calibrate, score and write the model; return its card. A run that was cut off goes on from its checkpoint.
 
     Parameters
     ----------
-    report
+    tell
         Called with (what is being done, how much is done, how much there is).
 
     Raises
     ------
+    TrainingError
+        A data set cannot be used, or the checkpoint belongs to another run.
+    InputRejected
+        A series among the healthy lungs cannot be read.
     WeightsMismatch
         The weights to start from are missing, damaged or of another network.
     DeviceUnavailable
         The GPU asked for is not there.
     """
     torch.manual_seed(plan.seed)
-    source = _rendered(plan, report)
+    sides = Sides.of(plan)
+    source = list(_source(plan, sides, tell))
     device = pattern_model.choose_device(plan.device)
     unet = network.placed(_beginning(plan), device, torch.float32)
-    losses = _optimise(unet, source, plan, report)
-    model = _as_model(unet, plan, device)
-    model = replace(model, thresholds=evaluate.calibrate(_held_out(plan, 0, report, "calibrating"), model))
-    scores = [evaluate.score(p, model) for p in _held_out(plan, plan.held_out, report, "scoring")]
-    return publish.write(unet, model.thresholds, plan, {"losses": losses, "scores": scores})
+    losses = optimise.optimise(unet, source, _with_steps(plan, source), tell)
+    model = as_model(unet, plan, device)
+    model = replace(model, thresholds=calibrate.thresholds(_calibrating(plan, sides, tell), model))
+    publish.weights(unet, model.thresholds, plan)
+    # The weights are loaded as at work to be scored, and that takes their card.
+    publish.card(plan, losses)
+    figures.curve(losses, plan.out.with_suffix(".png"))
+    return publish.card(plan, losses, _scores(plan, sides, tell))
 
 
 def _beginning(plan: TrainingPlan) -> torch.nn.Module:
-    if plan.start_from is None:
-        return network.build()
-    return pattern_model.load(plan.start_from, "cpu").network
+    return network.build() if plan.start_from is None else pattern_model.weighted(plan.start_from)
 
 
-def _rendered(plan: TrainingPlan, report: Report) -> list[Case]:
-    source = []
-    first = plan.seed * 10_000
+def _source(plan: TrainingPlan, sides: Sides, tell: Report) -> Iterator[Case]:
+    """Yield what is trained on: phantoms, painted lungs, labelled patients."""
+    first = plan.seed * SEEDS_APART
     specs = [plan.case.spec(seed) for seed in range(first, first + plan.cases)]
-    for case in cases(specs, plan.cache, plan.processes):
-        source.append(case)
-        report("rendering phantoms", len(source), plan.cases)
-    return source
+    for done, case in enumerate(phantoms(specs, plan.cache, plan.processes), start=1):
+        tell("drawing phantoms", done, plan.cases)
+        yield case
+    if plan.healthy is not None:
+        for done, case in enumerate(painted.cases(plan.healthy, range(first, first + plan.painted)), start=1):
+            tell("painting into healthy lungs", done, plan.painted)
+            yield case
+    for path, sided in zip(plan.datasets, sides.splits, strict=True):
+        for done, patient in enumerate(layouts.labelled(path, sided.train), start=1):
+            tell(f"reading {path.stem}", done, len(sided.train))
+            yield patient.as_case()
 
 
-def _held_out(plan: TrainingPlan, first: int, report: Report, what: str) -> Iterator[Phantom]:
+def _with_steps(plan: TrainingPlan, source: list[Case]) -> TrainingPlan:
+    if plan.epochs is None:
+        return plan
+    slices = sum(len(case.hu) for case in source)
+    return replace(plan, steps=max(1, -(-plan.epochs * slices // plan.batch)))
+
+
+def _calibrating(plan: TrainingPlan, sides: Sides, tell: Report) -> Iterator[Labelled]:
+    if plan.datasets:
+        for path, sided in zip(plan.datasets, sides.splits, strict=True):
+            yield from layouts.labelled(path, sided.calibrate)
+        return
     for index in range(plan.held_out):
-        yield render(plan.case.spec(HELD_OUT_SEED + first + index))
-        report(what, index + 1, plan.held_out)
+        yield of_phantom(render(plan.case.spec(CALIBRATION_SEED + index)))
+        tell("calibrating", index + 1, plan.held_out)
 
 
-def _optimise(unet: torch.nn.Module, source: list[Case], plan: TrainingPlan, report: Report) -> list[float]:
-    """Run the optimiser until steps or minutes end; return the mean loss of every hundredth of the way."""
-    unet.train()
-    optimiser = torch.optim.AdamW(unet.parameters(), lr=plan.learning_rate, weight_decay=1e-4)
-    loader = DataLoader(Crops(source, plan.crop, plan.seed), batch_size=plan.batch)
-    started, losses = time.monotonic(), []
-    for step, batch in enumerate(islice(loader, plan.steps)):
-        progress = max(step / plan.steps, (time.monotonic() - started) / (plan.minutes * 60))
-        if progress >= 1:
-            break
-        for group in optimiser.param_groups:
-            group["lr"] = plan.learning_rate * _schedule(progress)
-        losses.append(_step(unet, optimiser, batch))
-        report("training", round(progress * 1000), 1000)
-    chunk = max(1, len(losses) // 100)
-    return [round(float(np.mean(losses[i : i + chunk])), 4) for i in range(0, len(losses), chunk)]
+def _scores(plan: TrainingPlan, sides: Sides, tell: Report) -> list[PatientScore]:
+    if not plan.datasets:
+        seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + plan.held_out)
+        return evaluate.phantoms(PhantomScorer(plan.out, plan.device, plan.case), seeds, plan.processes, tell)
+    model = pattern_model.load(plan.out, plan.device)
+    rows = []
+    for path, sided in zip(plan.datasets, sides.splits, strict=True):
+        rows += evaluate.dataset(path, sorted(sided.test), model, tell)
+    return rows
 
 
-def _schedule(progress: float) -> float:
-    """Warm up over the first twentieth, then fall along a cosine."""
-    return min(1.0, progress / 0.05 + 0.02) * (0.5 + 0.5 * float(np.cos(np.pi * progress)))
-
-
-def _step(unet: torch.nn.Module, optimiser: torch.optim.Optimizer, batch: Sample) -> float:
-    device = next(unet.parameters()).device
-    stack, target, lung = (part.to(device, memory_format=torch.channels_last) for part in batch)
-    with torch.autocast(device.type, dtype=pattern_model.fastest_dtype(device)):
-        logits = unet(stack).float()
-    value = loss(logits, target, lung)
-    optimiser.zero_grad(set_to_none=True)
-    value.backward()
-    optimiser.step()
-    return float(value.detach())
-
-
-def loss(logits: torch.Tensor, target: torch.Tensor, lung: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy plus soft Dice over the batch, both inside the lungs alone.
-
-    All float (batch, 2 or 1, rows, columns).
-    """
-    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    cross = (entropy * lung).sum() / (lung.sum() * logits.shape[1]).clamp(min=1)
-    probability = logits.sigmoid() * lung
-    overlap = (probability * target).sum(dim=(0, 2, 3))
-    total = probability.sum(dim=(0, 2, 3)) + target.sum(dim=(0, 2, 3))
-    return cross + (1 - (2 * overlap + 1) / (total + 1)).mean()
-
-
-def _as_model(unet: torch.nn.Module, plan: TrainingPlan, device: torch.device) -> PatternModel:
+def as_model(unet: torch.nn.Module, plan: TrainingPlan, device: torch.device) -> PatternModel:
     """Wrap the trained network as inference sees it, before it has a file and a digest."""
-    dtype = pattern_model.fastest_dtype(device)
-    frozen = network.build()
-    frozen.load_state_dict(unet.state_dict())
+    copy = network.build()
+    copy.load_state_dict(unet.state_dict())
     return PatternModel(
-        network=network.placed(frozen.eval(), device, dtype),
+        engine=engine.start(copy, device),
         thresholds=(0.5, 0.5),
         step_mm=plan.step_mm,
         reach_mm=plan.crop.reach_mm,
@@ -134,5 +130,4 @@ def _as_model(unet: torch.nn.Module, plan: TrainingPlan, device: torch.device) -
         version=plan.version,
         card={},
         device=device,
-        dtype=dtype,
     )

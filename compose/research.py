@@ -1,0 +1,156 @@
+"""The researcher's commands, ``train`` and ``evaluate``. torch is imported when one of them runs: it takes seconds."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from worker.settings import PACKAGED_WEIGHTS
+from worker.training import summary
+
+if TYPE_CHECKING:
+    from worker.training.evaluate import Report
+
+out = Console()
+err = Console(stderr=True)
+SWEEP_PATIENTS = 3
+
+Datasets = Annotated[
+    list[Path] | None,
+    typer.Option("--dataset", help="YAML file of labelled data; may be given again.", exists=True, dir_okay=False),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda:0")]
+Processes = Annotated[int, typer.Option(help="Phantoms drawn or scored at once.", min=1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def train(
+    out_file: Annotated[Path, typer.Option("--out", help="The safetensors file to write; its card lies beside it.")],
+    dataset: Datasets = None,
+    phantoms: Annotated[
+        int, typer.Option(help="Computed phantoms to train on; 0 for labelled data alone.", min=0)
+    ] = 48,
+    healthy: Annotated[
+        Path | None,
+        typer.Option(help="Folder of CT series of healthy lungs to paint lesions into.", exists=True, file_okay=False),
+    ] = None,
+    painted: Annotated[int, typer.Option(help="How many such paintings.", min=1)] = 24,
+    minutes: Annotated[
+        float, typer.Option(help="Longest training time; drawing and scoring come on top.", min=0.01)
+    ] = 60.0,
+    steps: Annotated[int, typer.Option(help="Most optimiser steps.", min=1)] = 20_000,
+    epochs: Annotated[int | None, typer.Option(help="So many times every slice, instead of --steps.", min=1)] = None,
+    held_out: Annotated[int, typer.Option(help="Phantoms to calibrate on, and as many to score on.", min=1)] = 12,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Weights to go on from, their card beside them.", exists=True, dir_okay=False)
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the model, as SEG and SR will say.")] = "phantom",
+    version: Annotated[str, typer.Option(help="Its version.")] = "2",
+    seed: Annotated[int, typer.Option(help="Seed of phantoms, crops and splits.")] = 0,
+    device: Device = "auto",
+    processes: Processes = 2,
+    cache: Annotated[Path, typer.Option(help="Folder for drawn phantoms, used again next time.")] = Path(
+        "phantom-cache"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Train the pattern model on computed phantoms, on lesions painted into healthy lungs, on labelled data, or on all.
+
+    A run that was cut off goes on where it stopped when the same command is given again. Patients are never on two
+    sides.
+    """
+    from worker.training import train as training  # noqa: PLC0415
+    from worker.training.plan import TrainingPlan  # noqa: PLC0415
+
+    plan = TrainingPlan(
+        out=out_file,
+        cache=cache,
+        name=name,
+        version=version,
+        cases=phantoms,
+        healthy=healthy,
+        painted=painted if healthy else 0,
+        datasets=tuple(dataset or ()),
+        steps=steps,
+        epochs=epochs,
+        minutes=minutes,
+        held_out=held_out,
+        seed=seed,
+        device=device,
+        processes=processes,
+        start_from=start_from,
+    )
+    with _progress() as tell:
+        card = training.run(plan, tell)
+    if as_json:
+        print(json.dumps(card))
+    else:
+        out.print(_table(summary.rows(card["scores"]), f"Scores of {out_file.name} on patients held out"))
+        out.print(card["intended_use"], style="dim")
+
+
+def evaluate(
+    weights: Annotated[Path, typer.Option(help="The model to judge.", exists=True, dir_okay=False)] = PACKAGED_WEIGHTS,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for table, JSON and figures.")] = Path("evaluation"),
+    dataset: Datasets = None,
+    everyone: Annotated[
+        bool, typer.Option("--everyone", help="All patients of the data sets, not the test side alone.")
+    ] = False,
+    phantoms: Annotated[int, typer.Option(help="Held-out phantoms, where no data set is given.", min=1)] = 30,
+    sweep: Annotated[bool, typer.Option(help="Vary kernel, noise and slice thickness as well.")] = True,
+    seed: Annotated[int, typer.Option(help="Seed of the split that the model was trained with.")] = 0,
+    device: Device = "auto",
+    processes: Processes = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a model patient by patient: Dice, error and bias of extent, ICC, Goh category, outline, sweep.
+
+    Phantoms have seeds, kernels and noise that were not trained on. Of a data set the test side is judged; patients
+    that the model was
+    trained on are refused.
+    """
+    from worker.training import judge  # noqa: PLC0415
+
+    command = shlex.join(["scleroscan", *sys.argv[1:]])
+    asked = judge.Request(
+        weights, tuple(dataset or ()), everyone, phantoms, SWEEP_PATIENTS if sweep else 0, seed, device, processes
+    )
+    with _progress() as tell:
+        evaluation = judge.run(asked, command, tell)
+    judge.write(evaluation, folder)
+    if as_json:
+        print(json.dumps(evaluation.as_json()))
+    else:
+        pooled = evaluation.as_json()["pooled"]
+        out.print(_table(summary.rows(pooled, evaluation.repeatability_points), f"{weights.name}: {evaluation.of}"))
+        out.print(f"table, JSON and figures: {folder}", style="dim")
+
+
+def _table(lines: list[tuple[str, str]], title: str) -> Table:
+    table = Table("score", "value", title=title)
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+@contextmanager
+def _progress() -> Iterator["Report"]:
+    """Show a bar for each part of the work as it begins."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done)
+
+        yield tell
