@@ -14,16 +14,17 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import OperationalError
 
-from compose import broker, doctor, logs, printing, processes
+from compose import broker, doctor, logs, printing, processes, research
 from compose import settings as site_settings
 from compose.errors import WiringError
 from db import audit, schema, tracking
 from db.engine import open_database, open_engine
 from db.errors import TrackingError
-from dicom_node import service
+from dicom_node import service, site_file
+from dicom_node.errors import NodeError, ReceiveError
 from worker import app as celery_app
 from worker import identity
 from worker.delivery import dicom
@@ -31,7 +32,7 @@ from worker.delivery.destination import Destination
 from worker.errors import PipelineError
 
 RESEARCH = "Research software: not a medical device, not clinically validated."
-KNOWN_FAILURES = (WiringError, PipelineError, TrackingError, ValidationError)
+KNOWN_FAILURES = (WiringError, NodeError, ReceiveError, PipelineError, TrackingError, ValidationError)
 app = typer.Typer(
     help=f"From a chest CT sent by C-STORE to a SEG and an SR in the PACS. {RESEARCH}\n\nBegin with: scleroscan demo",
     no_args_is_help=True,
@@ -73,7 +74,8 @@ def up(log_format: Logs = logs.LogFormat.console) -> None:
     site = _ready(log_format)
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
-        processes.Supervisor(processes.SITE, environ).run(_stop_on_signal())
+        parts = (*processes.SITE, processes.WEB) if site.node.web_port else processes.SITE
+        processes.Supervisor(parts, environ).run(_stop_on_signal())
 
 
 @app.command()
@@ -95,6 +97,16 @@ def work(
         raise typer.BadParameter(f"there are the queues {celery_app.ANALYSE} and {celery_app.DELIVER}")
     site = _ready(log_format)
     celery_app.run(celery_app.build(celery_app.Site(site.worker, site.db_url)), queue)
+
+
+@app.command(name="web")
+def serve_web(log_format: Logs = logs.LogFormat.console) -> None:
+    """Take images by STOW-RS at /dicom-web/studies, into the listener's spool."""
+    # The server's libraries would slow down every other command.
+    from dicom_node import web  # noqa: PLC0415
+
+    logs.configure(log_format)
+    web.run(site_settings.load().node, _stop_on_signal())
 
 
 @database.command()
@@ -159,6 +171,47 @@ def send(
 
 
 @app.command()
+def route(
+    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files, with all below it.", exists=True)],
+    calling: Annotated[str, typer.Option(help="AE title of the sender, as the rules would see it.")] = "",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also why each rule before did not hold.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Explain for every series of a folder what would happen to it, and why; nothing is sent or kept."""
+    # The reading gate decodes pixels: its libraries would slow down every other command.
+    from compose import routes  # noqa: PLC0415
+
+    found, others = routes.explain(folder, site_file.load(site_settings.load().node.site_file).routing, calling)
+    if as_json:
+        _print_json({"series": [asdict(one) for one in found], "no_dicom": others})
+    else:
+        out.print(printing.routes_table(found, verbose))
+        out.print(f"{others} files are no DICOM", style="dim")
+
+
+@app.command(name="pull")
+def pull_study(
+    study_uid: Annotated[str, typer.Argument(help="Study Instance UID.")],
+    series_uid: Annotated[str | None, typer.Option("--series", help="One series of it; without it all.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="dicom://AET@host:port or a DICOMweb URL.", show_default="DICOM_NODE_SOURCE"),
+    ] = None,
+) -> None:
+    """Fetch a study or series from an archive into the spool: by WADO-RS, or by C-GET and, failing that, C-MOVE.
+
+    With C-MOVE the archive sends to our AE title, so it has to know us, and the listener has to run.
+    """
+    # Their libraries would slow down every other command.
+    from dicom_node import pull  # noqa: PLC0415
+    from dicom_node.wanted import Wanted  # noqa: PLC0415
+
+    with err.status("fetching"):
+        pulled = pull.run(site_settings.load().node, Wanted(study_uid, series_uid), source)
+    out.print(f"{pulled.images} images by {pulled.way}; {pulled.left_out} other objects left out")
+
+
+@app.command()
 def status(
     series_uid: Annotated[str | None, typer.Argument(help="One series; without it the newest hundred.")] = None,
     as_json: AsJson = False,
@@ -212,56 +265,8 @@ def examine(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def train(
-    out_file: Annotated[Path, typer.Option("--out", help="The safetensors file to write; its card lies beside it.")],
-    minutes: Annotated[
-        float, typer.Option(help="Longest training time; rendering and scoring come on top.", min=0.01)
-    ] = 60.0,
-    steps: Annotated[int, typer.Option(help="Most optimiser steps.", min=1)] = 20_000,
-    cases: Annotated[int, typer.Option(help="Phantoms to train on.", min=1)] = 80,
-    held_out: Annotated[int, typer.Option(help="Phantoms to calibrate on, and as many to score on.", min=1)] = 6,
-    start_from: Annotated[
-        Path | None, typer.Option(help="Weights to go on from, their card beside them.", exists=True, dir_okay=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of phantoms and crops.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:0")] = "auto",
-    cache: Annotated[Path, typer.Option(help="Folder for rendered phantoms, used again next time.")] = Path(
-        "phantom-cache"
-    ),
-    as_json: AsJson = False,
-) -> None:
-    """Train the pattern model on computed phantoms and write it with its model card."""
-    # torch takes seconds to import, and no other command needs it.
-    from worker.training import train as training  # noqa: PLC0415
-    from worker.training.plan import TrainingPlan  # noqa: PLC0415
-
-    plan = TrainingPlan(
-        out=out_file,
-        cache=cache,
-        cases=cases,
-        steps=steps,
-        minutes=minutes,
-        held_out=held_out,
-        seed=seed,
-        device=device,
-        start_from=start_from,
-    )
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err) as progress:
-        bars: dict[str, TaskID] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in bars:
-                bars[what] = progress.add_task(what, total=total)
-            progress.update(bars[what], completed=done)
-
-        card = training.run(plan, report)
-    if as_json:
-        _print_json(card)
-    else:
-        out.print(printing.record_table(card["scores"], f"Scores of {out_file.name} on held-out phantoms"))
-        out.print(card["intended_use"], style="dim")
+app.command()(research.train)
+app.command()(research.evaluate)
 
 
 def _ready(log_format: logs.LogFormat) -> site_settings.SiteSettings:

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 
+from compose import logs
 from db.engine import open_database
 from db.tracking import JobIdentity
 from dicom_node import service
@@ -15,7 +16,7 @@ IDENTITY = JobIdentity("m" * 64, "s" * 64)
 
 def main() -> None:
     """Run until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s %(message)s")
+    logs.configure(logs.LogFormat.json)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     url, broker_url, settings = sys.argv[1:]
     stop = threading.Event()

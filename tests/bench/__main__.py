@@ -1,4 +1,4 @@
-"""``make bench``: receiving beside DCMTK's storescp, reading beside SimpleITK, and the stages of one series."""
+"""``make bench``: receiving beside DCMTK's storescp, reading beside SimpleITK and pydicom, the stages of one series."""
 
 import statistics
 import tempfile
@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import SimpleITK as sitk
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import receiving
+from tests.bench import reading, receiving
 from worker.analysis import lungs, model, patterns, quantify
 from worker.reading import series
 from worker.settings import WorkerSettings
@@ -32,13 +31,16 @@ def median_s(work: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def reading(folder: Path, table: Table) -> None:
-    """From files to HU."""
-    paths = sorted(folder.iterdir())
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(path) for path in paths])
-    rates = [SLICES / median_s(work) for work in (lambda: series.read(paths), reader.Execute)]
-    add(table, "read, slices/s, SimpleITK (which checks nothing)", rates[0], rates[1], rates[0] / rates[1])
+def reading_beside_peers(folder: Path, home: Path, table: Table) -> None:
+    """From files to HU, beside the faster of SimpleITK's series reader and plain pydicom, which check nothing."""
+    for encoding in reading.ENCODINGS:
+        series_folder = reading.write(sorted(folder.iterdir()), home / encoding, encoding)
+        figures = {reader: reading.measured(reader, series_folder) for reader in reading.READERS}
+        faster = min(("simpleitk", "pydicom"), key=lambda reader: figures[reader].seconds)
+        ours, peer = figures["ours"], figures[faster]
+        what = f"read {reading.SLICES} {encoding}, s, {faster}"
+        add(table, what, ours.seconds, peer.seconds, peer.seconds / ours.seconds)
+        add(table, f"read {reading.SLICES} {encoding}, peak MB, {faster}", ours.peak_mb, peer.peak_mb)
 
 
 def stages(folder: Path, table: Table) -> None:
@@ -72,7 +74,7 @@ def main() -> None:
         home = Path(name)
         write_series(render(PhantomSpec(seed=1, shape=(SLICES, 512, 512))), home / "ct", PhantomIdentity())
         receiving.compare(home, received)
-        reading(home / "ct", table)
+        reading_beside_peers(home / "ct", home, table)
         stages(home / "ct", table)
     console.print(received)
     console.print(table)
