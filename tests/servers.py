@@ -131,8 +131,11 @@ def wake_ups(broker_url: str) -> list[list[object]]:
 
 
 def node(folder: Path, db_url: str, broker_url: str, **settings: Any) -> tuple[Server, NodeSettings]:
-    """Return the node on a spool below ``folder``, and its settings."""
-    own = {"host": "127.0.0.1", "port": services.free_port(), "min_free_mb": 0, "low_free_mb": 0} | settings
+    """Return the node on a spool below ``folder``, and its settings. No rule leaves its short series out."""
+    no_rules = folder / "no-rules.toml"
+    no_rules.write_text('[routing]\nrule = []\nchoice = { measure = "all" }\n')
+    own = {"host": "127.0.0.1", "port": services.free_port(), "min_free_mb": 0, "low_free_mb": 0}
+    own |= {"site_file": no_rules} | settings
     known = NodeSettings(spool_dir=folder / "spool", **own)
     command = [sys.executable, "-m", "tests.node_process", db_url, broker_url, known.model_dump_json()]
     log = folder / "node.log"
