@@ -209,7 +209,8 @@ def test_hard_case_28_a_database_restarted_in_mid_transaction_costs_nothing(site
 def test_hard_case_08_the_limit_of_associations_holds_over_all_processes(folder: Path) -> None:
     site = Site(folder, max_associations=3, receivers=3)
     try:
-        held = [AE("SCANNER").associate("127.0.0.1", site.settings.port, contexts=CONTEXTS) for _ in range(5)]
+        where = "127.0.0.1", site.settings.port, CONTEXTS, site.settings.ae_title
+        held = [AE("SCANNER").associate(*where) for _ in range(5)]
         assert sorted(bool(one.is_established) for one in held) == [False, False, True, True, True]
         for one in held:
             if one.is_established:
