@@ -12,15 +12,17 @@ from worker.analysis.model import PatternModel
 from worker.errors import InputRejected
 
 
-class NeverRun(torch.nn.Module):
-    """Fails where it is asked."""
+class NeverRun:
+    """An engine that fails where it is asked."""
 
-    def forward(self, _: torch.Tensor) -> torch.Tensor:
+    name = precision = "never"
+
+    def __call__(self, _: torch.Tensor) -> torch.Tensor:
         raise AssertionError("the network saw what is no chest")
 
 
 def test_what_shows_no_chest_is_refused_before_anything_is_outlined(tmp_path: Path) -> None:
-    model = PatternModel(NeverRun(), (0.5, 0.5), 1.0, 2.0, "", "never", "0", {}, torch.device("cpu"), torch.float32)
+    model = PatternModel(NeverRun(), (0.5, 0.5), 1.0, 2.0, "", "never", "0", {}, torch.device("cpu"))
     task = pipeline.Task(
         tuple(write(tmp_path / "ct", slices())), "k" * 64, datetime(2026, 1, 2, tzinfo=UTC), tmp_path / "results"
     )
