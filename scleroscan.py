@@ -21,14 +21,15 @@ from compose import broker, doctor, logs, printing, processes, research
 from compose import settings as site_settings
 from compose.errors import WiringError
 from db import audit, schema, tracking
+from db.address import ApplicationEntity
 from db.engine import open_database, open_engine
 from db.errors import TrackingError
+from db.states import JobState
 from dicom_node import service, site_file
 from dicom_node.errors import NodeError, ReceiveError
 from worker import app as celery_app
 from worker import identity
 from worker.delivery import dicom
-from worker.delivery.destination import Destination
 from worker.errors import PipelineError
 
 RESEARCH = "Research software: not a medical device, not clinically validated."
@@ -83,7 +84,7 @@ def listen(log_format: Logs = logs.LogFormat.console) -> None:
     """Run the listener alone: receive, register, hand over to the queue."""
     site = _ready(log_format)
     service.run(
-        site.node, open_database(site.db_url), site.worker.broker_url, identity.of(site.worker), _stop_on_signal()
+        site.node, open_database(site.db_url), site.worker.broker_url, identity.current(site.worker), _stop_on_signal()
     )
 
 
@@ -103,10 +104,10 @@ def work(
 def serve_web(log_format: Logs = logs.LogFormat.console) -> None:
     """Take images by STOW-RS at /dicom-web/studies, into the listener's spool."""
     # The server's libraries would slow down every other command.
-    from dicom_node import web  # noqa: PLC0415
+    from dicom_node.stow import server  # noqa: PLC0415
 
     logs.configure(log_format)
-    web.run(site_settings.load().node, _stop_on_signal())
+    server.run(site_settings.load().node, _stop_on_signal())
 
 
 @database.command()
@@ -146,7 +147,7 @@ def run_demo(
     else:
         out.print(*printing.demo_report(outcome), sep="\n")
         out.print(RESEARCH, style="dim")
-    if outcome.status.state != "delivered" or not outcome.agrees:
+    if outcome.status.state != JobState.DELIVERED or not outcome.agrees:
         raise typer.Exit(1)
 
 
@@ -163,7 +164,7 @@ def send(
         task = progress.add_task("send", total=len(paths))
         receipts = dicom.store(
             paths,
-            Destination.parse(f"dicom://{to}"),
+            ApplicationEntity.parse(to),
             calling,
             lambda done, _total: progress.update(task, completed=done),
         )
@@ -203,11 +204,11 @@ def pull_study(
     With C-MOVE the archive sends to our AE title, so it has to know us, and the listener has to run.
     """
     # Their libraries would slow down every other command.
-    from dicom_node import pull  # noqa: PLC0415
-    from dicom_node.wanted import Wanted  # noqa: PLC0415
+    from dicom_node.retrieve import pull  # noqa: PLC0415
+    from dicom_node.retrieve.request import RetrieveRequest  # noqa: PLC0415
 
     with err.status("fetching"):
-        pulled = pull.run(site_settings.load().node, Wanted(study_uid, series_uid), source)
+        pulled = pull.run(site_settings.load().node, RetrieveRequest(study_uid, series_uid), source)
     out.print(f"{pulled.images} images by {pulled.way}; {pulled.left_out} other objects left out")
 
 

@@ -18,22 +18,23 @@ from sqlalchemy.orm import Session, sessionmaker
 from compose import broker, processes
 from compose.errors import DemoFailed
 from db import audit, schema
+from db.address import ApplicationEntity
 from db.audit import SeriesStatus
 from db.engine import open_database
-from dicom_node.archive import Archive
+from db.states import JobState
+from dicom_node.scp.archive import Archive
 from worker.analysis import quantify
 from worker.analysis.records import Assessment
 from worker.delivery import dicom
-from worker.delivery.destination import Destination
 from worker.errors import PeerUnreachable
-from worker.training.phantom import PhantomSpec, render
-from worker.training.series import PhantomIdentity, write_series
+from worker.phantom.chest_ct import PhantomSpec, render
+from worker.phantom.dicom_series import PhantomIdentity, write_series
 
 ARCHIVE_AE, OUR_AE = "ARCHIVE", "SCLEROSCAN"
 POLL_S = 0.2
 START_TIMEOUT_S = 60.0
 JOB_TIMEOUT_S = 1800.0
-ENDED = frozenset({"delivered", "rejected", "review", "failed"})
+ENDED = frozenset({JobState.DELIVERED, JobState.REJECTED, JobState.REVIEW, JobState.FAILED})
 VOLUME_TOLERANCE_PCT, EXTENT_TOLERANCE_POINTS = 3.0, 5.0
 PHANTOM = PhantomSpec(
     seed=20260101, shape=(110, 512, 512), spacing_mm=(2.5, 0.7, 0.7), extent_pct=20.0, reticulation_share=0.5
@@ -153,10 +154,10 @@ def _db_url(home: Path) -> str:
 
 
 @contextmanager
-def _site(home: Path, destination: str) -> Iterator[Destination]:
+def _site(home: Path, destination: str) -> Iterator[ApplicationEntity]:
     """Run listener and workers for the length of the block; yield the listener's address once it answers."""
     schema.upgrade(_db_url(home))
-    listener = Destination.parse(f"dicom://{OUR_AE}@127.0.0.1:{_free_port()}")
+    listener = ApplicationEntity.parse(f"{OUR_AE}@127.0.0.1:{_free_port()}")
     with broker.running(broker.EMBEDDED) as broker_url:
         environ = os.environ | {
             "DB_URL": _db_url(home),
@@ -187,7 +188,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(listener: Destination, log: Path) -> None:
+def _wait_for(listener: ApplicationEntity, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         try:

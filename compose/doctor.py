@@ -13,13 +13,13 @@ from sqlalchemy.exc import OperationalError
 from compose.broker import EMBEDDED
 from compose.settings import SiteSettings
 from db import schema
+from db.address import ApplicationEntity
 from db.engine import open_engine
 from db.errors import SchemaOutdated
 from dicom_node import service, site_file
 from dicom_node.errors import NodeError
 from worker import identity
 from worker.delivery import dicom
-from worker.delivery.destination import Destination
 from worker.errors import PipelineError
 
 LEAST_FREE_GB = 10
@@ -109,7 +109,7 @@ def _existing(folder: Path) -> Path:
 
 def _weights(site: SiteSettings) -> Check:
     try:
-        digest = identity.of(site.worker).model_digest
+        digest = identity.current(site.worker).model_digest
     except PipelineError as error:
         return Check("weights", False, str(error), "put the weights back with their model card, or mend WORKER_WEIGHTS")
     return Check("weights", True, f"{site.worker.weights.name}, SHA-256 {digest[:12]}…, as its card says")
@@ -145,7 +145,7 @@ def _source(site: SiteSettings) -> Check:
 
 def _destination(site: SiteSettings, url: str) -> Check:
     try:
-        dicom.echo(Destination.parse(url), site.worker.ae_title)
+        dicom.echo(ApplicationEntity.parse_url(url), site.worker.ae_title)
     except PipelineError as error:
         mend = f"start the archive, and let it know our AE title {site.worker.ae_title}"
         return Check(f"C-ECHO {url}", False, str(error), mend)

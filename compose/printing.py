@@ -8,24 +8,25 @@ from rich.table import Column, Table
 
 from compose.doctor import Check
 from db.audit import SeriesStatus
+from db.states import JobState, SeriesState
 
 if TYPE_CHECKING:
     from compose.demo import Outcome
     from compose.routes import Route
 
 COLOURS = {
-    "delivered": "green",
-    "encoded": "cyan",
-    "running": "yellow",
-    "queued": "yellow",
-    "receiving": "blue",
-    "rejected": "red",
-    "failed": "bold red",
-    "broken": "red",
-    "skipped": "dim",
+    JobState.DELIVERED: "green",
+    JobState.ENCODED: "cyan",
+    JobState.RUNNING: "yellow",
+    JobState.QUEUED: "yellow",
+    SeriesState.RECEIVING: "blue",
+    JobState.REJECTED: "red",
+    JobState.FAILED: "bold red",
+    SeriesState.INCOMPLETE: "red",
+    SeriesState.SKIPPED: "dim",
     "measured": "green",
     "refused": "red",
-    "review": "magenta",
+    JobState.REVIEW: "magenta",
 }
 
 
@@ -49,7 +50,7 @@ def _reasons(row: SeriesStatus) -> list[str]:
     lines = [f"{row.code}: {row.reason}" if row.reason else row.code] if row.code else []
     lines += (
         [f"{name} = {value}" for name, value in row.detail.items()]
-        if row.state in {"rejected", "review", "skipped"}
+        if row.state in {JobState.REJECTED, JobState.REVIEW, SeriesState.SKIPPED}
         else []
     )
     lines += [

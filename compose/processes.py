@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Part:
+class ManagedProcess:
     """One process: its name and the words after ``scleroscan``."""
 
     name: str
@@ -26,12 +26,12 @@ class Part:
 
 
 SITE = (
-    Part("listener", ("listen",)),
-    Part("analyse", ("work", "--queue", "analyse")),
-    Part("deliver", ("work", "--queue", "deliver")),
+    ManagedProcess("listener", ("listen",)),
+    ManagedProcess("analyse", ("work", "--queue", "analyse")),
+    ManagedProcess("deliver", ("work", "--queue", "deliver")),
 )
 # Beside the others where STOW-RS has a port.
-WEB = Part("web", ("web",))
+WEB = ManagedProcess("web", ("web",))
 
 
 @dataclass
@@ -58,7 +58,11 @@ class Supervisor:
     """
 
     def __init__(
-        self, parts: tuple[Part, ...], environ: Mapping[str, str], grace_s: float = 30.0, log: Path | None = None
+        self,
+        parts: tuple[ManagedProcess, ...],
+        environ: Mapping[str, str],
+        grace_s: float = 30.0,
+        log: Path | None = None,
     ) -> None:
         self._parts = {part.name: part for part in parts}
         self._environ = dict(environ)
@@ -76,7 +80,7 @@ class Supervisor:
         finally:
             self._end()
 
-    def _start(self, part: Part) -> subprocess.Popen[bytes]:
+    def _start(self, part: ManagedProcess) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "scleroscan", *part.words]
         # A session of its own: a signal from the terminal reaches the supervisor alone, which ends the parts in order.
         if self._log is None:

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from worker.settings import PACKAGED_WEIGHTS
-from worker.training import summary
+from worker.training.evaluation import summary
 
 if TYPE_CHECKING:
-    from worker.training.evaluate import Report
+    from worker.training.evaluation.evaluate import Report
 
 out = Console()
 err = Console(stderr=True)
@@ -67,8 +67,8 @@ def train(
     A run that was cut off goes on where it stopped when the same command is given again. Patients are never on two
     sides.
     """
-    from worker.training import train as training  # noqa: PLC0415
-    from worker.training.plan import TrainingPlan  # noqa: PLC0415
+    from worker.training.fit import train as training  # noqa: PLC0415
+    from worker.training.fit.plan import TrainingPlan  # noqa: PLC0415
 
     plan = TrainingPlan(
         out=out_file,
@@ -111,13 +111,13 @@ def evaluate(
     processes: Processes = 2,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a model patient by patient: Dice, error and bias of extent, ICC, Goh category, outline, sweep.
+    """Judge a model patient by patient: Dice, error and bias of extent, ICC, Goh category, lung mask, sweep.
 
     Phantoms have seeds, kernels and noise that were not trained on. Of a data set the test side is judged; patients
     that the model was
     trained on are refused.
     """
-    from worker.training import judge  # noqa: PLC0415
+    from worker.training.evaluation import judge  # noqa: PLC0415
 
     command = shlex.join(["scleroscan", *sys.argv[1:]])
     asked = judge.Request(

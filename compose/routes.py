@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
-from dicom_node import completeness, facts, reconstructions, routing
 from dicom_node.errors import UNPARSEABLE
-from dicom_node.facts import SeriesFacts
-from dicom_node.listener import CT_CLASSES
-from dicom_node.registrar import TAGS, place_of
-from dicom_node.routing import Decision, Routing
+from dicom_node.scheduler.registrar import TAGS, plane_of
+from dicom_node.series import completeness, facts, reconstructions, rules
+from dicom_node.series.facts import SeriesFacts
+from dicom_node.series.rules import Decision, Routing
+from dicom_node.spool.image import CT_CLASSES
 from worker.errors import InputRejected
 from worker.reading import series
 
@@ -39,27 +39,27 @@ class _Found:
     headers: list[Dataset] = field(default_factory=list)
 
 
-def explain(folder: Path, rules: Routing, calling_ae: str) -> tuple[list[Route], int]:
+def explain(folder: Path, routing_rules: Routing, calling_ae: str) -> tuple[list[Route], int]:
     """Say what would happen to every series below a folder; also return how many files are no DICOM.
 
     Nothing is sent and nothing is kept.
     """
     found, others = _series_below(folder)
     routes: list[Route] = []
-    rivals: dict[str, dict[str, tuple[_Found, SeriesFacts, Decision]]] = defaultdict(dict)
+    candidates: dict[str, dict[str, tuple[_Found, SeriesFacts, Decision]]] = defaultdict(dict)
     for uid, one in found.items():
-        seen = facts.of(one.headers, calling_ae, _slices(one))
+        seen = facts.from_headers(one.headers, calling_ae, _slices(one))
         refusal = _refusal(uid, one)
-        decision = routing.decide(rules, seen)
+        decision = rules.decide(routing_rules, seen)
         if refusal is not None:
             routes.append(Route(uid, one.study_uid, len(one.paths), seen, "refused", refusal))
         elif not decision.analyse:
             why = f"rule: {decision.rule}"
             routes.append(Route(uid, one.study_uid, len(one.paths), seen, "skipped", why, decision.passed))
         else:
-            rivals[one.study_uid][uid] = (one, seen, decision)
-    for study in rivals.values():
-        routes += _chosen(study, rules)
+            candidates[one.study_uid][uid] = (one, seen, decision)
+    for study in candidates.values():
+        routes += _chosen(study, routing_rules)
     return sorted(routes, key=lambda route: (route.study_uid, route.series_uid)), others
 
 
@@ -79,7 +79,7 @@ def _series_below(folder: Path) -> tuple[dict[str, _Found], int]:
 
 
 def _slices(one: _Found) -> int:
-    return completeness.measure([place_of(header) for header in one.headers]).slices or len(one.headers)
+    return completeness.measure([plane_of(header) for header in one.headers]).slices or len(one.headers)
 
 
 def _refusal(uid: str, one: _Found) -> str | None:
@@ -93,13 +93,13 @@ def _refusal(uid: str, one: _Found) -> str | None:
     return None
 
 
-def _chosen(study: dict[str, tuple[_Found, SeriesFacts, Decision]], rules: Routing) -> list[Route]:
-    chosen = reconstructions.choose(rules.choice, {uid: seen for uid, (_, seen, _) in study.items()})
+def _chosen(study: dict[str, tuple[_Found, SeriesFacts, Decision]], routing_rules: Routing) -> list[Route]:
+    chosen = reconstructions.choose(routing_rules.choice, {uid: seen for uid, (_, seen, _) in study.items()})
     routes = []
     for uid, (one, seen, decision) in study.items():
         outcome, why = _gate(one.paths)
         other = chosen.others.get(uid)
-        if other is not None and rules.choice.measure == "best":
+        if other is not None and routing_rules.choice.measure == "best":
             outcome = "skipped"
             why = f"better reconstruction: {other['chosen']} by {other['by']} ({other['better']}, not {other['this']})"
         routes.append(Route(uid, one.study_uid, len(one.paths), seen, outcome, why, decision.passed))
@@ -111,7 +111,7 @@ def _gate(paths: Sequence[Path]) -> tuple[str, str]:
         read = series.read(paths)
     except InputRejected as error:
         return "rejected", f"{error.code}: {error}"
-    noted = ", ".join(oddity.code for oddity in read.oddities)
+    noted = ", ".join(flag.code for flag in read.flags)
     return "measured", f"{len(read.volume.sop_uids)} slices pass the gate" + (f"; noted: {noted}" if noted else "")
 
 

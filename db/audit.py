@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from db.states import JobState, SeriesState
 from db.tables import Delivery, Instance, Job, Series
 
 TIME_COLUMNS = frozenset({"at", "received_at", "assessed_at", "delivered_at", "committed_at"})
@@ -57,7 +58,7 @@ def status(session: Session, series_uid: str | None = None, limit: int = 100) ->
     jobs = {
         job.series_uid: job
         for job in session.scalars(
-            select(Job).where(Job.series_uid.in_(uids), Job.state != "superseded").order_by(Job.id)
+            select(Job).where(Job.series_uid.in_(uids), Job.state != JobState.SUPERSEDED).order_by(Job.id)
         )
     }
     counts = _instance_counts(session, uids)
@@ -93,8 +94,8 @@ def _status(
         last_arrival_at=series.last_arrival_at,
         series_state=series.state,
         job_id=job.id if job else None,
-        state=job.state if job and series.state != "receiving" else series.state,
-        stage=job.stage if job and job.state == "running" else None,
+        state=job.state if job and series.state != SeriesState.RECEIVING else series.state,
+        stage=job.stage if job and job.state == JobState.RUNNING else None,
         attempt=job.attempt if job else 0,
         code=job.code if job else series.code,
         reason=job.reason if job else None,

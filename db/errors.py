@@ -1,6 +1,7 @@
 """Errors of the database package.
 
 TrackingError          UnknownSubject · IllegalTransition · ClaimLost · SchemaOutdated
+BadAddress             an application entity that is not written as AET@host:port
 """
 
 
@@ -22,3 +23,7 @@ class ClaimLost(TrackingError):
 
 class SchemaOutdated(TrackingError):
     """The tables are not at the newest migration: run ``scleroscan db upgrade``."""
+
+
+class BadAddress(ValueError):
+    """What should be the address of an application entity is not of the form ``AET@host:port``."""

@@ -1,14 +1,33 @@
-"""The tables. Every time is UTC; every state has its machine in :mod:`db.tracking.states`."""
+"""The tables. Every time is UTC; every state has its machine in :mod:`db.states`."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Integer, String, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Integer,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from db.states import CommitmentState, DeliveryState, JobState, OutputKind, SeriesState
 
 UID = String(64)
 DIGEST = String(64)
 ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _words(states: type[StrEnum]) -> Enum:
+    """Return a text column that holds the values of an enum; the migrations give it its CHECK constraint."""
+    return Enum(states, native_enum=False, create_constraint=False, values_callable=list)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -58,7 +77,7 @@ class Series(Base):
     study_uid: Mapped[str] = mapped_column(ForeignKey("study.uid"), index=True)
     modality: Mapped[str]
     description: Mapped[str]
-    state: Mapped[str] = mapped_column(index=True)
+    state: Mapped[SeriesState] = mapped_column(_words(SeriesState), index=True)
     code: Mapped[str | None]
     detail: Mapped[dict[str, Any]]
     facts: Mapped[dict[str, Any] | None]
@@ -76,7 +95,7 @@ class Commitment(Base):
     transaction_uid: Mapped[str] = mapped_column(UID)
     calling_ae: Mapped[str]
     receiving_ae: Mapped[str]
-    state: Mapped[str] = mapped_column(index=True)
+    state: Mapped[CommitmentState] = mapped_column(_words(CommitmentState), index=True)
     attempts: Mapped[int]
     due_at: Mapped[datetime]
     reason: Mapped[str | None]
@@ -113,7 +132,7 @@ class Instance(Base):
     receiving_ae: Mapped[str]
     transfer_syntax: Mapped[str] = mapped_column(UID)
     path: Mapped[str]
-    place: Mapped[dict[str, Any] | None]
+    plane: Mapped[dict[str, Any] | None]
     replaced_at: Mapped[datetime | None]
     removed_at: Mapped[datetime | None]
 
@@ -143,7 +162,7 @@ class Job(Base):
     model_digest: Mapped[str] = mapped_column(DIGEST)
     settings_digest: Mapped[str] = mapped_column(DIGEST)
     supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
-    state: Mapped[str] = mapped_column(index=True)
+    state: Mapped[JobState] = mapped_column(_words(JobState), index=True)
     stage: Mapped[str | None]
     attempt: Mapped[int]
     attempts_forgiven: Mapped[int]
@@ -173,7 +192,7 @@ class Output(Base):
     __table_args__ = (UniqueConstraint("job_id", "path"),)
     id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
-    kind: Mapped[str]
+    kind: Mapped[OutputKind] = mapped_column(_words(OutputKind))
     sop_uid: Mapped[str | None] = mapped_column(UID)
     digest: Mapped[str] = mapped_column(DIGEST)
     path: Mapped[str]
@@ -192,10 +211,10 @@ class Measurement(Base):
     unit: Mapped[str]
 
 
-class Flag(Base):
-    """A doubt about the quality of a job's numbers."""
+class QualityFlag(Base):
+    """A quality flag of a job: a remark on how its numbers came about."""
 
-    __tablename__ = "flag"
+    __tablename__ = "quality_flag"
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
     code: Mapped[str] = mapped_column(primary_key=True)
     text: Mapped[str]
@@ -211,7 +230,7 @@ class Delivery(Base):
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
     output_id: Mapped[int] = mapped_column(ForeignKey("output.id"))
     destination: Mapped[str]
-    state: Mapped[str] = mapped_column(index=True)
+    state: Mapped[DeliveryState] = mapped_column(_words(DeliveryState), index=True)
     attempts: Mapped[int]
     due_at: Mapped[datetime]
     notified_at: Mapped[datetime | None]

@@ -6,24 +6,27 @@ from threading import Event, Thread
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.tracking import JobIdentity
-from dicom_node import prefork, site_file
-from dicom_node.closing import Terms
-from dicom_node.commitment import CommitmentJudge, CommitmentProvider, CommitmentQueue
-from dicom_node.commitment_report import COMMITMENT_CLASS, Callback, Reporter
-from dicom_node.completeness import Policy
-from dicom_node.dispatch import Dispatcher
+from dicom_node import site_file
+from dicom_node.commitment.provider import CommitmentJudge, CommitmentProvider, CommitmentQueue
+from dicom_node.commitment.report import COMMITMENT_CLASS, Callback, Reporter
 from dicom_node.errors import BadSetting
-from dicom_node.expected import Expectations
-from dicom_node.handlers import Receiver
-from dicom_node.listener import CT_CLASSES, Address, Guard, Listener
-from dicom_node.peers import Door
-from dicom_node.registrar import Registrar
+from dicom_node.retrieve.source import Source, open_source
+from dicom_node.scheduler.closing import Terms
+from dicom_node.scheduler.dispatch import Dispatcher
+from dicom_node.scheduler.expectations import Expectations
+from dicom_node.scheduler.registrar import Registrar
+from dicom_node.scheduler.scheduler import Watcher
+from dicom_node.scp import prefork
+from dicom_node.scp.access_control import AccessControl
+from dicom_node.scp.handlers import Receiver
+from dicom_node.scp.listener import Address, Listener, Security
+from dicom_node.scp.tls import DeferredHandshake, server_context
+from dicom_node.series.completeness import Policy
 from dicom_node.settings import NodeSettings
 from dicom_node.site_file import SiteFile
-from dicom_node.source import Source, open_source
-from dicom_node.spool import Spool
-from dicom_node.tls import DeferredHandshake, client_context, server_context
-from dicom_node.watcher import Watcher
+from dicom_node.spool.folder import Spool
+from dicom_node.spool.image import CT_CLASSES
+from dicom_node.tls_profile import client_context
 
 WATCHER_NICENESS = 5
 
@@ -33,13 +36,13 @@ def run(
 ) -> None:
     """Receive and hand over until ``stop`` is set."""
     site = site_file.load(settings.site_file)
-    guard = Guard(Door(settings.ae_title, site.peer, settings.any_called_ae), tls_context(settings))
+    security = Security(AccessControl(settings.ae_title, site.peer, settings.any_called_ae), tls_context(settings))
     where = callbacks(settings, site)
     spool = Spool(settings.spool_dir, settings.min_free_mb, settings.low_free_mb)
     spool.prepare()
     receiver, requests = Receiver(spool, settings.max_associations), CommitmentQueue(spool)
     handlers = [*receiver.handlers(), *CommitmentProvider(requests, sessions, set(where)).handlers()]
-    listener = Listener(address(settings), handlers, [*CT_CLASSES, COMMITMENT_CLASS], guard)
+    listener = Listener(address(settings), handlers, [*CT_CLASSES, COMMITMENT_CLASS], security)
     terms = Terms(
         identity=identity,
         policy=policy(settings),
@@ -99,7 +102,11 @@ def callbacks(settings: NodeSettings, site: SiteFile) -> dict[str, Callback]:
         own_tls = client_context(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
     if own_tls is None and any(peer.tls for peer in site.peer):
         raise BadSetting("a peer of the site file listens by TLS, and DICOM_NODE_TLS_CERT is not set")
-    return {p.ae_title: Callback(p.endpoint, own_tls if p.tls else None) for p in site.peer if p.endpoint}
+    return {
+        p.ae_title: Callback(p.application_entity, own_tls if p.tls else None)
+        for p in site.peer
+        if p.application_entity
+    }
 
 
 def tls_context(settings: NodeSettings) -> DeferredHandshake | None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dicom_node.errors import BadSetting
-from dicom_node.peers import Peer
-from dicom_node.routing import Routing
+from dicom_node.scp.access_control import Peer
+from dicom_node.series.rules import Routing
 
 
 class SiteFile(BaseModel):

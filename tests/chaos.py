@@ -26,8 +26,8 @@ from sqlalchemy.orm import Session
 from db import schema, tracking
 from db.engine import open_database
 from db.tables import Instance, Job, JobInstance, Series
-from tests import node_senders, servers, services
-from tests.node_senders import ct_slice, encoded
+from tests.support import node_senders, servers, services
+from tests.support.node_senders import ct_slice, encoded
 
 SENDERS = 4
 SLICES = 10

@@ -18,11 +18,12 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from dicom_node.handlers import Receiver
-from dicom_node.listener import CT_CLASSES, Address, Listener
-from dicom_node.spool import Spool
-from tests import node_senders
-from tests.node_senders import ct_slice
+from dicom_node.scp.handlers import Receiver
+from dicom_node.scp.listener import Address, Listener
+from dicom_node.spool.folder import Spool
+from dicom_node.spool.image import CT_CLASSES
+from tests.support import node_senders
+from tests.support.node_senders import ct_slice
 
 # What the allocator of C keeps is no leak, but it comes in steps.
 MEMORY_STEP_MB = 12.0

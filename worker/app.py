@@ -13,11 +13,11 @@ from kombu import Queue
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.engine import open_database
-from worker.deliveries import Courier
+from worker.delivery_task import DeliveryTask
 from worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
-    from worker.jobs import Analyser
+    from worker.analysis_task import AnalysisTask
 
 ANALYSE, DELIVER = "analyse", "deliver"
 # A message given back before its task can have ended would be run twice for nothing.
@@ -37,17 +37,17 @@ class Site:
         return open_database(self._db_url)
 
     @cached_property
-    def analyser(self) -> "Analyser":
-        """The analyser with its model."""
+    def analysis_task(self) -> "AnalysisTask":
+        """The analysis_task with its model."""
         # torch takes seconds to import and may first run in the child; the deliver queue never needs it.
-        from worker.jobs import Analyser  # noqa: PLC0415
+        from worker.analysis_task import AnalysisTask  # noqa: PLC0415
 
-        return Analyser(self.settings, self.sessions, process_name())
+        return AnalysisTask(self.settings, self.sessions, process_name())
 
     @cached_property
-    def courier(self) -> Courier:
-        """The courier to the site's destinations."""
-        return Courier(self.settings, self.sessions, process_name())
+    def delivery_task(self) -> DeliveryTask:
+        """The delivery_task to the site's destinations."""
+        return DeliveryTask(self.settings, self.sessions, process_name())
 
 
 def process_name() -> str:
@@ -79,11 +79,11 @@ def build(site: Site) -> Celery:
 
     @app.task(name="scleroscan.analyse")
     def analyse(job_id: int) -> None:
-        site.analyser.run(job_id)
+        site.analysis_task.run(job_id)
 
     @app.task(name="scleroscan.deliver")
     def deliver(job_id: int, destination: str) -> None:
-        site.courier.run(job_id, destination)
+        site.delivery_task.run(job_id, destination)
 
     return app
 

@@ -13,7 +13,7 @@ SOFTWARE_VERSION: Final = "0.1.0"
 ANALYSIS_VERSION: Final = 2
 
 
-def of(settings: WorkerSettings) -> JobIdentity:
+def current(settings: WorkerSettings) -> JobIdentity:
     """Return the identity under which jobs are opened.
 
     Raises

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from db.tracking import OutputFile
 from worker.analysis import lungs, patterns, quantify
-from worker.analysis.model import PatternModel
-from worker.analysis.records import Assessment, Flag, LungMask, PatternMap
+from worker.analysis.patterns.model import PatternModel
+from worker.analysis.records import Assessment, LungMask, PatternMap
 from worker.errors import EncodingFailed, ImplausibleResult
 from worker.identity import SOFTWARE_VERSION
 from worker.reading import chest, headers, series
@@ -32,11 +32,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """What one run leaves behind; ``doubt`` is set where the numbers are not those of a chest."""
+    """What one run leaves behind; ``implausible`` is set where the numbers are not those of a chest."""
 
     assessment: Assessment
     outputs: tuple[OutputFile, ...]
-    doubt: ImplausibleResult | None
+    implausible: ImplausibleResult | None
 
 
 def run(task: Task, model: PatternModel, enter: Callable[[str], None]) -> Result:
@@ -58,26 +58,22 @@ def run(task: Task, model: PatternModel, enter: Callable[[str], None]) -> Result
     source = series.read(task.files)
     chest.require(source.volume)
     enter("lungs")
-    outline = lungs.segment(source.volume)
+    lung_mask = lungs.segment(source.volume)
     enter("patterns")
-    found = patterns.segment(source.volume, outline, model)
+    found = patterns.segment(source.volume, lung_mask, model)
     enter("quantify")
-    assessment = _with_oddities(quantify.assess(source.volume, outline, found), source)
+    measured = quantify.assess(source.volume, lung_mask, found)
+    assessment = replace(measured, flags=measured.flags + source.flags)
     enter("encode")
-    outputs = _encode(task, model, source, (outline, found, assessment))
-    return Result(assessment, outputs, _doubt(assessment))
+    outputs = _encode(task, model, source, (lung_mask, found, assessment))
+    return Result(assessment, outputs, _implausible(assessment))
 
 
-def _with_oddities(assessment: Assessment, source: SourceSeries) -> Assessment:
-    flags = tuple(Flag(oddity.code, oddity.text, oddity.images) for oddity in source.oddities)
-    return replace(assessment, flags=assessment.flags + flags)
-
-
-def _doubt(assessment: Assessment) -> ImplausibleResult | None:
+def _implausible(assessment: Assessment) -> ImplausibleResult | None:
     try:
         quantify.require_plausible(assessment)
-    except ImplausibleResult as doubt:
-        return doubt
+    except ImplausibleResult as implausible:
+        return implausible
     return None
 
 
@@ -95,18 +91,18 @@ def _result_source(task: Task, model: PatternModel, series_read: SourceSeries) -
 def _encode(
     task: Task, model: PatternModel, series_read: SourceSeries, found: tuple[LungMask, PatternMap, Assessment]
 ) -> tuple[OutputFile, ...]:
-    outline, pattern_map, assessment = found
+    lung_mask, pattern_map, assessment = found
     source = _result_source(task, model, series_read)
     try:
         # An odd value that is decoded only now must not be repeated in a warning either.
         with headers.quiet():
-            segmentation = seg.encode(source, outline, pattern_map)
+            segmentation = seg.encode(source, lung_mask, pattern_map)
             report = sr.encode(source, assessment, segmentation)
         written = (
             files.write_object(task.folder, "seg", segmentation),
             files.write_object(task.folder, "sr", report),
             files.write_picture(
-                task.folder, "overlay", picture.contact_sheet(series_read.volume, outline, pattern_map)
+                task.folder, "overlay", picture.contact_sheet(series_read.volume, lung_mask, pattern_map)
             ),
         )
     except ENCODING_ERRORS as error:

@@ -17,15 +17,7 @@ from db.tracking.commitments import (
     open_answer,
     record_commitment,
 )
-from db.tracking.deliveries import (
-    DueDelivery,
-    PendingObject,
-    delivered,
-    due_deliveries,
-    pending,
-    postpone,
-    refuse,
-)
+from db.tracking.deliveries import DueDelivery, PendingObject, delivered, due_deliveries, pending, postpone, refuse
 from db.tracking.events import Change, move, verify_chain
 from db.tracking.jobs import (
     Claim,
@@ -45,14 +37,7 @@ from db.tracking.jobs import (
     renew,
     retry,
 )
-from db.tracking.results import (
-    JobResults,
-    OutputFile,
-    encoded_before,
-    record_for_review,
-    record_results,
-    resume,
-)
+from db.tracking.results import JobResults, OutputFile, encoded_before, record_for_review, record_results, resume
 from db.tracking.retention import removable, remove
 from db.tracking.routing import (
     BETTER_RECONSTRUCTION,

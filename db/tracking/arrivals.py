@@ -10,6 +10,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from db.errors import UnknownSubject
+from db.image_plane import ImagePlane
+from db.states import SeriesState
 from db.tables import Instance, Series, Study
 from db.tracking.commitments import is_committed
 from db.tracking.events import Change, begin, lock_series, move
@@ -21,8 +23,8 @@ WHO = "dicom_node"
 class Arrival:
     """One durable image, as its header tells it.
 
-    ``digest`` is the SHA-256 of the data set as sent, without the file meta group; ``place`` is JSON-ready geometry
-    (orientation, position, rows, columns, image type), None where the header has none.
+    ``digest`` is the SHA-256 of the data set as sent, without the file meta group; ``plane`` is None where
+    the header has none.
     """
 
     sop_uid: str
@@ -42,12 +44,12 @@ class Arrival:
     study_date: str
     modality: str
     series_description: str
-    place: dict[str, Any] | None
+    plane: ImagePlane | None
 
 
 @dataclass(frozen=True)
 class QuietSeries:
-    """A series still receiving to which nothing was added for a while; ``places`` of its current instances.
+    """A series still receiving to which nothing was added for a while; ``planes`` of its current instances.
 
     ``committed``: one storage commitment request named every current instance.
     """
@@ -56,7 +58,7 @@ class QuietSeries:
     study_uid: str
     first_arrival_at: datetime
     last_arrival_at: datetime
-    places: tuple[dict[str, Any] | None, ...]
+    planes: tuple[ImagePlane | None, ...]
     committed: bool = False
 
 
@@ -92,9 +94,9 @@ def _register_series(session: Session, series_uid: str, arrivals: list[Arrival],
     replaced = _add(session, series_uid, {key: a for key, a in come.items() if key not in known}, now)
     # Not later than now: the clock may have been set back since, and the series would wait for it to catch up.
     series.last_arrival_at = min(now, max(series.last_arrival_at, *(a.received_at for a in come.values())))
-    if series.state != "receiving":
+    if series.state != SeriesState.RECEIVING:
         detail = {"late": len(come), "replaced": replaced}
-        move(session, series, "receiving", Change(WHO, now, "late_images", detail))
+        move(session, series, SeriesState.RECEIVING, Change(WHO, now, "late_images", detail))
     session.flush()
     return True
 
@@ -137,7 +139,7 @@ def _series(session: Session, arrival: Arrival, now: datetime) -> Series:
         study_uid=arrival.study_uid,
         modality=arrival.modality,
         description=arrival.series_description,
-        state="receiving",
+        state=SeriesState.RECEIVING,
         detail={},
         first_arrival_at=arrival.received_at,
         last_arrival_at=arrival.received_at,
@@ -158,14 +160,16 @@ def _instance(arrival: Arrival) -> Instance:
         receiving_ae=arrival.receiving_ae,
         transfer_syntax=arrival.transfer_syntax,
         path=arrival.path,
-        place=arrival.place,
+        plane=arrival.plane.as_json() if arrival.plane else None,
     )
 
 
 def quiet_series(session: Session, quiet_since: datetime) -> list[QuietSeries]:
     """Return the series in state ``receiving`` whose last image came no later than ``quiet_since``."""
     rows = session.scalars(
-        select(Series).where(Series.state == "receiving", Series.last_arrival_at <= quiet_since).order_by(Series.uid)
+        select(Series)
+        .where(Series.state == SeriesState.RECEIVING, Series.last_arrival_at <= quiet_since)
+        .order_by(Series.uid)
     ).all()
     return [
         QuietSeries(
@@ -173,25 +177,26 @@ def quiet_series(session: Session, quiet_since: datetime) -> list[QuietSeries]:
             study_uid=row.study_uid,
             first_arrival_at=row.first_arrival_at,
             last_arrival_at=row.last_arrival_at,
-            places=tuple(_places(session, row.uid)),
+            planes=_planes(session, row.uid),
             committed=is_committed(session, row.uid),
         )
         for row in rows
     ]
 
 
-def _places(session: Session, series_uid: str) -> Sequence[dict[str, Any] | None]:
-    return session.scalars(
-        select(Instance.place).where(
+def _planes(session: Session, series_uid: str) -> tuple[ImagePlane | None, ...]:
+    kept = session.scalars(
+        select(Instance.plane).where(
             Instance.series_uid == series_uid, Instance.replaced_at.is_(None), Instance.removed_at.is_(None)
         )
-    ).all()
+    )
+    return tuple(ImagePlane.from_json(plane) if plane else None for plane in kept)
 
 
 def close_series(
     session: Session, series_uid: str, state: str, code: str, detail: dict[str, Any], now: datetime
 ) -> None:
-    """Call a series complete or broken, with the evidence in ``code`` and ``detail``.
+    """Call a series complete or incomplete, with the evidence in ``code`` and ``detail``.
 
     Raises
     ------

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import or_, update
 from sqlalchemy.orm import Session
 
+from db.states import DeliveryState, JobState, SeriesState
 from db.tables import Delivery, Job, Series
 
 
@@ -14,15 +15,17 @@ def forget_the_future(session: Session, now: datetime) -> None:
     Pauses that were set by the old clock end at once; what was received, done or sent keeps its recorded time.
     """
     session.execute(
-        update(Series).where(Series.state == "receiving", Series.last_arrival_at > now).values(last_arrival_at=now)
+        update(Series)
+        .where(Series.state == SeriesState.RECEIVING, Series.last_arrival_at > now)
+        .values(last_arrival_at=now)
     )
     session.execute(
         update(Job)
-        .where(Job.state == "queued", or_(Job.notified_at > now, Job.updated_at > now))
+        .where(Job.state == JobState.QUEUED, or_(Job.notified_at > now, Job.updated_at > now))
         .values(due_at=now, notified_at=None)
     )
     session.execute(
         update(Delivery)
-        .where(Delivery.state == "pending", or_(Delivery.notified_at > now, Delivery.created_at > now))
+        .where(Delivery.state == DeliveryState.PENDING, or_(Delivery.notified_at > now, Delivery.created_at > now))
         .values(due_at=now, notified_at=None)
     )

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from db.states import CommitmentState
 from db.tables import Commitment, CommitmentReference, Instance
 
 # SQLite takes at most 32,766 parameters in one statement.
@@ -71,7 +72,7 @@ def record_commitment(session: Session, request: CommitmentRequest, failures: Ma
             transaction_uid=request.transaction_uid, calling_ae=request.calling_ae, receiving_ae=request.receiving_ae
         )
         session.add(row)
-    row.state, row.attempts, row.due_at, row.reason = "open", 0, now, None
+    row.state, row.attempts, row.due_at, row.reason = CommitmentState.OPEN, 0, now, None
     row.requested_at, row.answered_at = request.requested_at, None
     session.flush()
     session.execute(delete(CommitmentReference).where(CommitmentReference.commitment_id == row.id))
@@ -86,7 +87,9 @@ def record_commitment(session: Session, request: CommitmentRequest, failures: Ma
 def due_answers(session: Session, now: datetime) -> list[CommitmentAnswer]:
     """Return the open requests whose answer is due."""
     rows = session.scalars(
-        select(Commitment).where(Commitment.state == "open", Commitment.due_at <= now).order_by(Commitment.id)
+        select(Commitment)
+        .where(Commitment.state == CommitmentState.OPEN, Commitment.due_at <= now)
+        .order_by(Commitment.id)
     ).all()
     return [_answer(session, row) for row in rows]
 
@@ -97,7 +100,7 @@ def open_answer(session: Session, calling_ae: str, transaction_uid: str) -> Comm
         select(Commitment).where(
             Commitment.calling_ae == calling_ae,
             Commitment.transaction_uid == transaction_uid,
-            Commitment.state == "open",
+            Commitment.state == CommitmentState.OPEN,
         )
     )
     return _answer(session, row) if row is not None else None
@@ -123,7 +126,7 @@ def _answer(session: Session, row: Commitment) -> CommitmentAnswer:
 def answered(session: Session, commitment_id: int, now: datetime) -> None:
     """Note that the modality took the answer."""
     row = session.get_one(Commitment, commitment_id, with_for_update=True)
-    row.state, row.answered_at, row.reason = "answered", now, None
+    row.state, row.answered_at, row.reason = CommitmentState.ANSWERED, now, None
 
 
 def answer_later(session: Session, commitment_id: int, reason: str, due_at: datetime) -> None:
@@ -135,8 +138,8 @@ def answer_later(session: Session, commitment_id: int, reason: str, due_at: date
 def give_up_answer(session: Session, commitment_id: int, reason: str) -> None:
     """Note that nobody takes the answer."""
     row = session.get_one(Commitment, commitment_id, with_for_update=True)
-    if row.state == "open":
-        row.state, row.reason = "unanswerable", reason
+    if row.state == CommitmentState.OPEN:
+        row.state, row.reason = CommitmentState.UNANSWERABLE, reason
 
 
 def is_committed(session: Session, series_uid: str) -> bool:

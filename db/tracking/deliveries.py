@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from db.states import DeliveryState, JobState, OutputKind
 from db.tables import Delivery, Job, Output
 from db.tracking.events import Change, append, begin, lock_series, move
 
-DELIVERED_KINDS = ("seg", "sr")
+DELIVERED_KINDS = (OutputKind.SEG, OutputKind.SR)
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ def open_deliveries(session: Session, job: Job, destinations: tuple[str, ...], c
             delivery = known.get((output.id, destination))
             if delivery is None:
                 begin(session, _pending(job.id, output.id, destination, change.now), change)
-            elif delivery.state == "failed":
+            elif delivery.state == DeliveryState.FAILED:
                 delivery.due_at, delivery.notified_at = change.now, None
-                move(session, delivery, "pending", change)
+                move(session, delivery, DeliveryState.PENDING, change)
     _close_job(session, job, change)
 
 
@@ -56,7 +57,7 @@ def _pending(job_id: int, output_id: int, destination: str, now: datetime) -> De
         job_id=job_id,
         output_id=output_id,
         destination=destination,
-        state="pending",
+        state=DeliveryState.PENDING,
         attempts=0,
         due_at=now,
         created_at=now,
@@ -69,7 +70,7 @@ def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[t
     rows = session.scalars(
         select(Delivery)
         .join(Job, Job.id == Delivery.job_id)
-        .where(Delivery.state == "pending", Delivery.due_at <= now, Job.state == "encoded", silent)
+        .where(Delivery.state == DeliveryState.PENDING, Delivery.due_at <= now, Job.state == JobState.ENCODED, silent)
         .order_by(Delivery.id)
     ).all()
     for row in rows:
@@ -80,14 +81,14 @@ def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[t
 def pending(session: Session, due: DueDelivery, lease_s: float, now: datetime) -> tuple[PendingObject, ...]:
     """Take what is due for one destination. Nobody else gets it for ``lease_s`` seconds."""
     job = _lock(session, due.job_id)
-    if job.state != "encoded":
+    if job.state != JobState.ENCODED:
         return ()
     rows = session.scalars(
         select(Delivery)
         .where(
             Delivery.job_id == due.job_id,
             Delivery.destination == due.destination,
-            Delivery.state == "pending",
+            Delivery.state == DeliveryState.PENDING,
             Delivery.due_at <= now,
         )
         .order_by(Delivery.id)
@@ -104,29 +105,29 @@ def pending(session: Session, due: DueDelivery, lease_s: float, now: datetime) -
 def delivered(session: Session, delivery_id: int, status: int, change: Change) -> None:
     """Note that the destination took the object; the job is ``delivered`` when nothing is left to send."""
     delivery, job = _locked(session, delivery_id)
-    if delivery.state != "pending":
+    if delivery.state != DeliveryState.PENDING:
         return
     delivery.status, delivery.reason, delivery.sent_at = status, None, change.now
-    move(session, delivery, "sent", change)
+    move(session, delivery, DeliveryState.SENT, change)
     _close_job(session, job, change)
 
 
 def postpone(session: Session, delivery_id: int, reason: str, due_at: datetime, change: Change) -> None:
     """Note a passing failure; the object is due again at ``due_at``."""
     delivery, _ = _locked(session, delivery_id)
-    if delivery.state != "pending":
+    if delivery.state != DeliveryState.PENDING:
         return
     delivery.reason, delivery.due_at = reason, due_at
-    append(session, delivery, ("pending", "pending"), change)
+    append(session, delivery, (DeliveryState.PENDING, DeliveryState.PENDING), change)
 
 
 def refuse(session: Session, delivery_id: int, reason: str, status: int | None, change: Change) -> None:
     """Note that the destination said no for good, or that patience ended."""
     delivery, job = _locked(session, delivery_id)
-    if delivery.state != "pending":
+    if delivery.state != DeliveryState.PENDING:
         return
     delivery.reason, delivery.status = reason, status
-    move(session, delivery, "failed", change)
+    move(session, delivery, DeliveryState.FAILED, change)
     _close_job(session, job, change)
 
 
@@ -147,11 +148,11 @@ def _locked(session: Session, delivery_id: int) -> tuple[Delivery, Job]:
 def _close_job(session: Session, job: Job, change: Change) -> None:
     session.flush()
     states = session.scalars(select(Delivery.state).where(Delivery.job_id == job.id)).all()
-    if job.state != "encoded" or not states or "pending" in states:
+    if job.state != JobState.ENCODED or not states or DeliveryState.PENDING in states:
         return
     job.updated_at = change.now
-    if "failed" not in states:
-        move(session, job, "delivered", Change(change.who, change.now))
+    if DeliveryState.FAILED not in states:
+        move(session, job, JobState.DELIVERED, Change(change.who, change.now))
         return
     job.code, job.reason = "delivery_failed", "a destination refused an object; `scleroscan status` names it"
-    move(session, job, "failed", Change(change.who, change.now, job.code))
+    move(session, job, JobState.FAILED, Change(change.who, change.now, job.code))

@@ -9,9 +9,10 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db import states
 from db.errors import UnknownSubject
+from db.states import DeliveryState, JobState, SeriesState
 from db.tables import Delivery, Event, Job, Series
-from db.tracking import states
 
 CHAIN_START = "0" * 64
 TYPE_NAMES: Final[dict[type, str]] = {Series: "series", Job: "job", Delivery: "delivery"}
@@ -39,8 +40,18 @@ def move(session: Session, subject: Series | Job | Delivery, to_state: str, chan
         The machine has no such arrow.
     """
     states.check(TYPE_NAMES[type(subject)], subject.state, to_state)
-    from_state, subject.state = subject.state, to_state
+    from_state = subject.state
+    _enter(subject, to_state)
     append(session, subject, (from_state, to_state), change)
+
+
+def _enter(subject: Series | Job | Delivery, state: str) -> None:
+    if isinstance(subject, Series):
+        subject.state = SeriesState(state)
+    elif isinstance(subject, Job):
+        subject.state = JobState(state)
+    else:
+        subject.state = DeliveryState(state)
 
 
 def begin(session: Session, subject: Series | Job | Delivery, change: Change) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from db.errors import ClaimLost, IllegalTransition, UnknownSubject
+from db.states import JobState
 from db.tables import Instance, Job, JobInstance, Model, Series
 from db.tracking.events import Change, append, begin, lock_series, move
 
@@ -93,7 +94,7 @@ def open_job(session: Session, series_uid: str, identity: JobIdentity, now: date
         model_digest=identity.model_digest,
         settings_digest=identity.settings_digest,
         supersedes_id=older.id if older else None,
-        state="queued",
+        state=JobState.QUEUED,
         attempt=0,
         attempts_forgiven=0,
         due_at=now,
@@ -104,13 +105,13 @@ def open_job(session: Session, series_uid: str, identity: JobIdentity, now: date
     begin(session, job, Change(WHO, now, detail={"instances": len(instances)}))
     session.add_all(JobInstance(job_id=job.id, instance_id=i.id) for i in instances)
     if older:
-        move(session, older, "superseded", Change(WHO, now, "newer_images", {"by_job": job.id}))
+        move(session, older, JobState.SUPERSEDED, Change(WHO, now, "newer_images", {"by_job": job.id}))
     return job.id
 
 
 def _current_job(session: Session, series_uid: str) -> Job | None:
     return session.scalars(
-        select(Job).where(Job.series_uid == series_uid, Job.state != "superseded").order_by(Job.id.desc())
+        select(Job).where(Job.series_uid == series_uid, Job.state != JobState.SUPERSEDED).order_by(Job.id.desc())
     ).first()
 
 
@@ -132,8 +133,8 @@ def due_jobs(session: Session, now: datetime, renotify_s: float) -> list[int]:
 
 def _claimable(now: datetime) -> ColumnElement[bool]:
     return or_(
-        and_(Job.state == "queued", Job.due_at <= now),
-        and_(Job.state == "running", Job.lease_until <= now),
+        and_(Job.state == JobState.QUEUED, Job.due_at <= now),
+        and_(Job.state == JobState.RUNNING, Job.lease_until <= now),
     )
 
 
@@ -153,14 +154,14 @@ def claim(session: Session, job_id: int, who: str, terms: LeaseTerms, now: datet
     job = _locked(session, job_id)
     if not session.scalar(select(Job.id).where(Job.id == job_id, _claimable(now))):
         return None
-    if job.state == "running":
+    if job.state == JobState.RUNNING:
         _give_up_lease(session, job, terms, Change(who, now, "lease_expired", {"attempt": job.attempt}))
-    if job.state == "failed":
+    if job.state == JobState.FAILED:
         return None
     job.attempt += 1
     job.lease_until = now + timedelta(seconds=terms.lease_s)
     job.updated_at, job.code, job.reason = now, None, None
-    move(session, job, "running", Change(who, now, detail={"attempt": job.attempt}))
+    move(session, job, JobState.RUNNING, Change(who, now, detail={"attempt": job.attempt}))
     return Claim(
         job_id=job.id,
         attempt=job.attempt,
@@ -176,11 +177,11 @@ def claim(session: Session, job_id: int, who: str, terms: LeaseTerms, now: datet
 
 def _give_up_lease(session: Session, job: Job, terms: LeaseTerms, change: Change) -> None:
     if job.attempt - job.attempts_forgiven < terms.max_attempts:
-        move(session, job, "queued", change)
+        move(session, job, JobState.QUEUED, change)
         return
     job.code, job.updated_at = "attempts_exhausted", change.now
     job.reason = f"{terms.max_attempts} attempts ended without a result; look at the worker's log, then retry the job"
-    move(session, job, "failed", Change(change.who, change.now, job.code, change.detail))
+    move(session, job, JobState.FAILED, Change(change.who, change.now, job.code, change.detail))
 
 
 def _files(session: Session, job_id: int) -> tuple[ClaimedFile, ...]:
@@ -204,7 +205,7 @@ def _locked(session: Session, job_id: int) -> Job:
 def fenced(session: Session, held: Claim) -> Job:
     """Return the job under its series' lock. Raises ClaimLost where someone else has it."""
     job = _locked(session, held.job_id)
-    if job.state != "running" or job.attempt != held.attempt:
+    if job.state != JobState.RUNNING or job.attempt != held.attempt:
         raise ClaimLost(f"job {job.id} is {job.state} at attempt {job.attempt}, this claim was attempt {held.attempt}")
     return job
 
@@ -218,18 +219,18 @@ def enter_stage(session: Session, held: Claim, stage: str, now: datetime) -> Non
     """Note which stage of the pipeline begins. Raises ClaimLost where someone else has the job."""
     job = fenced(session, held)
     job.stage, job.updated_at = stage, now
-    append(session, job, ("running", "running"), Change(held.who, now, "stage", {"stage": stage}))
+    append(session, job, (JobState.RUNNING, JobState.RUNNING), Change(held.who, now, "stage", {"stage": stage}))
 
 
 def hand_back(session: Session, held: Claim, failure: "Failure", terms: LeaseTerms, now: datetime) -> None:
     """Queue the job again after a passing failure; out of attempts it is ``failed`` with the failure's code."""
     job = fenced(session, held)
     if job.attempt - job.attempts_forgiven >= terms.max_attempts:
-        finish(session, held, "failed", failure, now)
+        finish(session, held, JobState.FAILED, failure, now)
         return
     job.code, job.reason, job.updated_at = failure.code, failure.reason, now
     job.due_at = now + timedelta(seconds=terms.lease_s)
-    move(session, job, "queued", Change(held.who, now, failure.code, failure.detail))
+    move(session, job, JobState.QUEUED, Change(held.who, now, failure.code, failure.detail))
 
 
 @dataclass(frozen=True)
@@ -259,10 +260,10 @@ def retry(session: Session, job_id: int, who: str, now: datetime) -> None:
         The job is neither ``failed`` nor ``review``.
     """
     job = _locked(session, job_id)
-    if job.state not in {"failed", "review"}:
+    if job.state not in {JobState.FAILED, JobState.REVIEW}:
         raise IllegalTransition(f"job {job_id} is {job.state}; only failed jobs and jobs in review can be retried")
     job.attempts_forgiven, job.due_at, job.notified_at, job.updated_at = job.attempt, now, None, now
-    move(session, job, "queued", Change(who, now, "retried"))
+    move(session, job, JobState.QUEUED, Change(who, now, "retried"))
 
 
 def current_series_job(session: Session, series_uid: str) -> Job | None:

@@ -1,4 +1,4 @@
-"""What a finished job leaves behind: numbers, doubts and files, and the deliveries that follow."""
+"""What a finished job leaves behind: numbers, quality flags and files, and the deliveries that follow."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.tables import Flag, Job, Measurement, Output
+from db.states import JobState
+from db.tables import Job, Measurement, Output, QualityFlag
 from db.tracking.deliveries import open_deliveries
 from db.tracking.events import Change, move
 from db.tracking.jobs import Claim, Failure, fenced, finish
@@ -46,19 +47,21 @@ def record_results(
     job = fenced(session, held)
     _keep(session, job, results)
     job.updated_at = now
-    move(session, job, "encoded", Change(held.who, now, detail={"outputs": len(results.outputs)}))
+    move(session, job, JobState.ENCODED, Change(held.who, now, detail={"outputs": len(results.outputs)}))
     open_deliveries(session, job, destinations, Change(held.who, now))
 
 
 def record_for_review(session: Session, held: Claim, results: JobResults, failure: Failure, now: datetime) -> None:
     """Keep numbers and files, deliver nothing: a person has to look. Raises ClaimLost as the others do."""
     _keep(session, fenced(session, held), results)
-    finish(session, held, "review", failure, now)
+    finish(session, held, JobState.REVIEW, failure, now)
 
 
 def _keep(session: Session, job: Job, results: JobResults) -> None:
     session.add_all(Measurement(job_id=job.id, **_measurement(row)) for row in results.measurements)
-    session.add_all(Flag(job_id=job.id, code=code, text=text, value=value) for code, text, value in results.flags)
+    session.add_all(
+        QualityFlag(job_id=job.id, code=code, text=text, value=value) for code, text, value in results.flags
+    )
     session.add_all(
         Output(job_id=job.id, kind=o.kind, sop_uid=o.sop_uid, digest=o.digest, path=o.path) for o in results.outputs
     )
@@ -78,5 +81,5 @@ def resume(session: Session, held: Claim, destinations: tuple[str, ...], now: da
     """Go on from the results of an earlier attempt, as an operator asked for. Raises ClaimLost as the others do."""
     job = fenced(session, held)
     job.updated_at = now
-    move(session, job, "encoded", Change(held.who, now, "results_kept"))
+    move(session, job, JobState.ENCODED, Change(held.who, now, "results_kept"))
     open_deliveries(session, job, destinations, Change(held.who, now, "retried"))

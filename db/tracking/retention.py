@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from db.states import JobState, SeriesState
 from db.tables import Instance, Job, Series
 from db.tracking.events import Change, append, lock_series
 
@@ -17,12 +18,12 @@ def removable(session: Session, before: datetime, limit: int = 100) -> Sequence[
     """
     unfinished = exists().where(
         Job.series_uid == Series.uid,
-        Job.state != "superseded",
-        (Job.state != "delivered") | (Job.updated_at > before),
+        Job.state != JobState.SUPERSEDED,
+        (Job.state != JobState.DELIVERED) | (Job.updated_at > before),
     )
-    delivered = exists().where(Job.series_uid == Series.uid, Job.state == "delivered")
+    delivered = exists().where(Job.series_uid == Series.uid, Job.state == JobState.DELIVERED)
     present = exists().where(Instance.series_uid == Series.uid, Instance.removed_at.is_(None))
-    closed = Series.state != "receiving", Series.last_arrival_at <= before
+    closed = Series.state != SeriesState.RECEIVING, Series.last_arrival_at <= before
     return session.scalars(
         select(Series.uid).where(*closed, delivered, present, ~unfinished).order_by(Series.uid).limit(limit)
     ).all()

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
+from db.states import JobState, SeriesState
 from db.tables import Instance, Job, Series
 from db.tracking.events import Change, lock_series, move
 
@@ -30,7 +31,7 @@ def study_series(session: Session, study_uid: str) -> list[StudySeries]:
     rows = session.scalars(select(Series).where(Series.study_uid == study_uid).order_by(Series.uid)).all()
     of_study = Job.series_uid.in_([row.uid for row in rows])
     states = session.execute(
-        select(Job.series_uid, Job.state).where(of_study, Job.state != "superseded").order_by(Job.id)
+        select(Job.series_uid, Job.state).where(of_study, Job.state != JobState.SUPERSEDED).order_by(Job.id)
     )
     jobs = {uid: state for uid, state in states}
     return [StudySeries(row.uid, row.state, row.facts, jobs.get(row.uid)) for row in rows]
@@ -57,7 +58,7 @@ def skip_series(session: Session, series_uid: str, code: str, detail: dict[str, 
     lock_series(session, series_uid)
     series = session.get_one(Series, series_uid, populate_existing=True)
     series.code, series.detail = code, detail
-    move(session, series, "skipped", Change(WHO, now, code, detail))
+    move(session, series, SeriesState.SKIPPED, Change(WHO, now, code, detail))
 
 
 def reconsidered(session: Session, now: datetime) -> Sequence[str]:
@@ -67,14 +68,14 @@ def reconsidered(session: Session, now: datetime) -> Sequence[str]:
         select(aside.uid, aside.detail, chosen.uid)
         .join(chosen, chosen.study_uid == aside.study_uid)
         .join(Job, Job.series_uid == chosen.uid)
-        .where(aside.state == "skipped", aside.code == BETTER_RECONSTRUCTION, Job.state == "rejected")
+        .where(aside.state == SeriesState.SKIPPED, aside.code == BETTER_RECONSTRUCTION, Job.state == JobState.REJECTED)
         .order_by(aside.uid)
     ).all()
     uids = dict.fromkeys(uid for uid, detail, chosen_uid in rows if detail.get("chosen") == chosen_uid)
     for uid in uids:
         lock_series(session, uid)
         series = session.get_one(Series, uid, populate_existing=True)
-        if series.state == "skipped":
+        if series.state == SeriesState.SKIPPED:
             change = Change(WHO, now, "chosen_was_rejected", {"chosen": series.detail["chosen"]})
-            move(session, series, "receiving", change)
+            move(session, series, SeriesState.RECEIVING, change)
     return list(uids)

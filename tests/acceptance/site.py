@@ -16,7 +16,7 @@ from typing import Any
 from db import audit
 from db.audit import SeriesStatus
 from db.engine import open_database
-from tests import services
+from tests.support import services
 
 STARTED = re.compile(r"process started\s+part=(?P<part>\w+) pid=(?P<pid>\d+)")
 

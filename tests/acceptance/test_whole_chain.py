@@ -8,10 +8,10 @@ import pytest
 import redis
 from pydicom import dcmread
 
-from tests import independent, services
 from tests.acceptance.site import Site, running
-from worker.training.phantom import PhantomSpec, render
-from worker.training.series import PhantomIdentity, write_series
+from tests.support import independent, services
+from worker.phantom.chest_ct import PhantomSpec, render
+from worker.phantom.dicom_series import PhantomIdentity, write_series
 
 SEGMENT_HU = {
     "Left lung": "Scleroscan left lung",

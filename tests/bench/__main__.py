@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import reading, receiving
-from worker.analysis import lungs, model, patterns, quantify
+from worker.analysis import lungs, patterns, quantify
+from worker.analysis.patterns import model
+from worker.phantom.chest_ct import PhantomSpec, render
+from worker.phantom.dicom_series import PhantomIdentity, write_series
 from worker.reading import series
 from worker.settings import WorkerSettings
-from worker.training.phantom import PhantomSpec, render
-from worker.training.series import PhantomIdentity, write_series
 
 ROUNDS = 5
 SLICES = 110
@@ -46,13 +47,13 @@ def reading_beside_peers(folder: Path, home: Path, table: Table) -> None:
 def stages(folder: Path, table: Table) -> None:
     """The rest of the way has no peer here: slices per second."""
     volume = series.read(sorted(folder.iterdir())).volume
-    outline = lungs.segment(volume)
+    lung_mask = lungs.segment(volume)
     network = model.load(WorkerSettings().weights, "cpu")
-    found = patterns.segment(volume, outline, network)
+    found = patterns.segment(volume, lung_mask, network)
     for name, work in (
         ("lungs", lambda: lungs.segment(volume)),
-        ("patterns", lambda: patterns.segment(volume, outline, network)),
-        ("quantify", lambda: quantify.assess(volume, outline, found)),
+        ("patterns", lambda: patterns.segment(volume, lung_mask, network)),
+        ("quantify", lambda: quantify.assess(volume, lung_mask, found)),
     ):
         add(table, f"{name}, slices/s", SLICES / median_s(work))
 

@@ -18,13 +18,14 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.console import Console
 from rich.table import Table
 
-from worker.analysis import model, patterns
-from worker.analysis.engine import Engine, OpenVinoEngine, TorchEngine
-from worker.analysis.model import PatternModel
+from worker.analysis import patterns
+from worker.analysis.patterns import model
+from worker.analysis.patterns.engine import Engine, OpenVinoEngine, TorchEngine
+from worker.analysis.patterns.model import PatternModel
 from worker.analysis.records import RETICULATION
+from worker.phantom.chest_ct import Phantom, PhantomSpec, render
 from worker.settings import WorkerSettings
-from worker.training.phantom import Phantom, PhantomSpec, render
-from worker.training.score import dice
+from worker.training.evaluation.score import dice
 
 ROUNDS = 3
 SLICES = 48
@@ -88,8 +89,8 @@ def engines(
 ) -> Iterator[tuple[str, str, Engine]]:
     """Yield name, numbers and engine, the plain one first."""
     yield "torch, plain", "float32", PlainTorch(unet().eval())
-    yield "torch, channels last", "float32", TorchEngine.of(unet(), CPU, torch.float32)
-    yield "torch, channels last", "bfloat16", TorchEngine.of(unet(), CPU, torch.bfloat16)
+    yield "torch, channels last", "float32", TorchEngine.from_unet(unet(), CPU, torch.float32)
+    yield "torch, channels last", "bfloat16", TorchEngine.from_unet(unet(), CPU, torch.bfloat16)
     whole, small = folder / "f32.onnx", folder / "int8.onnx"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -113,8 +114,8 @@ def engines(
     for path, precision in ((whole, "float32"), (small, "int8")):
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         yield "ONNX Runtime", precision, OnnxEngine(session, precision)
-    yield "OpenVINO", "float32", OpenVinoEngine.of(unet(), "f32")
-    yield "OpenVINO", "bfloat16", OpenVinoEngine.of(unet(), "bf16")
+    yield "OpenVINO", "float32", OpenVinoEngine.from_unet(unet(), "f32")
+    yield "OpenVINO", "bfloat16", OpenVinoEngine.from_unet(unet(), "bf16")
     yield "OpenVINO", "int8", OpenVinoEngine(openvino.convert_model(str(small)), "f32")
 
 

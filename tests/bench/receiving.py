@@ -15,8 +15,8 @@ from pydicom import Dataset
 from rich.table import Table
 
 from db import schema
-from tests import node_senders, servers, services
-from tests.node_senders import ct_slice
+from tests.support import node_senders, servers, services
+from tests.support.node_senders import ct_slice
 
 ROUNDS = 5
 SENDERS = 4

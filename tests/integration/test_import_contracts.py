@@ -8,22 +8,25 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support import REPOSITORY
+
 # A file and a line that, added to it, breaks the contract of that name.
 BREACHES = {
     "packages": ("db/engine.py", "import worker.errors"),
     "stages": ("worker/reading/series.py", "import worker.results.seg"),
-    "training": ("worker/analysis/quantify.py", "import worker.training.phantom"),
+    "rooms": ("dicom_node/spool/folder.py", "import dicom_node.scp.handlers"),
+    "research": ("worker/training/data/cases.py", "import worker.training.fit.plan"),
+    "training": ("worker/analysis/quantify.py", "import worker.phantom.chest_ct"),
     "torch": ("worker/results/seg.py", "import torch"),
-    "highdicom": ("worker/analysis/lungs.py", "import highdicom"),
+    "highdicom": ("worker/analysis/lungs/segmentation.py", "import highdicom"),
     "pynetdicom": ("worker/results/sr.py", "import pynetdicom"),
     "values": ("worker/analysis/quantify.py", "import pydicom"),
-    "listener": ("dicom_node/spool.py", "import numpy"),
+    "listener": ("dicom_node/spool/folder.py", "import numpy"),
 }
 
 
 def contract_ids() -> set[str]:
-    tables = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    tables = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     return {contract["id"] for contract in tables["tool"]["importlinter"]["contracts"]}
 
 
@@ -36,8 +39,8 @@ def lint(tree: Path, contract: str) -> int:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("tree")
     for name in ("compose", "db", "dicom_node", "worker"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
-    shutil.copy(ROOT / "pyproject.toml", copy)
+        shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    shutil.copy(REPOSITORY / "pyproject.toml", copy)
     return copy
 
 

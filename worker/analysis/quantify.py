@@ -100,7 +100,7 @@ def require_plausible(assessment: Assessment) -> None:
     low, high = PLAUSIBLE_LUNG_ML
     if not low <= volume_ml <= high:
         raise ImplausibleResult(
-            f"the lungs measure {volume_ml:.0f} ml; look at the outline before you use or release the numbers",
+            f"the lungs measure {volume_ml:.0f} ml; look at the lung mask before you use or release the numbers",
             code="implausible_lung_volume",
             detail={"lung_volume_ml": round(volume_ml, 1), "low_ml": low, "high_ml": high},
         )

@@ -5,20 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.reading.quality import QualityFlag
+
 OUTSIDE, RIGHT_LUNG, LEFT_LUNG = 0, 1, 2
 NO_PATTERN, GROUND_GLASS, RETICULATION = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A doubt about quality: it travels with the numbers and stops nothing.
-
-    ``code`` is stable snake_case; ``text`` is one sentence for people; ``value`` the number behind it.
-    """
-
-    code: str
-    text: str
-    value: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +19,7 @@ class LungMask:
     """
 
     labels: NDArray[np.uint8]
-    flags: tuple[Flag, ...] = ()
+    flags: tuple[QualityFlag, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +30,7 @@ class PatternMap:
     """
 
     labels: NDArray[np.uint8]
-    flags: tuple[Flag, ...] = ()
+    flags: tuple[QualityFlag, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,10 +62,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Assessment:
-    """All that was measured of one series, and the doubts about it."""
+    """All that was measured of one series, and the quality flags that belong to it."""
 
     measurements: tuple[Measurement, ...]
-    flags: tuple[Flag, ...] = ()
+    flags: tuple[QualityFlag, ...] = ()
 
     def value(self, region: str, quantity: str, side: str = "both", zone: str = "whole") -> float:
         """Return one number.

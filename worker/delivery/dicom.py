@@ -12,7 +12,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from worker.delivery.destination import Destination
+from db.address import ApplicationEntity
 from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -41,7 +41,7 @@ class _Item:
     transfer_syntax: str
 
 
-def echo(destination: Destination, calling_ae: str) -> None:
+def echo(destination: ApplicationEntity, calling_ae: str) -> None:
     """Ask whether the peer is there and knows us.
 
     Raises
@@ -58,7 +58,7 @@ def echo(destination: Destination, calling_ae: str) -> None:
 
 
 def store(
-    paths: Sequence[Path], destination: Destination, calling_ae: str, progress: Progress | None = None
+    paths: Sequence[Path], destination: ApplicationEntity, calling_ae: str, progress: Progress | None = None
 ) -> tuple[Receipt, ...]:
     """Send files as they are over one association.
 
@@ -101,7 +101,7 @@ def _item(path: Path) -> _Item:
 
 @contextmanager
 def _association(
-    destination: Destination, calling_ae: str, wanted: Sequence[tuple[str, str | None]]
+    destination: ApplicationEntity, calling_ae: str, wanted: Sequence[tuple[str, str | None]]
 ) -> Iterator[Association]:
     entity = AE(calling_ae)
     entity.connection_timeout, entity.acse_timeout = CONNECT_TIMEOUT_S, CONNECT_TIMEOUT_S
@@ -123,7 +123,7 @@ def _association(
             association.release()
 
 
-def _not_established(association: Association, destination: Destination) -> DeliveryFailed:
+def _not_established(association: Association, destination: ApplicationEntity) -> DeliveryFailed:
     if association.is_rejected:
         answer = association.acceptor.primitive
         if answer is not None and answer.result != REJECTED_FOR_NOW:
@@ -142,7 +142,7 @@ def _not_established(association: Association, destination: Destination) -> Deli
     return PeerUnreachable(f"{destination} does not answer; is it running, and is the port right?")
 
 
-def _store(association: Association, item: _Item, destination: Destination) -> Receipt:
+def _store(association: Association, item: _Item, destination: ApplicationEntity) -> Receipt:
     if not any(
         context.abstract_syntax == item.sop_class and item.transfer_syntax in context.transfer_syntax
         for context in association.accepted_contexts

@@ -17,7 +17,7 @@ TISSUE_HU = -400.0
 # Lung is emptier than fat and fuller than air; bowel gas, sinuses and the air around the patient are emptier.
 LUNG_HU = (-960.0, -500.0)
 # Mid-chest slices of adults hold 150 to 250 cm² of it, those of lungs destroyed by pneumonia 20 to 40; slices of the
-# upper abdomen hold up to 16, of the head hardly any. What passes wrongly is met again by the outline of the lungs.
+# upper abdomen hold up to 16, of the head hardly any. What passes wrongly is met again by the lung segmentation.
 LEAST_AREA_CM2 = 20.0
 # So many slices that were looked at: one alone may be a loop of bowel full of stool.
 LEAST_SLICES = 2

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from worker.errors import InputRejected
-from worker.reading import chest, pixels
-from worker.reading.geometry import Stack
-from worker.reading.placement import Placement
+from worker.reading import chest
+from worker.reading.geometry.gate import Stack
+from worker.reading.geometry.placement import Placement
+from worker.reading.geometry.stacks import Part
+from worker.reading.pixels import hounsfield
 from worker.reading.slices import SourceSlice
-from worker.reading.stacks import Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ def _lung_areas_cm2(
     step_mm = float((stack.affine[:3, 0] ** 2).sum() ** 0.5)
     looked_at = [slices[order[i]] for i in chest.sampled(len(order), step_mm)]
     try:
-        return chest.lung_areas_cm2(pixels.read(looked_at), placements[order[0]].spacing_mm)
+        return chest.lung_areas_cm2(hounsfield.read(looked_at), placements[order[0]].spacing_mm)
     except InputRejected as refused:
         if refused.code != "not_hounsfield":
             raise

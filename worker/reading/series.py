@@ -8,9 +8,12 @@ from pathlib import Path
 from pydicom import Dataset
 
 from worker.errors import InputRejected
-from worker.reading import choice, geometry, headers, originals, pixels, placement, slices, stacks
+from worker.reading import choice, headers, originals, slices
 from worker.reading.choice import Kept
+from worker.reading.geometry import gate, placement, stacks
 from worker.reading.headers import SourceFile
+from worker.reading.pixels import hounsfield
+from worker.reading.quality import QualityFlag
 from worker.reading.slices import SourceSlice
 from worker.reading.volume import CTVolume
 
@@ -27,15 +30,6 @@ class SetAside:
     reason: str
 
 
-@dataclass(frozen=True)
-class Oddity:
-    """Something unusual that stops nothing: stable code, one sentence, and how many images it concerns."""
-
-    code: str
-    text: str
-    images: int
-
-
 @dataclass(frozen=True, eq=False)
 class SourceSeries:
     """A series that was read rightly.
@@ -46,14 +40,14 @@ class SourceSeries:
         Headers without pixels, in the order of ``volume.hu``, from feet to head.
     set_aside
         What lay inside the series and is no slice, by SOP Instance UID.
-    oddities
+    flags
         What a reader of the result should know of the source, set-aside objects by kind among it.
     """
 
     volume: CTVolume
     slices: tuple[SourceSlice, ...]
     set_aside: tuple[SetAside, ...]
-    oddities: tuple[Oddity, ...]
+    flags: tuple[QualityFlag, ...]
 
     @property
     def headers(self) -> tuple[Dataset, ...]:
@@ -100,14 +94,14 @@ def _read(paths: Sequence[Path]) -> SourceSeries:
     _require_one_series(files)
     found, aside = _sorted_out(files)
     _require_slices(found, aside)
-    placements = [placement.of(one.header) for one in found]
+    placements = [placement.read(one.header) for one in found]
     kept = choice.choose(found, placements, stacks.find(placements))
     ordered = tuple(found[i] for i in kept.order)
     headers.decode(ordered[0].header)
     left_out = [SetAside(found[i].sop_uid, "other_stack") for part in kept.others for i in part.members]
-    frames = geometry.frames_of_reference([placements[i] for i in kept.order])
-    oddities = (*_of_set_aside(aside), *_of_others(kept), *_of_slices([one.header for one in ordered], frames))
-    return SourceSeries(_volume(ordered, kept.stack), ordered, (*aside, *left_out), oddities)
+    frames = gate.frames_of_reference([placements[i] for i in kept.order])
+    flags = (*_of_set_aside(aside), *_of_others(kept), *_of_slices([one.header for one in ordered], frames))
+    return SourceSeries(_volume(ordered, kept.stack), ordered, (*aside, *left_out), flags)
 
 
 def _sorted_out(files: Sequence[SourceFile]) -> tuple[list[SourceSlice], list[SetAside]]:
@@ -117,7 +111,7 @@ def _sorted_out(files: Sequence[SourceFile]) -> tuple[list[SourceSlice], list[Se
     aside: list[SetAside] = []
     for file in files:
         reason = originals.set_aside(file.header)
-        for one in slices.of(file) if reason is None else ():
+        for one in slices.split(file) if reason is None else ():
             framed = originals.set_aside(one.header)
             if framed is None:
                 (computed if originals.is_computed(one.header) else found).append(one)
@@ -130,10 +124,10 @@ def _sorted_out(files: Sequence[SourceFile]) -> tuple[list[SourceSlice], list[Se
     return found, [*aside, *(SetAside(one.sop_uid, "computed_image") for one in computed)]
 
 
-def _volume(ordered: Sequence[SourceSlice], stack: geometry.Stack) -> CTVolume:
+def _volume(ordered: Sequence[SourceSlice], stack: gate.Stack) -> CTVolume:
     first = ordered[0].header
     return CTVolume(
-        hu=pixels.read(ordered),
+        hu=hounsfield.read(ordered),
         affine=stack.affine,
         sop_uids=tuple(one.sop_uid for one in ordered),
         frame_of_reference_uid=headers.text(first, "FrameOfReferenceUID"),
@@ -160,25 +154,25 @@ def _require_slices(found: Sequence[SourceSlice], aside: Sequence[SetAside]) -> 
         )
 
 
-def _of_set_aside(aside: Sequence[SetAside]) -> Iterator[Oddity]:
+def _of_set_aside(aside: Sequence[SetAside]) -> Iterator[QualityFlag]:
     for reason, count in sorted(Counter(one.reason for one in aside).items()):
         text = f"objects inside the series that are no slices were left out: {reason.replace('_', ' ')}"
-        yield Oddity(f"{reason}_set_aside", text, count)
+        yield QualityFlag(f"{reason}_set_aside", text, count)
 
 
-def _of_others(kept: Kept) -> Iterator[Oddity]:
+def _of_others(kept: Kept) -> Iterator[QualityFlag]:
     if kept.others:
         named = "; ".join(f"{len(part.members)} images of {part.declares}" for part in kept.others)
         text = f"the series holds more than the one stack of slices that was measured; left out: {named}"
-        yield Oddity("other_stack_set_aside", text, sum(len(part.members) for part in kept.others))
+        yield QualityFlag("other_stack_set_aside", text, sum(len(part.members) for part in kept.others))
 
 
-def _of_slices(kept: Sequence[Dataset], frames: int) -> Iterator[Oddity]:
+def _of_slices(kept: Sequence[Dataset], frames: int) -> Iterator[QualityFlag]:
     if frames > 1:
         text = "every slice names a frame of reference of its own, as some de-identifiers do; positions were used"
-        yield Oddity("frame_of_reference_per_slice", text, frames)
+        yield QualityFlag("frame_of_reference_per_slice", text, frames)
     if lossy := sum(headers.text(h, "LossyImageCompression") == "01" for h in kept):
-        yield Oddity("lossy_compression", "the images were compressed with loss: densities are altered", lossy)
+        yield QualityFlag("lossy_compression", "the images were compressed with loss: densities are altered", lossy)
     if derived := sum("DERIVED" in headers.image_type(h)[:1] for h in kept):
         text = "the images say that their pixels are derived, without being a reformat: densities may be altered"
-        yield Oddity("derived_pixels", text, derived)
+        yield QualityFlag("derived_pixels", text, derived)

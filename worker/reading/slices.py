@@ -51,7 +51,7 @@ class SourceSlice:
         return headers.text(self.header, "SOPInstanceUID")
 
 
-def of(file: SourceFile) -> tuple[SourceSlice, ...]:
+def split(file: SourceFile) -> tuple[SourceSlice, ...]:
     """Return the slices of an object.
 
     Raises

@@ -29,9 +29,9 @@ def contact_sheet(volume: CTVolume, lungs: LungMask, patterns: PatternMap, count
     Radiological convention: patient right on the left, anterior up. No patient identity is on it.
     """
     hu = volume.to_anatomical(volume.hu)
-    outline, found = (volume.to_anatomical(a) for a in (lungs.labels, patterns.labels))
-    picked = _spread(outline, count)
-    window = _window(outline, volume.anatomical_spacing_mm)
+    lung_mask, found = (volume.to_anatomical(a) for a in (lungs.labels, patterns.labels))
+    picked = _spread(lung_mask, count)
+    window = _window(lung_mask, volume.anatomical_spacing_mm)
     rows = -(-len(picked) // PAIRS_IN_A_ROW)
     pair_width, tile_height = 2 * TILE + GAP // 2, TILE
     sheet = Image.new(
@@ -47,7 +47,8 @@ def contact_sheet(volume: CTVolume, lungs: LungMask, patterns: PatternMap, count
         height_mm = float(volume.affine[2, 3] + index * volume.affine[2, 0])
         sheet.paste(_tile(grey, spacing), (left, top))
         sheet.paste(
-            _tile(_coloured(grey, outline[index][window], found[index][window]), spacing), (left + TILE + GAP // 2, top)
+            _tile(_coloured(grey, lung_mask[index][window], found[index][window]), spacing),
+            (left + TILE + GAP // 2, top),
         )
         _caption(sheet, (left, top), f"{height_mm:+.0f} mm")
     _legend(sheet)
@@ -56,24 +57,24 @@ def contact_sheet(volume: CTVolume, lungs: LungMask, patterns: PatternMap, count
 
 def overlay(volume: CTVolume, lungs: LungMask, patterns: PatternMap, index: int) -> Image.Image:
     """Return one slice of the anatomical view with what was found, at the size of the source."""
-    hu, outline, found = (volume.to_anatomical(a)[index] for a in (volume.hu, lungs.labels, patterns.labels))
-    return Image.fromarray(_coloured(_grey(hu), outline, found))
+    hu, lung_mask, found = (volume.to_anatomical(a)[index] for a in (volume.hu, lungs.labels, patterns.labels))
+    return Image.fromarray(_coloured(_grey(hu), lung_mask, found))
 
 
-def _window(outline: NDArray[np.uint8], spacing_mm: tuple[float, float, float]) -> tuple[slice, slice]:
+def _window(lung_mask: NDArray[np.uint8], spacing_mm: tuple[float, float, float]) -> tuple[slice, slice]:
     """Return rows and columns around the lungs of all slices; everything where there are none."""
     spans = []
     for axis in (1, 2):
-        used = np.flatnonzero(outline.any(axis=(0, 3 - axis)))
+        used = np.flatnonzero(lung_mask.any(axis=(0, 3 - axis)))
         margin = round(MARGIN_MM / spacing_mm[axis])
         spans.append(slice(max(int(used[0]) - margin, 0), int(used[-1]) + margin + 1) if len(used) else slice(None))
     return spans[0], spans[1]
 
 
-def _spread(outline: NDArray[np.uint8], count: int) -> list[int]:
-    slices = np.flatnonzero(outline.any(axis=(1, 2)))
+def _spread(lung_mask: NDArray[np.uint8], count: int) -> list[int]:
+    slices = np.flatnonzero(lung_mask.any(axis=(1, 2)))
     if len(slices) == 0:
-        slices = np.arange(outline.shape[0])
+        slices = np.arange(lung_mask.shape[0])
     at = np.linspace(slices[-1], slices[0], min(count, len(slices)) + 2)[1:-1]
     return [round(float(v)) for v in at]
 
@@ -84,13 +85,13 @@ def _grey(hu: NDArray[np.int16]) -> Rgb:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def _coloured(grey: Rgb, outline: NDArray[np.uint8], found: NDArray[np.uint8]) -> Rgb:
+def _coloured(grey: Rgb, lung_mask: NDArray[np.uint8], found: NDArray[np.uint8]) -> Rgb:
     picture = grey.astype(np.float32)
     for label, colour in enumerate(PATTERN_COLOURS, start=1):
         inside = found == label
         picture[inside] = picture[inside] * (1 - OPACITY) + np.array(colour, np.float32) * OPACITY
     for label, colour in enumerate(LUNG_COLOURS, start=1):
-        lung = outline == label
+        lung = lung_mask == label
         picture[lung & ~ndimage.binary_erosion(lung)] = colour
     return picture.astype(np.uint8)
 

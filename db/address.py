@@ -1,0 +1,41 @@
+"""Addresses of DICOM application entities, as settings, the site file and rows of deliveries write them."""
+
+import re
+from dataclasses import dataclass
+
+from db.errors import BadAddress
+
+FORM = re.compile(r"(?P<ae_title>[^@/]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:/@\s]+):(?P<port>\d{1,5})")
+# PS3.5 6.2: an AE title is printable ASCII without backslash, and not blank.
+AE_TITLE = r"[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*"
+SCHEME = "dicom://"
+
+
+@dataclass(frozen=True)
+class ApplicationEntity:
+    """A DICOM application entity: its AE title, and where it listens."""
+
+    ae_title: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "ApplicationEntity":
+        """Read ``AET@host:port``. Raises BadAddress where it is not of that form."""
+        found = FORM.fullmatch(text)
+        if found is None or not re.fullmatch(AE_TITLE, found["ae_title"]):
+            raise BadAddress(f"{text} is no application entity: write it as AET@host:port, as PACS@10.0.0.5:104")
+        port = int(found["port"])
+        if not 0 < port < 65536:
+            raise BadAddress(f"{text}: a port lies between 1 and 65535")
+        return cls(found["ae_title"], found["host"].strip("[]"), port)
+
+    @classmethod
+    def parse_url(cls, url: str) -> "ApplicationEntity":
+        """Read ``dicom://AET@host:port``. Raises BadAddress where it is not of that form."""
+        if not url.startswith(SCHEME):
+            raise BadAddress(f"{url} is no DICOM address: write dicom://AET@host:port, as dicom://PACS@10.0.0.5:104")
+        return cls.parse(url.removeprefix(SCHEME))
+
+    def __str__(self) -> str:
+        return f"{self.ae_title}@{self.host}:{self.port}"

@@ -1,0 +1,101 @@
+"""The states, and the arrows between them.
+
+series      receiving → complete | incomplete | skipped       complete | incomplete | skipped → receiving (late images)
+job         queued → running → encoded → delivered
+            running → queued (again) | rejected | review | failed        encoded → failed
+            failed | review → queued (by an operator)                    any but superseded → superseded
+delivery    pending → sent → committed             pending → failed → pending (by an operator)
+commitment  open → answered | unanswerable, without events: the rows of a request tell its whole story
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from db.errors import IllegalTransition
+
+
+class SeriesState(StrEnum):
+    """Where a series stands with its images."""
+
+    RECEIVING = "receiving"
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    SKIPPED = "skipped"
+
+
+class JobState(StrEnum):
+    """Where an assessment stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENCODED = "encoded"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    REVIEW = "review"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+class DeliveryState(StrEnum):
+    """Where one object stands with one destination."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    COMMITTED = "committed"
+    FAILED = "failed"
+
+
+class CommitmentState(StrEnum):
+    """Where the answer to a modality's storage commitment request stands."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    UNANSWERABLE = "unanswerable"
+
+
+class OutputKind(StrEnum):
+    """What a file written by a job is."""
+
+    SEG = "seg"
+    SR = "sr"
+    PICTURE = "picture"
+
+
+ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {
+    "series": frozenset(
+        {(None, SeriesState.RECEIVING)}
+        | {(SeriesState.RECEIVING, closed) for closed in SeriesState if closed != SeriesState.RECEIVING}
+        | {(closed, SeriesState.RECEIVING) for closed in SeriesState if closed != SeriesState.RECEIVING}
+    ),
+    "job": frozenset(
+        {
+            (None, JobState.QUEUED),
+            (JobState.QUEUED, JobState.RUNNING),
+            (JobState.RUNNING, JobState.QUEUED),
+            (JobState.RUNNING, JobState.ENCODED),
+            (JobState.RUNNING, JobState.REJECTED),
+            (JobState.RUNNING, JobState.REVIEW),
+            (JobState.RUNNING, JobState.FAILED),
+            (JobState.ENCODED, JobState.DELIVERED),
+            (JobState.ENCODED, JobState.FAILED),
+            (JobState.FAILED, JobState.QUEUED),
+            (JobState.REVIEW, JobState.QUEUED),
+        }
+        | {(state, JobState.SUPERSEDED) for state in JobState if state != JobState.SUPERSEDED}
+    ),
+    "delivery": frozenset(
+        {
+            (None, DeliveryState.PENDING),
+            (DeliveryState.PENDING, DeliveryState.SENT),
+            (DeliveryState.SENT, DeliveryState.COMMITTED),
+            (DeliveryState.PENDING, DeliveryState.FAILED),
+            (DeliveryState.FAILED, DeliveryState.PENDING),
+        }
+    ),
+}
+
+
+def check(subject: str, from_state: str | None, to_state: str) -> None:
+    """Raise :class:`IllegalTransition` unless the machine of ``subject`` has the arrow."""
+    if (from_state, to_state) not in ARROWS[subject]:
+        raise IllegalTransition(f"a {subject} cannot go from {from_state} to {to_state}")

@@ -1,0 +1,1 @@
+"""Storage commitment for modalities: requests kept, judged and answered."""

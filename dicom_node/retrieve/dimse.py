@@ -1,0 +1,155 @@
+"""Fetching from a DICOM archive by C-FIND and C-GET, or C-MOVE (PS3.4 Annex C)."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import cast
+
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID, CTImageStorage
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_context, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+
+from db.address import ApplicationEntity
+from dicom_node.errors import UNPARSEABLE, PeerAway, PullIncomplete, ReceiveError
+from dicom_node.retrieve.request import Retrieved, RetrieveRequest
+from dicom_node.retrieve.source import STUDY_ROOT_FIND
+from dicom_node.spool import part10
+from dicom_node.spool.folder import Spool
+from dicom_node.spool.image import CT_CLASSES
+from dicom_node.spool.part10 import Way
+
+logger = logging.getLogger(__name__)
+STUDY_ROOT_GET, STUDY_ROOT_MOVE = UID("1.2.840.10008.5.1.4.1.2.2.3"), UID("1.2.840.10008.5.1.4.1.2.2.2")
+CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 10, 300
+SUCCESS = 0x0000
+
+
+@dataclass
+class _Taken:
+    """What came over one association of C-GET: the UIDs kept, and why others were not."""
+
+    kept: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class DimseArchive:
+    """An archive asked by C-FIND for the CT series of a study; they come by C-GET, or else by C-MOVE."""
+
+    peer: ApplicationEntity
+    spool: Spool
+    our_ae: str
+
+    def fetch(self, request: RetrieveRequest) -> Retrieved:
+        """Fetch; raises PeerAway or PullIncomplete."""
+        taken = _Taken()
+        association = self._associate(taken)
+        try:
+            # Series by series: an object of another kind has no context here, and would end the C-GET of a whole study.
+            pulled = [self._fetch(association, one, taken) for one in self._series(association, request)]
+        except (RuntimeError, ValueError) as error:
+            raise PeerAway(f"{self.peer} broke off") from error
+        finally:
+            if association.is_established:
+                association.release()
+        if not pulled:
+            raise PeerAway(f"{self.peer} has no CT series of that study")
+        return Retrieved(sum(one.images for one in pulled), 0, pulled[0].way)
+
+    def _associate(self, taken: _Taken) -> Association:
+        # A context each, or the archive would have to convert every image to the one syntax it picked; 128 is the most.
+        contexts = [build_context(CTImageStorage, syntax) for syntax in ALL_TRANSFER_SYNTAXES]
+        contexts += [build_context(sop_class, ALL_TRANSFER_SYNTAXES) for sop_class in CT_CLASSES[1:]]
+        contexts += [build_context(model) for model in (STUDY_ROOT_GET, STUDY_ROOT_MOVE, STUDY_ROOT_FIND)]
+        entity = AE(self.our_ae)
+        entity.connection_timeout = entity.acse_timeout = CONNECT_TIMEOUT_S
+        entity.dimse_timeout = entity.network_timeout = ANSWER_TIMEOUT_S
+        association = entity.associate(
+            self.peer.host,
+            self.peer.port,
+            contexts=contexts,
+            ae_title=self.peer.ae_title,
+            ext_neg=[build_role(sop_class, scp_role=True) for sop_class in CT_CLASSES],
+            evt_handlers=[(evt.EVT_C_STORE, self._keeper(taken))],
+        )
+        if not association.is_established:
+            raise PeerAway(f"{self.peer} does not take our association; does it know {self.our_ae}?")
+        return association
+
+    def _series(self, association: Association, request: RetrieveRequest) -> list[RetrieveRequest]:
+        """Return the CT series request; the study as a whole where the archive cannot be asked."""
+        if request.series_uid or STUDY_ROOT_FIND not in _offered(association):
+            return [request]
+        query = request.query()
+        query.QueryRetrieveLevel, query.SeriesInstanceUID, query.Modality = "SERIES", "", "CT"
+        answers = list(association.send_c_find(query, STUDY_ROOT_FIND))
+        if not answers or answers[-1][0].get("Status") != SUCCESS:
+            raise PeerAway(f"{self.peer} did not answer C-FIND with success")
+        found = [str(match.SeriesInstanceUID) for _, match in answers if match is not None]
+        return [RetrieveRequest(request.study_uid, uid) for uid in found]
+
+    def _fetch(self, association: Association, request: RetrieveRequest, taken: _Taken) -> Retrieved:
+        offered, before = _offered(association), len(taken.kept)
+        if STUDY_ROOT_GET in offered:
+            answers = list(association.send_c_get(request.query(), STUDY_ROOT_GET))
+            if taken.refused:
+                raise PullIncomplete(f"{len(taken.refused)} images were refused here: {taken.refused[0]}; pull again")
+            self._check(answers)
+            return Retrieved(len(taken.kept) - before, 0, "C-GET")
+        if STUDY_ROOT_MOVE in offered:
+            answers = list(association.send_c_move(request.query(), self.our_ae, STUDY_ROOT_MOVE))
+            return Retrieved(self._check(answers), 0, "C-MOVE")
+        raise PeerAway(f"{self.peer} offers neither C-GET nor C-MOVE at the study root")
+
+    def _check(self, answers: list[tuple[Dataset, Dataset | None]]) -> int:
+        """Read the sub-operations (PS3.4 C.4.3.1.5) and return how many succeeded."""
+        status = answers[-1][0] if answers else Dataset()
+        code, completed = status.get("Status"), int(status.get("NumberOfCompletedSuboperations") or 0)
+        failed = int(status.get("NumberOfFailedSuboperations") or 0)
+        if code == SUCCESS and completed and not failed:
+            return completed
+        if code == SUCCESS and not failed:
+            raise PeerAway(f"{self.peer} has no such images")
+        if completed:
+            raise PullIncomplete(f"{completed} images came and {failed} did not; pull again")
+        raise PeerAway(f"{self.peer} refused to send: " + ("no status" if code is None else f"status 0x{code:04X}"))
+
+    def _keeper(self, taken: _Taken) -> Callable[[evt.Event], int]:
+        way = Way(self.peer.ae_title, self.our_ae)
+
+        def keep(event: evt.Event) -> int:
+            dataset = cast(BytesIO, cast(C_STORE, event.request).DataSet).getvalue()
+            try:
+                image = part10.check(_header(event, dataset), str(event.context.transfer_syntax), dataset)
+                part10.keep(self.spool, image, way)
+            except ReceiveError as error:
+                logger.warning("image refused", extra={"status": f"0x{error.status:04X}", "reason": str(error)})
+                taken.refused.append(str(error))
+                return error.status
+            taken.kept.add(image.sop_uid)
+            return SUCCESS
+
+        return keep
+
+
+def _offered(association: Association) -> set[UID | None]:
+    return {context.abstract_syntax for context in association.accepted_contexts}
+
+
+def _header(event: evt.Event, dataset: bytes) -> Dataset:
+    """Parse the UIDs of a data set that came without a file meta group. Raises ReceiveError where it is none."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = event.context.transfer_syntax
+    buffer = DicomBytesIO()
+    write_file_meta_info(buffer, meta, enforce_standard=False)
+    try:
+        content = BytesIO(part10.PREAMBLE + buffer.getvalue() + dataset)
+        return dcmread(content, stop_before_pixels=True, specific_tags=list(part10.IDENTITY))
+    except UNPARSEABLE as error:
+        raise ReceiveError(f"the data set cannot be parsed ({type(error).__name__})") from error

@@ -1,0 +1,39 @@
+"""A study or series fetched from an archive into the spool: by WADO-RS, C-GET or C-MOVE."""
+
+from dicom_node.errors import BadSetting
+from dicom_node.retrieve.dimse import DimseArchive
+from dicom_node.retrieve.request import Retrieved, RetrieveRequest
+from dicom_node.retrieve.source import application_entity
+from dicom_node.retrieve.web import WebArchive
+from dicom_node.settings import NodeSettings
+from dicom_node.spool import part10
+from dicom_node.spool.image import check_uid
+
+
+def run(settings: NodeSettings, request: RetrieveRequest, source: str | None = None) -> Retrieved:
+    """Fetch from ``source``, or from the one of the settings.
+
+    Raises
+    ------
+    BadSetting
+        There is no source, or it is no address.
+    UnreadableInstance
+        A UID asked for is none.
+    PeerAway
+        The archive does not answer, or refuses.
+    PullIncomplete
+        It sent fewer images than it holds.
+    """
+    url = source or settings.source
+    if url is None:
+        raise BadSetting("there is nowhere to pull from: set DICOM_NODE_SOURCE, or give --from")
+    for uid in (request.study_uid, request.series_uid):
+        if uid is not None:
+            check_uid(uid)
+    spool = part10.spool_beside(settings.spool_dir, settings.min_free_mb)
+    if url.startswith(("http://", "https://")):
+        token = settings.source_token.get_secret_value() if settings.source_token else None
+        return WebArchive(url.rstrip("/"), token, spool, settings).fetch(request)
+    if url.startswith("dicom://"):
+        return DimseArchive(application_entity(url), spool, settings.ae_title).fetch(request)
+    raise BadSetting(f"{url} is no source: write dicom://AET@host:port or the URL of a DICOMweb service")

@@ -1,0 +1,170 @@
+"""Closing series: judged by evidence, routed by the rules, chosen among the reconstructions of a study."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import tracking
+from db.states import JobState, SeriesState
+from db.tracking import JobIdentity, QuietSeries, StudySeries
+from dicom_node.commitment.provider import CommitmentJudge
+from dicom_node.scheduler.expectations import Expectations
+from dicom_node.series import completeness, facts, reconstructions, rules
+from dicom_node.series.completeness import Complete, Evidence, Incomplete, Policy
+from dicom_node.series.facts import SeriesFacts
+from dicom_node.series.rules import EVERYTHING, Routing
+from dicom_node.spool.associations import OpenSeries
+
+logger = logging.getLogger(__name__)
+RECONSIDER_EVERY = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under which identity jobs are opened, how long to wait for a series, when to wake a worker again.
+
+    ``renotify_s`` is the sweep that repairs lost messages: work still waiting so long after a wake-up gets another.
+    ``study_wait_s``: so long a series that is whole waits for others of its study that are still being received.
+    ``retention_days`` after their results were delivered images leave the spool.
+    ``expectations`` and ``commitments`` are further evidence that a series is whole, where a site has it.
+    """
+
+    identity: JobIdentity
+    policy: Policy
+    renotify_s: float
+    retention_days: float = 36500
+    expectations: Expectations = field(default_factory=lambda: Expectations(None))
+    commitments: CommitmentJudge | None = None
+    routing: Routing = EVERYTHING
+    study_wait_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A series that may be closed now."""
+
+    series: QuietSeries
+    verdict: Complete | Incomplete
+    facts: SeriesFacts
+
+
+class Closer:
+    """Closes what is whole, or will not become so, and opens its job."""
+
+    def __init__(self, sessions: sessionmaker[Session], open_series: OpenSeries, terms: Terms) -> None:
+        self._sessions = sessions
+        self._open_series = open_series
+        self._terms = terms
+        self._facts: dict[str, tuple[datetime, SeriesFacts]] = {}
+        self._reconsider_at: datetime | None = None
+
+    def run(self, now: datetime) -> None:
+        """Close once whatever can be closed."""
+        self._reconsider(now)
+        policy = self._terms.policy
+        with self._sessions.begin() as session:
+            quiet = tracking.quiet_series(session, now - timedelta(seconds=min(policy.settle_s, policy.quiet_s)))
+        candidates = [one for series in quiet if (one := self._candidate(series, now)) is not None]
+        studies: dict[str, list[Candidate]] = defaultdict(list)
+        for one in candidates:
+            if self._is_to_be_compared(one, now):
+                studies[one.series.study_uid].append(one)
+        for study_uid, eligible in studies.items():
+            self._choose(study_uid, eligible, now)
+
+    def _reconsider(self, now: datetime) -> None:
+        if self._reconsider_at is not None and now < self._reconsider_at:
+            return
+        self._reconsider_at = now + RECONSIDER_EVERY
+        with self._sessions.begin() as session:
+            for series_uid in tracking.reconsidered(session, now):
+                logger.info("series considered again", extra={"series_uid": series_uid})
+
+    def _candidate(self, series: QuietSeries, now: datetime) -> Candidate | None:
+        is_open = series.series_uid in self._open_series
+        expected = None if is_open else self._terms.expectations.number_of(series, now)
+        evidence = Evidence(series.planes, series.last_arrival_at, is_open, expected, series.committed)
+        verdict = completeness.judge(evidence, self._terms.policy, now)
+        if not isinstance(verdict, Complete | Incomplete):
+            return None
+        return Candidate(series, verdict, self._facts_of(series))
+
+    def _facts_of(self, series: QuietSeries) -> SeriesFacts:
+        """Read the headers once for each state of a series: it may wait for others of its study."""
+        known = self._facts.get(series.series_uid)
+        if known is not None and known[0] == series.last_arrival_at:
+            return known[1]
+        with self._sessions.begin() as session:
+            files = tracking.current_files(session, series.series_uid)
+        slices = completeness.measure(series.planes).slices or len(files)
+        found = facts.read([Path(path) for path, _ in files], files[0][1] if files else "", slices)
+        self._facts[series.series_uid] = (series.last_arrival_at, found)
+        return found
+
+    def _is_to_be_compared(self, one: Candidate, now: datetime) -> bool:
+        """Close a series whose lot is clear by itself; say whether it has to be compared with others of its study."""
+        decision = rules.decide(self._terms.routing, one.facts, isinstance(one.verdict, Complete))
+        if not decision.analyse:
+            self._skip(one, tracking.NOT_ELIGIBLE, {"rule": decision.rule, **one.verdict.detail}, now)
+            return False
+        if isinstance(one.verdict, Incomplete) or self._terms.routing.choice.measure == "all":
+            self._close(one, now)
+            return False
+        return True
+
+    def _choose(self, study_uid: str, eligible: Sequence[Candidate], now: datetime) -> None:
+        with self._sessions.begin() as session:
+            beside = tracking.study_series(session, study_uid)
+        ready = {one.series.series_uid: one for one in eligible}
+        still_coming = any(other.state == SeriesState.RECEIVING and other.series_uid not in ready for other in beside)
+        last_arrival_at = max(one.series.last_arrival_at for one in eligible)
+        if still_coming and now - last_arrival_at < timedelta(seconds=self._terms.study_wait_s):
+            return
+        candidates = {o.series_uid: SeriesFacts.from_json(o.facts) for o in beside if o.facts and _competes(o)}
+        candidates |= {uid: one.facts for uid, one in ready.items()}
+        chosen = reconstructions.choose(self._terms.routing.choice, candidates)
+        for uid, one in ready.items():
+            if uid == chosen.series_uid:
+                self._close(one, now)
+            else:
+                self._skip(one, tracking.BETTER_RECONSTRUCTION, {**chosen.others[uid], **one.verdict.detail}, now)
+
+    def _close(self, one: Candidate, now: datetime) -> None:
+        uid, verdict = one.series.series_uid, one.verdict
+        state = SeriesState.COMPLETE if isinstance(verdict, Complete) else SeriesState.INCOMPLETE
+        with self._sessions.begin() as session:
+            tracking.keep_facts(session, uid, asdict(one.facts))
+            tracking.close_series(session, uid, state, verdict.code, verdict.detail, now)
+            job_id = self._open_job(session, uid, verdict, now)
+        self._forget(uid)
+        logger.info("series closed", extra={"series_uid": uid, "state": state, "code": verdict.code, "job_id": job_id})
+
+    def _open_job(self, session: Session, series_uid: str, verdict: Complete | Incomplete, now: datetime) -> int | None:
+        # A stack cut off at an end looks whole to the reading gate: it would be measured, and wrongly.
+        if verdict.code == "fewer_than_expected":
+            return None
+        # Any other incomplete series gets its job too: the gate alone refuses, with its code and numbers.
+        return tracking.open_job(session, series_uid, self._terms.identity, now)
+
+    def _skip(self, one: Candidate, code: str, detail: dict[str, object], now: datetime) -> None:
+        uid = one.series.series_uid
+        with self._sessions.begin() as session:
+            tracking.keep_facts(session, uid, asdict(one.facts))
+            tracking.skip_series(session, uid, code, detail, now)
+        self._forget(uid)
+        why = detail.get("rule") or detail.get("by")
+        logger.info("series skipped", extra={"series_uid": uid, "code": code, "why": why})
+
+    def _forget(self, series_uid: str) -> None:
+        self._facts.pop(series_uid, None)
+        self._terms.expectations.forget(series_uid)
+
+
+def _competes(other: StudySeries) -> bool:
+    """Whether a series closed before is one to compare with: whole, and not refused by the reading gate."""
+    return other.state == SeriesState.COMPLETE and other.job_state not in {None, JobState.REJECTED, JobState.FAILED}

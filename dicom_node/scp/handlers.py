@@ -1,0 +1,147 @@
+"""What the listener's events do: C-ECHO → status, C-STORE → an image on its way into the spool."""
+
+import logging
+from typing import Any, cast
+
+from pydicom.uid import UID
+from pynetdicom import evt
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from dicom_node.errors import OutOfSpace, ReceiveError, UnreadableInstance, WrongSOPClass
+from dicom_node.scp.commands import StoreRequest
+from dicom_node.scp.upper_layer import EVT_ENDED, EVT_STORE
+from dicom_node.spool import file_meta, image
+from dicom_node.spool.associations import OpenSeries
+from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.image import Identity, check_uid
+from dicom_node.spool.incoming import PIECE
+
+logger = logging.getLogger(__name__)
+SUCCESS = 0x0000
+# PS3.8 9.3.4: transient, by the presentation-related part of the provider.
+CONGESTED, LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x01), (0x02, 0x03, 0x02)
+
+
+class Receiver:
+    """Answers the events of one listener.
+
+    Parameters
+    ----------
+    spool
+        Where images go.
+    max_associations
+        How many may be open at one time, over all listeners on this spool.
+    """
+
+    def __init__(self, spool: Spool, max_associations: int = 32) -> None:
+        self._spool = spool
+        self.open_series = OpenSeries(spool.associations, max_associations)
+        self._buffers: dict[int, bytearray] = {}
+
+    def handlers(self) -> list[tuple[Any, Any]]:
+        """Return the pairs (event, handler) as pynetdicom wants them."""
+        return [
+            (evt.EVT_REQUESTED, self.requested),
+            (evt.EVT_C_ECHO, self.echo),
+            (EVT_STORE, self.store),
+            (EVT_ENDED, self.closed),
+        ]
+
+    def requested(self, event: evt.Event) -> None:
+        """Reject an association for which there is no disk space or no free slot."""
+        if event.assoc.is_rejected:
+            return
+        try:
+            self._spool.check_room_for_more()
+            has_slot = self.open_series.opened(id(event.assoc))
+        except (OutOfSpace, OSError) as error:
+            logger.warning("association rejected, the spool takes no more", extra={"reason": str(error)})
+            _reject(event, CONGESTED)
+            return
+        if not has_slot:
+            logger.warning("association rejected, as many are open as are allowed")
+            _reject(event, LOCAL_LIMIT_EXCEEDED)
+
+    def echo(self, _event: evt.Event) -> int:
+        """Answer a verification."""
+        return SUCCESS
+
+    def store(self, event: evt.Event) -> "ImageReception":
+        """Return who takes the bytes of an image that begins."""
+        association = id(event.assoc)
+        if association not in self._buffers:
+            self._buffers[association] = bytearray(PIECE)
+        return ImageReception(event, self._spool, self.open_series, self._buffers[association])
+
+    def closed(self, event: evt.Event) -> None:
+        """Note that an association is over, however it ended."""
+        self.open_series.ended(id(event.assoc))
+        self._buffers.pop(id(event.assoc), None)
+
+
+class ImageReception:
+    """An image on its way in: a :class:`dicom_node.scp.upper_layer.Reception`."""
+
+    def __init__(self, event: evt.Event, spool: Spool, open_series: OpenSeries, buffer: bytearray) -> None:
+        self._request = cast(StoreRequest, event.request)
+        self._context = event.context
+        self._association = id(event.assoc)
+        self._spool = spool
+        self._open_series = open_series
+        self._incoming = spool.begin(_file_meta(event, self._request), buffer)
+        self.room, self.received, self.discard = (
+            self._incoming.room,
+            self._incoming.received,
+            self._incoming.discard,
+        )
+
+    def finish(self) -> int:
+        """Keep the image and return 0x0000 once it is durable."""
+        try:
+            self._keep()
+        except (ReceiveError, OSError) as error:
+            self.discard()
+            status = error.status if isinstance(error, ReceiveError) else OutOfSpace.status
+            logger.warning(
+                "image refused",
+                extra={"status": f"0x{status:04X}", "reason": str(error), "assoc_id": self._association},
+            )
+            return status
+        except Exception:
+            self.discard()
+            logger.exception("image refused, unexpected failure", extra={"assoc_id": self._association})
+            return UnreadableInstance.status
+        return SUCCESS
+
+    def _keep(self) -> None:
+        digest = self._spool.complete(self._incoming)
+        identity = self._identity()
+        if identity.SOPClassUID != self._request.sop_class:
+            raise WrongSOPClass("the data set is of another SOP class than the C-STORE request")
+        if self._request.sop_class != self._context.abstract_syntax:
+            raise WrongSOPClass("the C-STORE request is of another SOP class than its presentation context")
+        if identity.SOPInstanceUID != self._request.sop_uid:
+            raise UnreadableInstance("the data set has another SOP Instance UID than the C-STORE request")
+        for uid in (identity.StudyInstanceUID, identity.SeriesInstanceUID, identity.SOPInstanceUID):
+            check_uid(uid)
+        # Before the file can be seen by the registrar, or the series might be judged without this association.
+        self._open_series.carried(self._association, identity.SeriesInstanceUID)
+        self._spool.keep_incoming(self._incoming, SpooledName(identity.SOPInstanceUID, digest))
+
+    def _identity(self) -> Identity:
+        identity = image.read(self._incoming.beginning, UID(self._context.transfer_syntax))
+        # Where it is compressed as a whole, or the UIDs lie further on, the file tells.
+        return identity or image.read_file(self._incoming.path)
+
+
+def _reject(event: evt.Event, reason: tuple[int, int, int]) -> None:
+    event.assoc.acse.send_reject(*reason)
+    # Returns once the rejection is sent and the peer has closed.
+    event.assoc.kill()
+
+
+def _file_meta(event: evt.Event, request: StoreRequest) -> bytes:
+    called = cast(A_ASSOCIATE, event.assoc.requestor.primitive).called_ae_title
+    return file_meta.write(
+        request.sop_class, request.sop_uid, event.context.transfer_syntax, event.assoc.requestor.ae_title, called or ""
+    )

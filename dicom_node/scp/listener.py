@@ -1,0 +1,159 @@
+"""The listener: a DICOM application entity that takes images into a spool."""
+
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock, Thread
+from typing import Any, cast
+
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from dicom_node.scp.access_control import AccessControl, Rejection
+from dicom_node.scp.server import AssociationHandler, Server
+from dicom_node.scp.tls import DeferredHandshake, SecureRequestHandler
+from dicom_node.scp.upper_layer import EVT_ENDED
+
+VERIFICATION = "1.2.840.10008.1.1"
+# PS3.8 9.3.4: transient, by the presentation-related part of the provider, local limit exceeded.
+LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
+BACKLOG = 128
+GRACE_S = 5.0
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Who listens where, and within which limits. Port 0 takes a free port."""
+
+    ae_title: str
+    host: str
+    port: int
+    max_associations: int = 32
+    max_pdu_bytes: int = 131072
+    network_timeout_s: float = 120.0
+    request_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Security:
+    """What stands before the listener: who is let in, and whether only by TLS. Without one, whoever calls."""
+
+    access_control: AccessControl | None = None
+    tls: DeferredHandshake | None = None
+
+
+OPEN = Security()
+
+
+class Admission:
+    """Lets in whom the access_control knows, and at most ``max_associations`` at a time.
+
+    pynetdicom counts every connection: health checks and port scans, which never ask for an association, would keep
+    real senders out. This counts those that asked.
+    """
+
+    def __init__(self, max_associations: int, access_control: AccessControl | None = None) -> None:
+        self._max_associations = max_associations
+        self._access_control = access_control
+        self._lock = Lock()
+        self._admitted: set[int] = set()
+
+    def handlers(self) -> list[tuple[Any, Any]]:
+        """Return the pairs (event, handler) as pynetdicom wants them."""
+        return [
+            (evt.EVT_REQUESTED, self._requested),
+            (EVT_ENDED, self._closed),
+        ]
+
+    def _requested(self, event: evt.Event) -> None:
+        asked, address = cast(A_ASSOCIATE, event.assoc.requestor.primitive), str(event.assoc.requestor.address)
+        rejection = self._rejection(id(event.assoc), asked, address)
+        if rejection is not None:
+            facts = {"calling_ae": asked.calling_ae_title, "address": address, "rejection": rejection}
+            logger.warning("association rejected", extra=facts)
+            event.assoc.acse.send_reject(*rejection)
+            # Returns once the rejection is sent and the peer has closed.
+            event.assoc.kill()
+
+    def _rejection(self, association: int, asked: A_ASSOCIATE, address: str) -> Rejection | None:
+        calling_ae, called_ae = str(asked.calling_ae_title), str(asked.called_ae_title)
+        refused = self._access_control.judge(calling_ae, called_ae, address) if self._access_control else None
+        if refused:
+            return refused
+        with self._lock:
+            if len(self._admitted) >= self._max_associations:
+                return LOCAL_LIMIT_EXCEEDED
+            self._admitted.add(association)
+        return None
+
+    def _closed(self, event: evt.Event) -> None:
+        with self._lock:
+            self._admitted.discard(id(event.assoc))
+        if event.assoc.requestor.primitive is None:
+            # It never asked, and its thread still waits for it to: this is what the thread sees when time is up.
+            event.assoc.dul.to_user_queue.put(None)
+
+
+class Listener:
+    """A listener, its port taken; as a context manager it runs for the length of the block.
+
+    Parameters
+    ----------
+    address
+        Where to listen.
+    handlers
+        Pairs (event, handler).
+    sop_classes
+        The classes accepted, in every transfer syntax.
+    security
+        Who is let in, and how.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        handlers: Sequence[tuple[Any, Any]],
+        sop_classes: Sequence[str],
+        security: Security = OPEN,
+    ) -> None:
+        entity = AE(address.ae_title)
+        entity.maximum_associations = sys.maxsize
+        entity.maximum_pdu_size = address.max_pdu_bytes
+        entity.network_timeout = address.network_timeout_s
+        entity.acse_timeout = address.request_timeout_s
+        entity.add_supported_context(VERIFICATION)
+        for sop_class in sop_classes:
+            entity.add_supported_context(sop_class, ALL_TRANSFER_SYNTAXES)
+        own = Admission(address.max_associations, security.access_control).handlers()
+        server = entity.make_server(
+            (address.host, address.port),
+            evt_handlers=[*own, *handlers],
+            ssl_context=security.tls,
+            server_class=Server,
+            request_handler=SecureRequestHandler if security.tls else AssociationHandler,
+        )
+        self._server = cast(Server, server)
+        # With pynetdicom's own 5 the kernel drops connections that come in a burst; each is tried again after 1 s.
+        cast(socket.socket, self._server.socket).listen(BACKLOG)
+        # Several processes may wait for the same connection: those that come too late must not wait on.
+        cast(socket.socket, self._server.socket).setblocking(False)
+        self.port = int(self._server.server_address[1])
+        logger.info("listening", extra={"ae_title": address.ae_title, "host": address.host, "port": self.port})
+
+    def start(self) -> None:
+        """Accept connections. Several processes may, each after the fork in which it came to be."""
+        Thread(target=self._server.serve_forever, name="listener", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop listening; associations still open are aborted, each after the image it has at hand."""
+        self._server.stop(GRACE_S)
+
+    def __enter__(self) -> "Listener":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

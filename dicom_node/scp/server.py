@@ -1,0 +1,56 @@
+"""The server under the listener: each connection it accepts becomes an association over an :class:`UpperLayer`."""
+
+import time
+from socketserver import BaseServer
+from threading import Event as Bell
+
+from pynetdicom.association import Association
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+
+from dicom_node.scp.connection import Connection, prepared
+from dicom_node.scp.upper_layer import IDLE_S, RingingQueue, UpperLayer
+
+
+class _Checkpoint(Bell):
+    """What the association's thread passes before each look around: here it waits until there is something to see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set()
+        self._bell = Bell()
+        self.ring = self._bell.set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._bell.wait(IDLE_S)
+        self._bell.clear()
+        return super().wait(timeout)
+
+
+class AssociationHandler(RequestHandler):
+    """Sets up one accepted connection."""
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        checkpoint = _Checkpoint()
+        association._reactor_checkpoint = checkpoint
+        association.dimse.msg_queue = RingingQueue(checkpoint.ring)
+        association.dul = upper_layer = UpperLayer(association, checkpoint.ring)
+        upper_layer.listen_to(Connection(association, client_socket=prepared(association, self.request)))
+        # They were set on the upper layer that this one replaces.
+        association.acse_timeout = association.ae.acse_timeout
+        association.network_timeout = association.ae.network_timeout
+        return association
+
+
+class Server(ThreadedAssociationServer):
+    """Accepts connections; each gets an :class:`UpperLayer`."""
+
+    def stop(self, grace_s: float) -> None:
+        """Accept no more and abort the associations, each after the image it has at hand if that comes in time."""
+        BaseServer.shutdown(self)
+        self.server_close()
+        for association in self.active_associations:
+            association._abort_nonblocking()
+        deadline = time.monotonic() + grace_s
+        for association in self.active_associations:
+            association.join(max(deadline - time.monotonic(), 0))

@@ -1,0 +1,178 @@
+"""Is a series whole? Arrivals, geometry and what others say in; a verdict with its reason out. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from math import sqrt
+from statistics import median
+from typing import Any
+
+from db.image_plane import POSITION_TOLERANCE_MM, ImagePlane
+
+# Slices that differ by less in every direction cosine are one stack; whether it can be measured the gate decides.
+COSINE_TOLERANCE = 0.01
+# A gap is a step this much larger than the usual one.
+GAP_FACTOR = 1.5
+FEWEST_FOR_GEOMETRY = 3
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How long to wait.
+
+    ``stalled_s``: an open association silent for longer no longer holds a series back. ``settle_s``: the shortest
+    quiet, enough where the source or the modality itself says that the series is whole.
+    """
+
+    quiet_s: float
+    gap_wait_s: float
+    stalled_s: float
+    settle_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a series when it is judged.
+
+    Attributes
+    ----------
+    planes
+        Geometry of every current instance; None where its header has none.
+    association_open
+        Whether an association that carried images of the series is still open.
+    expected
+        How many instances the source holds of the series; None where it was not asked or does not know.
+    committed
+        Whether one storage commitment request of the modality named every instance received so far.
+    """
+
+    planes: Sequence[ImagePlane | None]
+    last_arrival_at: datetime
+    association_open: bool
+    expected: int | None = None
+    committed: bool = False
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """More may come."""
+
+    code: str
+
+
+@dataclass(frozen=True)
+class Complete:
+    """No more is expected; ``code`` names the evidence."""
+
+    code: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """No more came, and slices are missing; ``detail`` has the numbers."""
+
+    code: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The largest stack of parallel slices of a series.
+
+    ``gaps`` are (position before the gap in mm along the normal, width of the gap in mm).
+    """
+
+    slices: int
+    step_mm: float | None
+    gaps: tuple[tuple[float, float], ...]
+
+
+def judge(evidence: Evidence, policy: Policy, now: datetime) -> Waiting | Complete | Incomplete:
+    """Say whether a series is whole: by the source's number, by commitment, by geometry; by quiet alone at last."""
+    quiet_s = (now - evidence.last_arrival_at).total_seconds()
+    if evidence.association_open and quiet_s < policy.stalled_s:
+        return Waiting("association_open")
+    if quiet_s < policy.settle_s:
+        return Waiting("not_quiet_yet")
+    geometry = measure(evidence.planes)
+    code = _strongest(evidence, geometry)
+    if code in {"gap_remains", "fewer_than_expected"}:
+        return Incomplete(code, _detail(evidence, geometry, quiet_s)) if quiet_s >= policy.gap_wait_s else Waiting(code)
+    if code in {"contiguous", "quiet"} and quiet_s < policy.quiet_s:
+        return Waiting("not_quiet_yet")
+    return Complete(code, _detail(evidence, geometry, quiet_s))
+
+
+def _strongest(evidence: Evidence, geometry: Geometry) -> str:
+    """Name what speaks loudest. More images than the source holds prove nothing: it may still be receiving itself."""
+    received, contiguous = len(evidence.planes), geometry.slices >= FEWEST_FOR_GEOMETRY
+    if evidence.expected is not None and received < evidence.expected:
+        return "fewer_than_expected"
+    if geometry.gaps:
+        return "gap_remains"
+    if received == evidence.expected:
+        return "expected_number"
+    # Some modalities ask for each image on its own: one image is always "all so far".
+    if evidence.committed and contiguous:
+        return "commitment"
+    return "contiguous" if contiguous and not evidence.association_open else "quiet"
+
+
+def _detail(evidence: Evidence, geometry: Geometry, quiet_s: float) -> dict[str, Any]:
+    """Return the numbers behind the verdict, and all evidence that was there beside the one it is named for."""
+    found = {
+        "association_ended": not evidence.association_open,
+        "contiguous": geometry.slices >= FEWEST_FOR_GEOMETRY and not geometry.gaps,
+        "expected_number": len(evidence.planes) == evidence.expected,
+        "commitment": evidence.committed,
+    }
+    detail: dict[str, Any] = {
+        "instances": len(evidence.planes),
+        "slices": geometry.slices,
+        "quiet_s": round(quiet_s, 1),
+    }
+    detail["evidence"] = [name for name, there in found.items() if there]
+    if evidence.expected is not None:
+        detail["expected"] = evidence.expected
+    if geometry.step_mm is not None:
+        detail["step_mm"] = round(geometry.step_mm, 3)
+    if geometry.gaps:
+        detail["gaps"] = [{"after_mm": round(at, 2), "gap_mm": round(width, 2)} for at, width in geometry.gaps[:20]]
+    return detail
+
+
+def measure(planes: Sequence[ImagePlane | None]) -> Geometry:
+    """Find the largest group of parallel slices and the gaps in it; localizers and unplaced images stand apart."""
+    groups: list[list[ImagePlane]] = []
+    for plane in planes:
+        if plane is not None and "LOCALIZER" not in plane.image_type:
+            group = next((g for g in groups if _are_parallel(g[0], plane)), None)
+            if group is None:
+                groups.append([plane])
+            else:
+                group.append(plane)
+    largest = max(groups, key=len, default=[])
+    positions = sorted({round(_along_normal(plane), 2) for plane in largest})
+    steps = [after - before for before, after in pairwise(positions)]
+    if len(positions) < FEWEST_FOR_GEOMETRY:
+        return Geometry(len(largest), None, ())
+    step = median(steps)
+    limit = max(step * GAP_FACTOR, step + POSITION_TOLERANCE_MM)
+    gaps = tuple((before, width) for before, width in zip(positions, steps, strict=False) if width > limit)
+    return Geometry(len(largest), step, gaps)
+
+
+def _are_parallel(one: ImagePlane, other: ImagePlane) -> bool:
+    if (one.rows, one.columns) != (other.rows, other.columns):
+        return False
+    cosines = zip(one.orientation, other.orientation, strict=True)
+    return all(abs(a - b) <= COSINE_TOLERANCE for a, b in cosines)
+
+
+def _along_normal(plane: ImagePlane) -> float:
+    rx, ry, rz, cx, cy, cz = plane.orientation
+    normal = (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
+    length = sqrt(sum(v * v for v in normal)) or 1.0
+    return float(sum(p * n for p, n in zip(plane.position, normal, strict=True)) / length)

@@ -1,0 +1,214 @@
+"""The spool: bytes as sent, durable before the sender hears of success.
+
+incoming/       files being written; what a crash leaves here was never acknowledged
+new/            durable, not yet registered: this folder is the registrar's queue, <instance>-<digest>-<order>.dcm
+series/         registered, <series>/<instance>-<digest>.dcm
+refused/        acknowledged, but unreadable to the registrar: kept for a person to look at
+associations/   one small file an open association, see :mod:`dicom_node.spool.associations`
+epoch           how often the spool was prepared: the order of arrival does not hang on the clock
+"""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from dicom_node.errors import OutOfSpace
+from dicom_node.spool.image import check_uid
+from dicom_node.spool.incoming import PIECE, Incoming
+
+DIGEST_IN_NAME = 16
+WAITING_NAME = re.compile(r"([0-9.]+)-([0-9a-f]{64})-([0-9]{28})\.dcm")
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class SpooledName:
+    """What makes a spooled file's name: the same image gets the same name however often it is sent."""
+
+    sop_uid: str
+    digest: str
+
+    @classmethod
+    def for_dataset(cls, sop_uid: str, dataset: bytes) -> "SpooledName":
+        """Name a data set. Raises UnreadableInstance where the UID may not become part of a path."""
+        check_uid(sop_uid)
+        return cls(sop_uid, hashlib.sha256(dataset).hexdigest())
+
+    @classmethod
+    def from_waiting(cls, path: Path) -> "SpooledName | None":
+        """Return the name of a file in ``new/``; None where the spool did not name it."""
+        parts = WAITING_NAME.fullmatch(path.name)
+        return cls(parts[1], parts[2]) if parts else None
+
+    @property
+    def filename(self) -> str:
+        """The file's name below ``series/``."""
+        return f"{self.sop_uid}-{self.digest[:DIGEST_IN_NAME]}.dcm"
+
+    def waiting(self, order: str) -> str:
+        """Return the file's name in ``new/``."""
+        return f"{self.sop_uid}-{self.digest}-{order}.dcm"
+
+
+class Spool:
+    """One spool folder, readable by its owner alone.
+
+    Parameters
+    ----------
+    root
+        The folder; made where it is missing.
+    min_free_mb
+        Watermark: with less space free nothing more is taken.
+    low_free_mb
+        An earlier watermark: with less space free no new association is accepted.
+    """
+
+    def __init__(self, root: Path, min_free_mb: int = 0, low_free_mb: int = 0) -> None:
+        self.root = root.absolute()
+        self._min_free_mb, self._low_free_mb = min_free_mb, low_free_mb
+        self._incoming, self.new, self._series, self.refused, self.associations = (
+            self.root / name for name in ("incoming", "new", "series", "refused", "associations")
+        )
+        self._epoch: int | None = None
+
+    def prepare(self) -> None:
+        """Make the folders, clear what an earlier run was still writing, and begin a new epoch."""
+        for folder in (self._incoming, self.new, self._series, self.refused, self.associations):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for leftover in self._incoming.iterdir():
+            leftover.unlink()
+        self._begin_epoch()
+        for folder in (self.root, self.root.parent):
+            sync_folder(folder)
+
+    def _begin_epoch(self) -> None:
+        part = self._incoming / "epoch"
+        with open(part, "xb", opener=_private) as file:
+            file.write(b"%d" % (self._read_epoch() + 1))
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(self.root / "epoch")
+        self._epoch = None
+
+    def _read_epoch(self) -> int:
+        try:
+            return int((self.root / "epoch").read_bytes())
+        except FileNotFoundError:
+            return 0
+
+    def begin(self, header: bytes, buffer: bytearray) -> Incoming:
+        """Return who takes the bytes of one image; it ends with :meth:`keep_incoming` or its own ``discard``."""
+        return Incoming(self._incoming / f"{uuid4().hex}.part", header, buffer)
+
+    def complete(self, incoming: Incoming) -> str:
+        """Bring a received image into its file and return its data set's SHA-256. Raises OutOfSpace."""
+        with _written():
+            return incoming.complete()
+
+    def keep_incoming(self, incoming: Incoming, name: SpooledName) -> Path:
+        """Move a completed image durably into ``new/``; when this returns, no power cut loses it.
+
+        Raises
+        ------
+        OutOfSpace
+            The file system does not take it, or the watermark is reached.
+        """
+        self._check_free(self._min_free_mb)
+        with _written():
+            incoming.sync()
+            target = self.new / name.waiting(self._order())
+            incoming.path.rename(target)
+            sync_folder(self.new)
+        return target
+
+    def keep(self, name: SpooledName, header: bytes, dataset: bytes) -> Path:
+        """Write an image that is in memory durably into ``new/``. Raises OutOfSpace as :meth:`keep_incoming` does."""
+        incoming = self.begin(header, bytearray(PIECE))
+        incoming.extend(dataset)
+        try:
+            self.complete(incoming)
+            return self.keep_incoming(incoming, name)
+        except OutOfSpace:
+            incoming.discard()
+            raise
+
+    def _order(self) -> str:
+        """Return digits that grow with each image, whatever the clock does; those of all processes compare."""
+        if self._epoch is None:
+            self._epoch = self._read_epoch()
+        return f"{self._epoch:08d}{time.monotonic_ns():020d}"
+
+    def check_room_for_more(self) -> None:
+        """Raise OutOfSpace where so little space is left that no further sender should begin."""
+        self._check_free(self._low_free_mb)
+
+    def _check_free(self, least_mb: int) -> None:
+        if self._free_mb() < least_mb:
+            raise OutOfSpace(f"less than {least_mb} MB are free at the spool")
+
+    def _free_mb(self) -> float:
+        try:
+            return shutil.disk_usage(self.new).free / MEGABYTE
+        except OSError as error:
+            raise OutOfSpace("the spool folder is gone") from error
+
+    def waiting(self) -> list[Path]:
+        """Return the files in ``new/``, oldest first: of two versions of an image the later one has to win."""
+        with os.scandir(self.new) as entries:
+            found = [(_order_of(entry.name), entry.path) for entry in entries if entry.is_file()]
+        return [Path(path) for _, path in sorted(found)]
+
+    def settled_path(self, name: SpooledName, series_uid: str) -> Path:
+        """Return where a file of ``new/`` lies once it is registered."""
+        check_uid(series_uid)
+        return self._series / series_uid / name.filename
+
+    def settle(self, waiting: Path, target: Path) -> None:
+        """Move a registered file to where :meth:`settled_path` says."""
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        waiting.rename(target)
+
+    def sync_settled(self, settled: Iterable[Path]) -> None:
+        """Make the moves of ``settled`` files survive a power cut."""
+        for folder in (*{path.parent for path in settled}, self._series, self.new):
+            sync_folder(folder)
+
+    def refuse(self, waiting: Path) -> Path:
+        """Set an unreadable file aside and return where it lies now."""
+        refused = self.refused / waiting.name
+        waiting.rename(refused)
+        return refused
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutOfSpace(f"the spool cannot be written: {errno.errorcode.get(error.errno or 0)}") from error
+
+
+def _order_of(filename: str) -> str:
+    parts = WAITING_NAME.fullmatch(filename)
+    return parts[3] if parts else ""
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Receiving by STOW-RS."""

@@ -1,0 +1,191 @@
+"""STOW-RS (PS3.18 10.5) into the same spool: each image is durable before its success is told."""
+
+import asyncio
+import hmac
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from threading import Event
+
+import uvicorn
+from pydicom import Dataset
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from dicom_node import multipart
+from dicom_node.errors import BadSetting, OutOfSpace, ReceiveError
+from dicom_node.multipart import Malformed, PartReader, TooLarge
+from dicom_node.settings import NodeSettings
+from dicom_node.spool import part10
+from dicom_node.spool.folder import Spool
+from dicom_node.spool.part10 import Image, Way
+from dicom_node.tls_profile import CIPHERS_OF_TLS_1_2
+
+logger = logging.getLogger(__name__)
+SENDER = "STOW-RS"
+RETRY_AFTER_S = 60
+STOP_POLL_S = 0.2
+
+
+@dataclass
+class Outcome:
+    """What became of the images of one request."""
+
+    kept: list[Image] = field(default_factory=list)
+    failed: list[tuple[Image | None, int]] = field(default_factory=list)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status (PS3.18 Table 10.5.3-1)."""
+        if not self.failed:
+            return 200
+        if self.kept:
+            return 202
+        return 503 if all(reason == OutOfSpace.status for _, reason in self.failed) else 409
+
+    def as_json(self) -> dict[str, object]:
+        """Return the Store Instances Response Module (PS3.18 Annex I) as DICOM JSON."""
+        answer = Dataset()
+        answer.ReferencedSOPSequence = [_reference(image) for image in self.kept]
+        answer.FailedSOPSequence = [_reference(image, reason) for image, reason in self.failed if image]
+        others = [_reference(None, reason) for image, reason in self.failed if image is None]
+        if others:
+            answer.OtherFailuresSequence = others
+        return dict(answer.to_json_dict())
+
+
+def _reference(image: Image | None, failure: int | None = None) -> Dataset:
+    item = Dataset()
+    if image is not None:
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image.sop_class, image.sop_uid
+    if failure is not None:
+        item.FailureReason = failure
+    return item
+
+
+class Store:
+    """The store service over one spool."""
+
+    def __init__(self, spool: Spool, settings: NodeSettings) -> None:
+        self._spool = spool
+        self._way = Way(SENDER, settings.ae_title)
+        self._token = settings.web_token.get_secret_value().encode() if settings.web_token else None
+        self._max_bytes = settings.web_max_instance_mb * 1_000_000
+        self._silence_s = settings.network_timeout_s
+
+    def application(self) -> Starlette:
+        """Return the ASGI application."""
+        paths = ("/dicom-web/studies", "/dicom-web/studies/{study_uid}")
+        return Starlette(routes=[Route(path, self.store, methods=["POST"]) for path in paths])
+
+    async def store(self, request: Request) -> JSONResponse:
+        """Keep every image of a request and say what became of each."""
+        self._admit(request)
+        try:
+            root, limiter = multipart.boundary(request.headers.get("content-type", ""))
+        except Malformed as error:
+            raise HTTPException(415, str(error)) from error
+        if root not in {"", multipart.DICOM}:
+            raise HTTPException(415, f"only parts of {multipart.DICOM} are taken")
+        outcome = await self._take(request, PartReader(limiter, self._max_bytes))
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if outcome.status == 503 else None
+        logger.info("STOW-RS", extra={"kept": len(outcome.kept), "failed": len(outcome.failed)})
+        return JSONResponse(outcome.as_json(), outcome.status, headers, media_type="application/dicom+json")
+
+    def _admit(self, request: Request) -> None:
+        if self._token is None:
+            return
+        shown = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+        if not hmac.compare_digest(shown, self._token):
+            raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+
+    async def _take(self, request: Request, reader: PartReader) -> Outcome:
+        outcome, study_uid = Outcome(), request.path_params.get("study_uid")
+        try:
+            async for chunk in self._chunks(request):
+                for part in reader.feed(chunk):
+                    await run_in_threadpool(self._keep, bytes(part.body), study_uid, outcome)
+            reader.close()
+        except TooLarge as error:
+            raise HTTPException(413, str(error)) from error
+        except Malformed as error:
+            # What came before is kept; the sender, told nothing of it, sends it again, and it is known.
+            raise HTTPException(400, str(error)) from error
+        except (TimeoutError, ClientDisconnect) as error:
+            raise HTTPException(408, "the body did not come to its end") from error
+        if not outcome.kept and not outcome.failed:
+            raise HTTPException(400, "the body holds no part")
+        return outcome
+
+    async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
+        stream = request.stream()
+        while True:
+            try:
+                yield await asyncio.wait_for(anext(stream), self._silence_s)
+            except StopAsyncIteration:
+                return
+
+    def _keep(self, content: bytes, study_uid: str | None, outcome: Outcome) -> None:
+        image = None
+        try:
+            image = part10.read(content)
+            image.require_study(study_uid)
+            part10.keep(self._spool, image, self._way)
+        except ReceiveError as error:
+            logger.warning("image refused", extra={"status": f"0x{error.status:04X}", "reason": str(error)})
+            outcome.failed.append((image, error.status))
+        else:
+            outcome.kept.append(image)
+
+
+def run(settings: NodeSettings, stop: Event) -> None:
+    """Serve until ``stop`` is set.
+
+    Raises
+    ------
+    BadSetting
+        Neither a token nor client certificates stand before the spool, or a TLS file is missing.
+    """
+    spool = part10.spool_beside(settings.spool_dir, settings.min_free_mb)
+    server = uvicorn.Server(configuration(settings, Store(spool, settings).application()))
+    asyncio.run(_serve(server, stop))
+
+
+async def _serve(server: uvicorn.Server, stop: Event) -> None:
+    serving = asyncio.create_task(server.serve())
+    while not stop.is_set() and not serving.done():
+        await asyncio.sleep(STOP_POLL_S)
+    server.should_exit = True
+    await serving
+
+
+def configuration(settings: NodeSettings, application: Starlette) -> uvicorn.Config:
+    """Return the server's configuration: limits, and TLS where the settings name its files."""
+    if settings.web_token is None and settings.tls_client_ca is None:
+        raise BadSetting("STOW-RS needs DICOM_NODE_WEB_TOKEN or client certificates (DICOM_NODE_TLS_CLIENT_CA)")
+    config = uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.web_port or 0,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=settings.max_associations,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        ssl_ca_certs=str(settings.tls_client_ca) if settings.tls_client_ca else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if settings.tls_client_ca else ssl.CERT_NONE,
+        ssl_ciphers=CIPHERS_OF_TLS_1_2,
+    )
+    try:
+        config.load()
+    except OSError as error:
+        raise BadSetting("the TLS files cannot be used: see DICOM_NODE_TLS_CERT, _KEY, _CLIENT_CA") from error
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    return config

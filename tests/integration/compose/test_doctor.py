@@ -1,0 +1,45 @@
+"""What the doctor says of senders, TLS and source."""
+
+from pathlib import Path
+
+import pytest
+
+from compose import doctor, settings
+from compose.doctor import Check
+from tests.support import services
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DICOM_NODE_SPOOL_DIR", str(tmp_path / "spool"))
+    monkeypatch.setenv("DB_URL", f"sqlite:///{tmp_path / 'rows.db'}")
+
+
+def checks() -> dict[str, Check]:
+    return {check.name: check for check in doctor.examine(settings.load())}
+
+
+def test_an_open_site_is_told_that_it_is_open() -> None:
+    found = checks()
+    assert all(found[name].ok for name in ("senders", "TLS", "source"))
+    assert "whoever calls" in found["senders"].found
+    assert "in the clear" in found["TLS"].found
+
+
+def test_half_of_tls_a_bad_site_file_and_a_silent_source_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site.toml").write_text("[[peer]]\nae_titel = 'CT1'\n")
+    monkeypatch.setenv("DICOM_NODE_SITE_FILE", str(tmp_path / "site.toml"))
+    monkeypatch.setenv("DICOM_NODE_TLS_CERT", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("DICOM_NODE_SOURCE", f"dicom://PACS@127.0.0.1:{services.free_port()}")
+    found = checks()
+    assert not any(found[name].ok for name in ("senders", "TLS", "source"))
+    assert "ae_titel" in found["senders"].found
+    assert "all three" in found["TLS"].found
+
+
+def test_a_source_that_answers_is_well(orthanc: services.Orthanc, monkeypatch: pytest.MonkeyPatch) -> None:
+    for source in (orthanc.destination, orthanc.dicom_web):
+        monkeypatch.setenv("DICOM_NODE_SOURCE", source)
+        assert checks()["source"].ok

@@ -1,0 +1,110 @@
+"""Images leave the spool after delivery and retention, never before, and leave a trail."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import audit, tracking
+from db.tables import Instance, Job, Series
+from db.tracking import JobIdentity
+from dicom_node.scheduler import cleaning
+from dicom_node.scheduler.registrar import Registrar
+from dicom_node.spool.folder import Spool, SpooledName
+from tests.support.node_senders import ct_slice, encoded, header, series_uid
+
+NOW = datetime.now(UTC)
+IDENTITY = JobIdentity("m" * 64, "s" * 64)
+LONG_AFTER = NOW + timedelta(days=31)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    one = Spool(tmp_path / "spool")
+    one.prepare()
+    return one
+
+
+def received(spool: Spool, sessions: sessionmaker[Session], *numbers: int) -> None:
+    """Receive slices of the first series and register them."""
+    for number in numbers:
+        ds = ct_slice(number)
+        content = encoded(ds)
+        spool.keep(SpooledName.for_dataset(ds.SOPInstanceUID, content), header(ds.SOPInstanceUID), content)
+    Registrar(spool, sessions).run(NOW)
+
+
+def with_job(sessions: sessionmaker[Session], state: str) -> None:
+    """Close the series and bring its job into a state, without the way there: that is tested elsewhere."""
+    with sessions.begin() as session:
+        tracking.close_series(session, series_uid(), "complete", "contiguous", {}, NOW)
+        job_id = tracking.open_job(session, series_uid(), IDENTITY, NOW)
+        session.execute(update(Job).where(Job.id == job_id).values(state=state, updated_at=NOW))
+
+
+def files(spool: Spool) -> int:
+    return len(list((spool.root / "series").rglob("*.dcm")))
+
+
+def test_hard_case_32_images_leave_the_spool_after_delivery_and_retention_and_the_trail_says_so(
+    spool: Spool, sessions: sessionmaker[Session]
+) -> None:
+    received(spool, sessions, 0, 1, 2)
+    with_job(sessions, "delivered")
+    assert cleaning.clean(sessions, 30, NOW + timedelta(days=29)) == 0
+    assert files(spool) == 3
+    assert cleaning.clean(sessions, 30, LONG_AFTER) == 3
+    assert list((spool.root / "series").iterdir()) == []
+    with sessions.begin() as session:
+        assert audit.trail(session, series_uid())[-1]["code"] == "images_removed"
+        assert tracking.verify_chain(session, series_uid()) is None
+        assert None not in session.scalars(select(Instance.removed_at)).all()
+    assert cleaning.clean(sessions, 30, LONG_AFTER) == 0
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "encoded", "rejected", "review", "failed"])
+def test_hard_case_32_before_delivery_no_image_leaves_the_spool_however_old(
+    spool: Spool, sessions: sessionmaker[Session], state: str
+) -> None:
+    received(spool, sessions, 0, 1, 2)
+    with_job(sessions, state)
+    assert cleaning.clean(sessions, 0, NOW + timedelta(days=3650)) == 0
+    assert files(spool) == 3
+
+
+def test_a_series_that_is_still_open_or_has_late_images_is_not_touched(
+    spool: Spool, sessions: sessionmaker[Session]
+) -> None:
+    received(spool, sessions, 0, 1)
+    assert cleaning.clean(sessions, 0, LONG_AFTER) == 0
+    with_job(sessions, "delivered")
+    received(spool, sessions, 2)
+    assert cleaning.clean(sessions, 0, LONG_AFTER) == 0
+    assert files(spool) == 3
+
+
+def test_a_crash_while_images_are_removed_is_healed_by_the_next_cleaning(
+    spool: Spool, sessions: sessionmaker[Session]
+) -> None:
+    received(spool, sessions, 0, 1, 2)
+    with_job(sessions, "delivered")
+    next((spool.root / "series").rglob("*.dcm")).unlink()
+    assert cleaning.clean(sessions, 30, LONG_AFTER) == 3
+    assert files(spool) == 0
+
+
+def test_a_series_sent_again_after_its_removal_is_whole_again_under_its_old_job(
+    spool: Spool, sessions: sessionmaker[Session]
+) -> None:
+    received(spool, sessions, 0, 1, 2)
+    with_job(sessions, "delivered")
+    cleaning.clean(sessions, 30, LONG_AFTER)
+    received(spool, sessions, 0, 1, 2)
+    assert files(spool) == 3
+    with sessions.begin() as session:
+        assert session.scalars(select(Series.state)).one() == "receiving"
+        assert session.scalars(select(Instance.removed_at)).all() == [None] * 3
+        before = session.scalars(select(Job.id)).one()
+        assert tracking.open_job(session, series_uid(), IDENTITY, NOW) == before

@@ -1,0 +1,276 @@
+"""Hard cases 1, 2 and 3 through the whole node: when a series is whole, and what comes after it."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pynetdicom import AE, evt
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from db.tables import Instance
+from db.tracking import QuietSeries
+from dicom_node.errors import BadSetting, PeerAway
+from dicom_node.retrieve.source import STUDY_ROOT_FIND, open_source
+from dicom_node.scheduler.expectations import ASK_AGAIN, LEAVE_ALONE, Expectations
+from tests.support import node_service, services
+from tests.support.node_senders import ROOT, association, ct_slice, encoded, send, series_uid, storescu, write
+
+SUCCESS = 0x0000
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def store(port: int, images: list[Dataset], pause_s: float = 0.0) -> None:
+    """Send images over one association, with pauses between them."""
+    with association(port) as opened:
+        for ds in images:
+            assert send(opened, encoded(ds), ds.SOPInstanceUID) == SUCCESS
+            time.sleep(pause_s)
+
+
+def test_hard_case_01_a_pause_longer_than_the_quiet_time_inside_an_association_splits_nothing(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    with node_service.running(tmp_path, sessions, quiet_s=0.5, gap_wait_s=1.0) as node:
+        with association(node.port) as opened:
+            for number in range(8):
+                ds = ct_slice(number)
+                assert send(opened, encoded(ds), ds.SOPInstanceUID) == SUCCESS
+                # In the middle, with a whole stack behind: the quiet time passes four times over.
+                time.sleep(2.0 if number == 4 else 0)
+            assert node.jobs(series_uid()) == []
+        series = node.wait_until_closed(series_uid())
+        assert (series.state, series.code, series.detail["instances"]) == ("complete", "contiguous", 8)
+        assert node.jobs(series_uid()) == ["queued"]
+        assert [e["to_state"] for e in node.trail(series_uid()) if e["subject"] == "series"] == [
+            "receiving",
+            "complete",
+        ]
+
+
+def test_hard_case_01_a_pause_between_associations_is_bridged_by_the_number_of_the_source(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    with (
+        archive(lambda: 8) as port,
+        node_service.running(
+            tmp_path, sessions, quiet_s=0.5, gap_wait_s=60.0, source=f"dicom://PACS@127.0.0.1:{port}"
+        ) as node,
+    ):
+        store(node.port, [ct_slice(number) for number in range(5)])
+        # Four times the quiet time: by quiet and geometry alone these five slices would be a series.
+        services.wait_until(lambda: count(sessions) == 5)
+        time.sleep(2.0)
+        assert node.jobs(series_uid()) == []
+        store(node.port, [ct_slice(number) for number in range(5, 8)])
+        series = node.wait_until_closed(series_uid())
+        assert (series.state, series.code, series.detail["expected"]) == ("complete", "expected_number", 8)
+        assert node.jobs(series_uid()) == ["queued"]
+
+
+def count(sessions: sessionmaker[Session]) -> int:
+    with sessions.begin() as session:
+        return session.scalar(select(func.count()).select_from(Instance)) or 0
+
+
+@contextmanager
+def archive(number: Callable[[], int | None]) -> Iterator[int]:
+    """An archive that answers C-FIND with a number of instances, or with no match."""
+
+    def find(_event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        match = Dataset()
+        match.QueryRetrieveLevel, match.NumberOfSeriesRelatedInstances = "SERIES", number()
+        if match.NumberOfSeriesRelatedInstances is not None:
+            yield 0xFF00, match
+        yield SUCCESS, None
+
+    entity = AE("PACS")
+    entity.add_supported_context(STUDY_ROOT_FIND)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, find)])
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+
+
+def test_hard_case_02_two_series_interleaved_in_one_association_are_two_complete_series(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    images = [ct_slice(number, series) for number in range(6) for series in (1, 2)]
+    with node_service.running(tmp_path, sessions) as node:
+        store(node.port, images)
+        for series in (1, 2):
+            row = node.wait_until_closed(series_uid(series))
+            assert (row.state, row.code, row.detail["instances"]) == ("complete", "contiguous", 6)
+            assert node.jobs(row.uid) == ["queued"]
+
+
+def test_hard_case_02_one_series_over_four_parallel_associations_is_one_job(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    for part in range(4):
+        write(tmp_path / f"part{part}", [ct_slice(number) for number in range(part, 40, 4)])
+    with node_service.running(tmp_path, sessions) as node:
+        senders = [storescu(node.port, tmp_path / f"part{part}") for part in range(4)]
+        for sender in senders:
+            said, _ = sender.communicate(timeout=120)
+            assert sender.returncode == 0, said
+        series = node.wait_until_closed(series_uid())
+        assert (series.state, series.detail["instances"]) == ("complete", 40)
+        assert node.jobs(series_uid()) == ["queued"]
+
+
+def test_hard_case_02_one_study_over_two_associations_at_once_is_two_series_of_one_study(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    with node_service.running(tmp_path, sessions) as node:
+        parts = [[ct_slice(number, series) for number in range(6)] for series in (1, 2)]
+        threads = [threading.Thread(target=store, args=(node.port, part, 0.05)) for part in parts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        rows = [node.wait_until_closed(series_uid(series)) for series in (1, 2)]
+        assert {row.study_uid for row in rows} == {f"{ROOT}.1"}
+        assert [row.state for row in rows] == ["complete", "complete"]
+
+
+def test_hard_case_03_the_same_images_again_open_nothing_anew(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
+    images = [ct_slice(number) for number in range(6)]
+    with node_service.running(tmp_path, sessions) as node:
+        store(node.port, images)
+        node.wait_until_closed(series_uid())
+        store(node.port, images)
+        services.wait_until(lambda: not list((node.spool / "new").iterdir()))
+        assert node.jobs(series_uid()) == ["queued"]
+        assert [e["to_state"] for e in node.trail(series_uid()) if e["subject"] == "series"] == [
+            "receiving",
+            "complete",
+        ]
+
+
+def test_hard_case_03_an_image_with_other_bytes_under_its_uid_opens_one_job_that_supersedes(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    with node_service.running(tmp_path, sessions) as node:
+        store(node.port, [ct_slice(number) for number in range(6)])
+        first = node.wait_until_closed(series_uid()).last_arrival_at
+        corrected = ct_slice(3)
+        corrected.SeriesDescription = "corrected"
+        store(node.port, [corrected])
+        series = node.wait_until_closed(series_uid(), after=first)
+        assert (series.state, series.detail["instances"]) == ("complete", 6)
+        assert node.jobs(series_uid()) == ["superseded", "queued"]
+        assert [e["detail"] for e in node.trail(series_uid()) if e["code"] == "late_images"] == [
+            {"late": 1, "replaced": 1}
+        ]
+
+
+def test_hard_case_03_five_late_slices_open_one_job_that_supersedes(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    with node_service.running(tmp_path, sessions) as node:
+        store(node.port, [ct_slice(number) for number in range(10)])
+        first = node.wait_until_closed(series_uid()).last_arrival_at
+        # Each over an association of its own: still one new job, not five.
+        for number in range(10, 15):
+            store(node.port, [ct_slice(number)])
+        series = node.wait_until_closed(series_uid(), after=first)
+        assert (series.state, series.detail["instances"]) == ("complete", 15)
+        assert node.jobs(series_uid()) == ["superseded", "queued"]
+
+
+def test_a_series_that_stays_short_of_the_source_is_broken_and_not_measured_until_the_rest_comes(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    with (
+        archive(lambda: 7) as port,
+        node_service.running(
+            tmp_path, sessions, quiet_s=0.5, gap_wait_s=2.0, source=f"dicom://PACS@127.0.0.1:{port}"
+        ) as node,
+    ):
+        store(node.port, [ct_slice(number) for number in range(5)])
+        series = node.wait_until_closed(series_uid())
+        assert (series.state, series.code) == ("incomplete", "fewer_than_expected")
+        assert (series.detail["instances"], series.detail["expected"]) == (5, 7)
+        assert node.jobs(series_uid()) == []
+        store(node.port, [ct_slice(number) for number in (5, 6)])
+        series = node.wait_until_closed(series_uid(), after=series.last_arrival_at)
+        assert (series.state, series.code) == ("complete", "expected_number")
+        assert node.jobs(series_uid()) == ["queued"]
+
+
+@pytest.mark.parametrize("how", ["dicom", "web"])
+def test_orthanc_is_asked_for_the_number_of_images_by_c_find_and_by_qido(
+    tmp_path: Path, orthanc: services.Orthanc, how: str
+) -> None:
+    source = open_source(orthanc.destination if how == "dicom" else orthanc.dicom_web, "SCLEROSCAN")
+    for path in write(tmp_path / "ct", [ct_slice(number, 77) for number in range(4)]):
+        orthanc.request("POST", "/instances", path.read_bytes())
+    assert source.number_of_instances(f"{ROOT}.1", series_uid(77)) == 4
+    assert source.number_of_instances(f"{ROOT}.1", f"{ROOT}.404") is None
+
+
+@pytest.mark.parametrize("url", ["dicom://PACS@127.0.0.1:{}", "http://127.0.0.1:{}/dicom-web"])
+def test_a_source_that_is_away_says_so(url: str) -> None:
+    with pytest.raises(PeerAway):
+        open_source(url.format(services.free_port()), "US").number_of_instances("1.2", "1.3")
+
+
+def test_a_source_that_is_no_address_is_refused() -> None:
+    for url in ("ftp://pacs", "dicom://PACS@host", "dicom://@host:104", "PACS"):
+        with pytest.raises(BadSetting):
+            open_source(url, "US")
+
+
+class FakeSource:
+    """A source with numbers of its own; None in the list: away."""
+
+    def __init__(self, numbers: list[int | None]) -> None:
+        self.numbers = itertools.chain(numbers)
+        self.asked = 0
+
+    def number_of_instances(self, _study_uid: str, _series_uid: str) -> int | None:
+        self.asked += 1
+        number = next(self.numbers)
+        if number is None:
+            raise PeerAway("away")
+        return number
+
+
+def quiet(last_arrival_at: datetime = NOW) -> QuietSeries:
+    return QuietSeries("1.2", "1.1", NOW, last_arrival_at, ())
+
+
+def test_a_source_is_asked_again_after_a_while_or_a_new_image_and_not_at_every_look() -> None:
+    source = FakeSource([5, 6, 7])
+    expectations = Expectations(source)
+    second = timedelta(seconds=1)
+    assert [expectations.number_of(quiet(), NOW + n * second) for n in range(5)] == [5] * 5
+    assert expectations.number_of(quiet(NOW + second), NOW + 6 * second) == 6
+    assert expectations.number_of(quiet(NOW + second), NOW + 6 * second + ASK_AGAIN) == 7
+    assert source.asked == 3
+
+
+def test_a_source_that_does_not_answer_is_left_alone_for_a_while() -> None:
+    source = FakeSource([None, 4])
+    expectations = Expectations(source)
+    assert [expectations.number_of(quiet(), NOW + n * ASK_AGAIN) for n in range(3)] == [None] * 3
+    assert source.asked == 1
+    assert expectations.number_of(quiet(), NOW + LEAVE_ALONE) == 4
+
+
+def test_a_source_that_is_away_costs_the_evidence_and_nothing_else(
+    tmp_path: Path, sessions: sessionmaker[Session]
+) -> None:
+    away = f"dicom://PACS@127.0.0.1:{services.free_port()}"
+    with node_service.running(tmp_path, sessions, source=away) as node:
+        store(node.port, [ct_slice(number) for number in range(5)])
+        series = node.wait_until_closed(series_uid())
+        assert (series.state, series.code) == ("complete", "contiguous")

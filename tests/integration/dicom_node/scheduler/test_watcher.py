@@ -1,0 +1,318 @@
+"""From durable files to rows and wake-ups: in order, once, whatever is away or unreadable."""
+
+import json
+import os
+import socket
+import time
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+import redis
+from pydicom import Dataset
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import schema
+from db.engine import open_database
+from db.tables import Instance, Job, Series
+from db.tracking import JobIdentity
+from dicom_node.scheduler.closing import Terms
+from dicom_node.scheduler.dispatch import SOCKET_TIMEOUT_S, Dispatcher
+from dicom_node.scheduler.registrar import Registrar
+from dicom_node.scheduler.scheduler import Watcher
+from dicom_node.series.completeness import Policy
+from dicom_node.spool.associations import OpenSeries
+from dicom_node.spool.folder import Spool, SpooledName
+from tests.support import services
+from tests.support.node_senders import ct_slice, encoded, header, series_uid
+
+TERMS = Terms(JobIdentity("m" * 64, "s" * 64), Policy(quiet_s=30, gap_wait_s=120, stalled_s=900), renotify_s=60)
+LATER = timedelta(seconds=31)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    one = Spool(tmp_path / "spool")
+    one.prepare()
+    return one
+
+
+def keep(spool: Spool, ds: Dataset, raw: bytes | None = None) -> Path:
+    content = encoded(ds) if raw is None else raw
+    sop_uid = str(ds.SOPInstanceUID)
+    return spool.keep(SpooledName.for_dataset(sop_uid, content), header(sop_uid), content)
+
+
+def watcher(spool: Spool, sessions: sessionmaker[Session], broker_url: str = "memory://") -> Watcher:
+    return Watcher(Registrar(spool, sessions), sessions, OpenSeries(spool.associations), Dispatcher(broker_url), TERMS)
+
+
+def rows(sessions: sessionmaker[Session]) -> dict[str, Instance]:
+    """The instances that have not been replaced, by SOP Instance UID."""
+    with sessions.begin() as session:
+        return {row.sop_uid: row for row in session.scalars(select(Instance).where(Instance.replaced_at.is_(None)))}
+
+
+def test_hard_case_03_of_two_versions_the_later_one_wins_though_the_database_was_away_for_hundreds_of_images(
+    spool: Spool, sessions: sessionmaker[Session]
+) -> None:
+    corrected = ct_slice(0)
+    corrected.SeriesDescription = "corrected"
+    # Long enough for several batches, and the folder lists its files in no order.
+    for ds in [ct_slice(0), *(ct_slice(number) for number in range(250, 0, -1)), corrected]:
+        keep(spool, ds)
+    Registrar(spool, sessions).run(datetime.now(UTC))
+    current = rows(sessions)
+    assert len(current) == 251
+    assert b"corrected" in Path(current[corrected.SOPInstanceUID].path).read_bytes()
+
+
+GARBLED = {
+    "nan position": ("ImagePositionPatient", b"DS", b"nan\\nan\\nan "),
+    "two coordinates": ("ImagePositionPatient", b"DS", b"1\\2 "),
+    "words for a position": ("ImagePositionPatient", b"DS", b"here\\there\\ "),
+    "an infinite orientation": ("ImageOrientationPatient", b"DS", b"1e999\\0\\0\\0\\1\\0"),
+    "bytes for rows": ("Rows", b"OB", b"\x01\x00"),
+    "letters for rows": ("Rows", b"LO", b"many"),
+    "a date that is none": ("StudyDate", b"DA", b"19600000"),
+    "a name in undeclared Latin-1": ("PatientName", b"PN", b"M\xdcLLER"),
+    "a name padded with NUL": ("PatientName", b"PN", b"A\0\0\0"),
+    "an unknown character set": ("SpecificCharacterSet", b"CS", b"ISO_IR 999"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value", "ignore:Unknown encoding", "ignore:Value", "ignore:Incorrect")
+@pytest.mark.parametrize("what", GARBLED)
+def test_a_garbled_value_keeps_no_image_from_being_registered(
+    spool: Spool, sessions: sessionmaker[Session], what: str
+) -> None:
+    keyword, vr, value = GARBLED[what]
+    broken, sound = ct_slice(0), ct_slice(1)
+    keep(spool, broken, with_value(broken, keyword, vr, value))
+    keep(spool, sound)
+    watch = watcher(spool, sessions)
+    watch.tick(datetime.now(UTC))
+    watch.tick(datetime.now(UTC) + LATER)
+    assert set(rows(sessions)) == {broken.SOPInstanceUID, sound.SOPInstanceUID}
+    with sessions.begin() as session:
+        assert session.scalars(select(Job.state)).all() == ["queued"]
+
+
+def with_value(ds: Dataset, keyword: str, vr: bytes, value: bytes) -> bytes:
+    """Encode a data set with one element that pydicom itself would not write."""
+    tag = Dataset()
+    setattr(tag, keyword, None)
+    (element,) = tag
+    name = element.tag.group.to_bytes(2, "little") + element.tag.element.to_bytes(2, "little")
+    length = b"\0\0" + len(value).to_bytes(4, "little") if vr == b"OB" else len(value).to_bytes(2, "little")
+    before, after = Dataset(), Dataset()
+    for other in ds:
+        if other.tag != element.tag:
+            (before if other.tag < element.tag else after).add(other)
+    return encoded(before) + name + vr + length + value + encoded(after)
+
+
+def test_a_row_that_the_database_does_not_take_is_set_aside_and_all_others_are_kept(
+    spool: Spool, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sessions = migrated(postgres_url)
+    with sessions.begin() as session:
+        session.execute(text(REFUSE_ONE))
+    for number in range(3):
+        keep(spool, ct_slice(number))
+    Registrar(spool, sessions).run(datetime.now(UTC))
+    assert set(rows(sessions)) == {ct_slice(0).SOPInstanceUID, ct_slice(2).SOPInstanceUID}
+    assert [path.name.split("-")[0] for path in (spool.root / "refused").iterdir()] == [ct_slice(1).SOPInstanceUID]
+    assert spool.waiting() == []
+    assert "CANARY" not in caplog.text + repr([vars(record) for record in caplog.records])
+    sessions.kw["bind"].dispose()
+
+
+# SQLSTATE 22000 is the class "data exception".
+REFUSE_ONE = f"""
+CREATE FUNCTION refuse_one() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.sop_uid = '{series_uid()}.2' THEN RAISE EXCEPTION 'no' USING ERRCODE = '22000'; END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER refuse_one BEFORE INSERT ON instance FOR EACH ROW EXECUTE FUNCTION refuse_one();
+"""
+
+
+def test_hard_case_07_while_the_database_is_away_images_wait_and_it_is_said_once(
+    spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicom_node.scheduler.scheduler.PAUSE_AFTER_FAILURE_S", 0.05)
+    folder = tmp_path / "database"
+    folder.write_text("no folder yet, so the file below it cannot be opened")
+    engine = create_engine(f"sqlite:///{folder / 'scleroscan.db'}")
+    keep(spool, ct_slice(0))
+    watch = watcher(spool, sessionmaker(engine))
+    with ticking(watch):
+        services.wait_until(lambda: "database away" in caplog.text)
+        time.sleep(0.5)
+        assert len(spool.waiting()) == 1
+        folder.unlink()
+        schema.upgrade(str(engine.url))
+        services.wait_until(lambda: not spool.waiting())
+    assert caplog.text.count("database away") == 1
+    engine.dispose()
+
+
+@contextmanager
+def ticking(watch: Watcher) -> Iterator[None]:
+    """Run the watcher's loop in a thread for the length of the block."""
+    stop = Event()
+    thread = Thread(target=watch.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_a_failure_of_the_watcher_is_logged_without_its_values_and_the_loop_goes_on(
+    spool: Spool, postgres_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicom_node.scheduler.scheduler.PAUSE_AFTER_FAILURE_S", 0.05)
+    sessions = migrated(postgres_url)
+    with sessions.begin() as session:
+        session.execute(text("ALTER TABLE study ADD CONSTRAINT nobody CHECK (patient_name = '')"))
+    keep(spool, ct_slice(0))
+    with ticking(watcher(spool, sessions)):
+        services.wait_until(lambda: "goes on" in caplog.text)
+        with sessions.begin() as session:
+            session.execute(text("ALTER TABLE study DROP CONSTRAINT nobody"))
+        services.wait_until(lambda: not spool.waiting())
+    assert "CANARY" not in caplog.text + repr([vars(record) for record in caplog.records])
+    sessions.kw["bind"].dispose()
+
+
+def test_hard_case_24_wake_ups_reach_the_queue_as_json_once_and_again_after_the_sweep(
+    spool: Spool, sessions: sessionmaker[Session], redis_url: str
+) -> None:
+    with queue(redis_url) as messages:
+        job_id = open_job(spool, watcher(spool, sessions, redis_url), sessions)
+        assert messages() == [[job_id]]
+        start = datetime.now(UTC) + LATER
+        watcher(spool, sessions, redis_url).tick(start + timedelta(seconds=10))
+        assert len(messages()) == 1
+        watcher(spool, sessions, redis_url).tick(start + timedelta(seconds=61))
+        assert messages() == [[job_id], [job_id]]
+
+
+def test_hard_case_07_a_wake_up_that_found_the_broker_away_is_sent_at_the_next_tick(
+    spool: Spool, sessions: sessionmaker[Session], redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = f"redis://127.0.0.1:{services.free_port()}/0"
+    watch = watcher(spool, sessions, away)
+    job_id = open_job(spool, watch, sessions)
+    with queue(redis_url) as messages:
+        monkeypatch.setattr(watch, "_dispatcher", Dispatcher(redis_url))
+        watch.tick(datetime.now(UTC) + LATER + timedelta(seconds=1))
+        assert messages() == [[job_id]]
+
+
+def open_job(spool: Spool, watch: Watcher, sessions: sessionmaker[Session]) -> int:
+    """Receive a short series and tick until it is closed."""
+    for number in range(4):
+        keep(spool, ct_slice(number))
+    watch.tick(datetime.now(UTC))
+    watch.tick(datetime.now(UTC) + LATER)
+    with sessions.begin() as session:
+        return session.scalars(select(Job.id)).one()
+
+
+@contextmanager
+def queue(redis_url: str) -> Iterator[Callable[[], list[list[object]]]]:
+    """Empty the broker; yield a reader of the arguments of every message on the queue ``analyse``."""
+    client = redis.Redis.from_url(redis_url)
+    client.flushall()
+
+    def read() -> list[list[object]]:
+        messages = [json.loads(raw) for raw in client.lrange("analyse", 0, -1)]
+        assert {message["headers"]["task"] for message in messages} <= {"scleroscan.analyse"}
+        return [json.loads(b64decode(message["body"]))[0] for message in reversed(messages)]
+
+    yield read
+    client.close()
+
+
+def test_a_broker_that_is_away_costs_one_try_a_tick_however_much_work_waits(
+    spool: Spool, sessions: sessionmaker[Session]
+) -> None:
+    """A listening socket that never answers is the slowest way for a broker to be away."""
+    for number in range(6):
+        keep(spool, ct_slice(0, series=number + 1))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        watch = watcher(spool, sessions, f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        watch.tick(datetime.now(UTC))
+        start = time.monotonic()
+        watch.tick(datetime.now(UTC) + LATER)
+        assert time.monotonic() - start < 2 * SOCKET_TIMEOUT_S
+    with sessions.begin() as session:
+        assert session.scalars(select(Job.state)).all() == ["queued"] * 6
+
+
+def test_hard_case_03_late_images_open_the_series_again_and_supersede_its_job(
+    spool: Spool, sessions: sessionmaker[Session]
+) -> None:
+    watch = watcher(spool, sessions)
+    first = open_job(spool, watch, sessions)
+    keep(spool, ct_slice(4))
+    watch.tick(datetime.now(UTC))
+    assert states(sessions) == ("receiving", {first: "queued"})
+    watch.tick(datetime.now(UTC) + LATER)
+    series, jobs = states(sessions)
+    assert (series, jobs[first], sorted(jobs.values())) == ("complete", "superseded", ["queued", "superseded"])
+
+
+def test_hard_case_03_the_same_images_again_open_no_second_job(spool: Spool, sessions: sessionmaker[Session]) -> None:
+    watch = watcher(spool, sessions)
+    first = open_job(spool, watch, sessions)
+    for number in range(4):
+        keep(spool, ct_slice(number))
+    watch.tick(datetime.now(UTC))
+    watch.tick(datetime.now(UTC) + LATER)
+    assert states(sessions) == ("complete", {first: "queued"})
+
+
+def states(sessions: sessionmaker[Session]) -> tuple[str, dict[int, str]]:
+    """The state of the one series, and of every job."""
+    with sessions.begin() as session:
+        jobs = {job.id: job.state for job in session.scalars(select(Job))}
+        return session.scalars(select(Series.state)).one(), jobs
+
+
+def migrated(url: str) -> sessionmaker[Session]:
+    schema.upgrade(url)
+    return open_database(url)
+
+
+def test_hard_case_34_a_clock_that_is_set_back_an_hour_holds_no_series_and_no_wake_up_back(
+    spool: Spool, sessions: sessionmaker[Session], redis_url: str
+) -> None:
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    with queue(redis_url) as messages:
+        # Both before the clock is set back: a job that was queued, and a series that is still being received.
+        watch = watcher(spool, sessions, redis_url)
+        first = open_job(spool, watch, sessions)
+        moment = (datetime.now(UTC) + LATER).timestamp()
+        os.utime(keep(spool, ct_slice(0, series=2)), (moment, moment))
+        watch.tick(datetime.now(UTC) + LATER)
+        assert messages() == [[first]]
+        watch.tick(an_hour_ago)
+        assert messages() == [[first], [first]]
+        watch.tick(an_hour_ago + LATER)
+        with sessions.begin() as session:
+            assert session.scalars(select(Series.state)).all() == ["complete", "complete"]
+            jobs = session.scalars(select(Job.id)).all()
+        assert len(jobs) == 2
+        assert sorted({words[0] for words in messages()}) == sorted(jobs)

@@ -1,0 +1,61 @@
+"""What we write is read back by others: dciodvfy, dcmqi, SimpleITK."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support import independent
+from tests.support.ct import TinyCT
+from tests.support.results import assessed, encoded, save
+from worker.analysis.records import PatternMap
+
+CT = TinyCT()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    folder = tmp_path_factory.mktemp("objects")
+    CT.write(folder / "ct")
+    segmentation, report = encoded(CT)
+    return folder / "ct", save(segmentation, folder / "seg.dcm"), save(report, folder / "sr.dcm")
+
+
+def test_the_validator_finds_no_error(files: tuple[Path, Path, Path]) -> None:
+    assert [independent.validator_errors(path) for path in files[1:]] == [[], []]
+
+
+def test_the_validator_finds_no_error_without_any_lesion(tmp_path: Path) -> None:
+    nothing = PatternMap(np.zeros((CT.slices, CT.rows, CT.columns), np.uint8))
+    paths = [save(o, tmp_path / f"{n}.dcm") for n, o in enumerate(encoded(CT, nothing))]
+    assert [independent.validator_errors(path) for path in paths] == [[], []]
+
+
+def test_others_see_every_segment_where_we_see_it(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    lungs, patterns = CT.masks()
+    ours = {
+        "Left lung": lungs.labels == 2,
+        "Right lung": lungs.labels == 1,
+        "Ground glass opacity": patterns.labels == 1,
+        "Reticulation": patterns.labels == 2,
+    }
+    found = independent.segments(files[1], tmp_path)
+    assert set(found) == set(ours)
+    for label, image in found.items():
+        assert independent.mean_hu(files[0], image) == pytest.approx(float(CT.hu()[ours[label]].mean()), abs=0.01)
+
+
+def test_others_read_our_numbers(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    report = independent.report(files[2], tmp_path)
+    ours = assessed(CT)
+    for finding, region, side in (
+        ("left lung", "lung", "left"),
+        ("right lung", "lung", "right"),
+        ("ground glass", "ggo", "both"),
+        ("reticulation", "reticulation", "both"),
+        ("interstitial disease", "total", "both"),
+    ):
+        theirs = report[f"Scleroscan {finding}"]
+        assert theirs["Volume"] == pytest.approx(ours.value(region, "volume", side), abs=0.001)
+    extent = report["Scleroscan interstitial disease"]["Extent, volume of finding divided by volume of lung"]
+    assert extent == pytest.approx(ours.value("total", "extent"), abs=0.001)

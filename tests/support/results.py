@@ -1,0 +1,43 @@
+"""SEG and SR of a tiny series, as the tests of results need them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydicom import Dataset
+
+from tests.support.ct import TinyCT
+from worker.analysis import quantify
+from worker.analysis.records import Assessment, PatternMap
+from worker.results import seg, sr
+from worker.results.source import Maker, ResultSource
+
+CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+MAKER = Maker("0.1.0", "phantom", "1", "ab" * 32)
+
+
+def source(ct: TinyCT, job_key: str = "k" * 64) -> ResultSource:
+    """Return a tiny series as the encoders take it, headers without pixels."""
+    headers = tuple(ct.datasets())
+    for header in headers:
+        del header.PixelData
+    return ResultSource(ct.volume(), headers, job_key, CREATED, MAKER)
+
+
+def assessed(ct: TinyCT, patterns: PatternMap | None = None) -> Assessment:
+    """Return the numbers of a tiny series."""
+    lungs, found = ct.masks()
+    return quantify.assess(ct.volume(), lungs, patterns or found)
+
+
+def encoded(ct: TinyCT, patterns: PatternMap | None = None) -> tuple[Dataset, Dataset]:
+    """Return (SEG, SR) of a tiny series."""
+    lungs, found = ct.masks()
+    one = source(ct)
+    segmentation = seg.encode(one, lungs, patterns or found)
+    return segmentation, sr.encode(one, assessed(ct, patterns), segmentation)
+
+
+def save(dataset: Dataset, path: Path) -> Path:
+    """Write an object and return its path."""
+    dataset.save_as(path, enforce_file_format=True)
+    return path

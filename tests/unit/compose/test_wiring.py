@@ -1,0 +1,82 @@
+"""Logs, times and tables: what the wiring itself works out."""
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+from rich.console import Console
+
+from compose import printing
+from compose.demo import stage_seconds
+from compose.logs import ConsoleLines, JsonLines
+from db.audit import DeliveryStatus, SeriesStatus
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def event(
+    seconds: float, subject: str, from_state: str | None, to_state: str, stage: str | None = None
+) -> dict[str, Any]:
+    return {
+        "at": START + timedelta(seconds=seconds),
+        "subject": subject,
+        "from_state": from_state,
+        "to_state": to_state,
+        "code": "stage" if stage else None,
+        "detail": {"stage": stage} if stage else {},
+    }
+
+
+def test_each_stage_lasts_until_the_next_one_begins() -> None:
+    trail = [
+        event(0, "series", None, "receiving"),
+        event(3, "job", None, "queued"),
+        event(5, "job", "queued", "running"),
+        event(5.5, "job", "running", "running", "read"),
+        event(7, "job", "running", "running", "lungs"),
+        event(10, "job", "running", "encoded"),
+        event(11, "delivery", "pending", "sent"),
+        event(12, "job", "encoded", "delivered"),
+    ]
+    assert stage_seconds(trail) == {"complete": 3.0, "queue": 2.5, "read": 1.5, "lungs": 3.0, "deliver": 2.0}
+
+
+def record() -> logging.LogRecord:
+    made = logging.makeLogRecord({"msg": "job ended", "levelname": "INFO", "name": "worker.analysis_task"})
+    made.job_id, made.code = 7, "no_lungs"
+    return made
+
+
+def test_a_json_line_carries_the_facts() -> None:
+    line = json.loads(JsonLines().format(record()))
+    assert (line["message"], line["job_id"], line["code"]) == ("job ended", 7, "no_lungs")
+
+
+def test_a_console_line_ends_with_the_facts() -> None:
+    assert ConsoleLines("%(message)s").format(record()) == "job ended  job_id=7 code=no_lungs"
+
+
+def test_the_status_table_says_why_and_cuts_no_uid() -> None:
+    uid = "1.2." + "3" * 60
+    row = SeriesStatus(
+        series_uid=uid,
+        description="",
+        instances=63,
+        last_arrival_at=START,
+        series_state="incomplete",
+        job_id=1,
+        state="rejected",
+        stage=None,
+        attempt=1,
+        code="missing_slices",
+        reason="1 of 64 slices are missing",
+        detail={"missing": 1},
+        deliveries=(DeliveryStatus("dicom://P@h:104", "pending", 2, None, "no answer"),),
+    )
+    page = StringIO()
+    Console(width=200, file=page).print(printing.status_table([row]))
+    text = page.getvalue()
+    for part in (uid, "missing_slices: 1 of 64 slices are missing", "missing = 1", "pending after 2 tries (no answer)"):
+        assert part in text

@@ -1,0 +1,32 @@
+"""Addresses of application entities are written one way."""
+
+import pytest
+
+from db.address import ApplicationEntity
+from db.errors import BadAddress
+
+
+def test_a_destination_is_aet_at_host_and_port() -> None:
+    assert ApplicationEntity.parse_url("dicom://PACS@10.0.0.5:104") == ApplicationEntity("PACS", "10.0.0.5", 104)
+
+
+def test_an_ipv6_host_stands_in_brackets() -> None:
+    assert ApplicationEntity.parse_url("dicom://PACS@[::1]:104").host == "::1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "PACS@host:104",
+        "dicom://host:104",
+        "dicom://PACS@host",
+        "dicom://PACS@host:0",
+        "dicom://PACS@host:70000",
+        "dicom://   @host:104",
+        "dicom://SEVENTEENLETTERSX@host:104",
+        "dicom://PA\\CS@host:104",
+    ],
+)
+def test_what_is_no_destination_is_refused_with_the_right_form(url: str) -> None:
+    with pytest.raises(BadAddress):
+        ApplicationEntity.parse_url(url)

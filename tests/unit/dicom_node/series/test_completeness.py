@@ -1,0 +1,127 @@
+"""When a series is whole."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from db.image_plane import ImagePlane
+from dicom_node.series.completeness import Complete, Evidence, Incomplete, Policy, Waiting, judge, measure
+
+LAST = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = Policy(quiet_s=10, gap_wait_s=60, stalled_s=300, settle_s=2)
+
+
+def plane(position_mm: float) -> ImagePlane:
+    return ImagePlane(
+        (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (0.0, 0.0, position_mm), 512, 512, ("ORIGINAL", "PRIMARY", "AXIAL")
+    )
+
+
+def judged(
+    planes: list[ImagePlane | None],
+    after_s: float,
+    association_open: bool = False,
+    expected: int | None = None,
+    committed: bool = False,
+) -> Waiting | Complete | Incomplete:
+    evidence = Evidence(planes, LAST, association_open, expected, committed)
+    return judge(evidence, POLICY, LAST + timedelta(seconds=after_s))
+
+
+STACK = [plane(2.5 * n) for n in range(20)]
+GAPPED = [p for n, p in enumerate(STACK) if n not in {7, 8}]
+
+
+def test_a_series_is_not_complete_before_it_is_quiet() -> None:
+    assert judged([*STACK], 9) == Waiting("not_quiet_yet")
+
+
+def test_a_quiet_contiguous_series_is_complete() -> None:
+    verdict = judged([*STACK], 10)
+    assert isinstance(verdict, Complete)
+    assert (verdict.code, verdict.detail["slices"], verdict.detail["step_mm"]) == ("contiguous", 20, 2.5)
+
+
+def test_a_series_waits_for_its_association_to_end() -> None:
+    assert judged([*STACK], 100, association_open=True) == Waiting("association_open")
+
+
+def test_a_stalled_association_does_not_hold_a_series_for_ever() -> None:
+    verdict = judged([*STACK], 300, association_open=True)
+    assert isinstance(verdict, Complete)
+    assert (verdict.code, verdict.detail["evidence"]) == ("quiet", ["contiguous"])
+
+
+def test_a_gap_waits_longer() -> None:
+    assert judged([*GAPPED], 59) == Waiting("gap_remains")
+
+
+def test_a_gap_that_remains_breaks_the_series_and_is_named() -> None:
+    verdict = judged([*GAPPED], 60)
+    assert isinstance(verdict, Incomplete)
+    assert verdict.code == "gap_remains"
+    assert verdict.detail["gaps"] == [{"after_mm": 15.0, "gap_mm": 7.5}]
+
+
+def test_the_order_of_arrival_does_not_matter() -> None:
+    assert measure(STACK[::-1]) == measure(STACK)
+
+
+def test_a_localizer_beside_the_stack_makes_no_gap() -> None:
+    sagittal = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
+    localizer = replace(plane(500.0), orientation=sagittal, image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))
+    assert measure([*STACK, localizer]).gaps == ()
+
+
+def test_images_that_do_not_say_where_they_lie_are_complete_when_quiet() -> None:
+    verdict = judged([None, None], 10)
+    assert isinstance(verdict, Complete)
+    assert verdict.code == "quiet"
+
+
+@pytest.mark.parametrize("jitter_mm", [0.0, 0.03, -0.03])
+def test_small_jitter_of_positions_is_no_gap(jitter_mm: float) -> None:
+    jittered = [plane(1.0 * n + (jitter_mm if n % 2 else 0)) for n in range(20)]
+    assert measure(jittered).gaps == ()
+
+
+def test_the_number_that_the_source_holds_completes_a_series_before_the_quiet_time() -> None:
+    assert judged([*STACK], 1, expected=20) == Waiting("not_quiet_yet")
+    verdict = judged([*STACK], 2, expected=20)
+    assert isinstance(verdict, Complete)
+    assert (verdict.code, verdict.detail["expected"]) == ("expected_number", 20)
+    assert verdict.detail["evidence"] == ["association_ended", "contiguous", "expected_number"]
+
+
+def test_a_contiguous_series_with_fewer_images_than_the_source_holds_waits_and_is_then_broken() -> None:
+    assert judged([*STACK], 59, expected=21) == Waiting("fewer_than_expected")
+    verdict = judged([*STACK], 60, expected=21)
+    assert isinstance(verdict, Incomplete)
+    assert (verdict.code, verdict.detail["instances"], verdict.detail["expected"]) == ("fewer_than_expected", 20, 21)
+
+
+def test_a_source_that_holds_fewer_images_than_were_received_proves_nothing() -> None:
+    assert judged([*STACK], 9, expected=19) == Waiting("not_quiet_yet")
+    verdict = judged([*STACK], 10, expected=19)
+    assert isinstance(verdict, Complete)
+    assert verdict.code == "contiguous"
+
+
+def test_a_gap_waits_though_the_number_agrees() -> None:
+    assert judged([*GAPPED], 59, expected=18) == Waiting("gap_remains")
+
+
+def test_a_commitment_request_for_every_image_completes_a_series_before_the_quiet_time() -> None:
+    assert judged([*STACK], 2) == Waiting("not_quiet_yet")
+    verdict = judged([*STACK], 2, committed=True)
+    assert isinstance(verdict, Complete)
+    assert verdict.code == "commitment"
+
+
+def test_a_commitment_request_for_a_single_image_completes_nothing_early() -> None:
+    assert judged([STACK[0]], 2, committed=True) == Waiting("not_quiet_yet")
+
+
+def test_no_evidence_closes_a_series_whose_association_is_open() -> None:
+    assert judged([*STACK], 100, association_open=True, expected=20, committed=True) == Waiting("association_open")

@@ -1,0 +1,70 @@
+"""Which series a connection still holds back, known to every process on the spool."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dicom_node.spool.associations import OpenSeries
+
+HOLDER = """
+import sys
+from pathlib import Path
+from dicom_node.spool.associations import OpenSeries
+series = OpenSeries(Path(sys.argv[1]), slots=2)
+series.opened(1)
+series.carried(1, "1.2")
+print("carried", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> OpenSeries:
+    return OpenSeries(tmp_path, slots=2)
+
+
+def test_a_series_is_open_from_its_first_image_to_the_end_of_the_association(series: OpenSeries) -> None:
+    assert series.opened(1)
+    assert "1.2" not in series
+    series.carried(1, "1.2")
+    assert "1.2" in series
+    series.ended(1)
+    assert "1.2" not in series
+
+
+def test_an_image_written_after_its_sender_hung_up_holds_nothing_back(series: OpenSeries) -> None:
+    series.opened(1)
+    series.ended(1)
+    series.carried(1, "1.2")
+    assert "1.2" not in series
+
+
+def test_a_series_over_two_associations_is_open_until_both_have_ended(series: OpenSeries) -> None:
+    for association in (1, 2):
+        series.opened(association)
+        series.carried(association, "1.2")
+    series.ended(1)
+    assert "1.2" in series
+    series.ended(2)
+    assert "1.2" not in series
+
+
+def test_there_are_as_many_places_as_were_set_and_one_that_was_left_is_free_again(series: OpenSeries) -> None:
+    assert [series.opened(1), series.opened(2), series.opened(3)] == [True, True, False]
+    series.ended(1)
+    assert series.opened(3)
+
+
+def test_a_series_is_open_in_every_process_until_the_one_that_holds_it_dies(series: OpenSeries, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"carried\n"
+        assert "1.2" in series
+        assert [series.opened(1), series.opened(2)] == [True, False]
+        holder.kill()
+        holder.wait()
+        assert "1.2" not in series
+        assert series.opened(2)

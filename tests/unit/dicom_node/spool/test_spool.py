@@ -1,0 +1,78 @@
+"""The spool: durable, private, and no path that a sender can bend."""
+
+from pathlib import Path
+
+import pytest
+
+from dicom_node.errors import OutOfSpace, UnreadableInstance
+from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.image import check_uid
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    one = Spool(tmp_path / "spool")
+    one.prepare()
+    return one
+
+
+@pytest.mark.parametrize(
+    "uid", ["", "../../etc/passwd", "1.2/3", "1..2", "1.02", "1.2.", ".1", "1." * 32 + "1", "1.2\n"]
+)
+def test_a_uid_that_breaks_the_grammar_never_becomes_a_path(uid: str) -> None:
+    with pytest.raises(UnreadableInstance):
+        check_uid(uid)
+
+
+def test_a_uid_of_sixty_four_characters_is_fine() -> None:
+    check_uid("1" * 62 + ".0")
+
+
+def test_the_same_image_twice_has_one_place(spool: Spool) -> None:
+    name = SpooledName.for_dataset("1.2.3", b"pixels")
+    for waiting in (spool.keep(name, b"head", b"pixels"), spool.keep(name, b"head", b"pixels")):
+        assert SpooledName.from_waiting(waiting) == name
+        spool.settle(waiting, spool.settled_path(name, "1.2"))
+    assert [path.name for path in (spool.root / "series" / "1.2").iterdir()] == [name.filename]
+
+
+def test_other_bytes_under_one_uid_are_another_file(spool: Spool) -> None:
+    for content in (b"first", b"second"):
+        spool.keep(SpooledName.for_dataset("1.2.3", content), b"head", content)
+    assert len(list(spool.waiting())) == 2
+
+
+def test_the_bytes_are_kept_as_given_and_readable_by_the_owner_alone(spool: Spool) -> None:
+    path = spool.keep(SpooledName.for_dataset("1.2.3", b"pixels"), b"head", b"pixels")
+    assert path.read_bytes() == b"headpixels"
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_a_crash_left_half_written_is_cleared_at_start(spool: Spool) -> None:
+    (spool.root / "incoming" / "half.part").write_bytes(b"ha")
+    spool.prepare()
+    assert list((spool.root / "incoming").iterdir()) == []
+
+
+def test_below_the_watermark_nothing_is_taken(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", min_free_mb=10**12)
+    spool.prepare()
+    with pytest.raises(OutOfSpace):
+        spool.keep(SpooledName.for_dataset("1.2.3", b"x"), b"", b"x")
+    assert list(spool.waiting()) == []
+
+
+def test_a_spool_that_cannot_be_written_says_so(spool: Spool) -> None:
+    (spool.root / "incoming").rmdir()
+    (spool.root / "incoming").write_text("a file where the folder was")
+    with pytest.raises(OutOfSpace):
+        spool.keep(SpooledName.for_dataset("1.2.3", b"x"), b"", b"x")
+
+
+def test_a_registered_file_moves_below_its_series(spool: Spool) -> None:
+    name = SpooledName.for_dataset("1.2.3", b"x")
+    waiting = spool.keep(name, b"", b"x")
+    place = spool.settled_path(name, "1.2")
+    spool.settle(waiting, place)
+    assert place.read_bytes() == b"x"
+    assert list(spool.waiting()) == []

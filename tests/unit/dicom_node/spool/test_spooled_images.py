@@ -1,0 +1,81 @@
+"""What the spool and the registrar make of files that no well-behaved device would send."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydicom.uid import ExplicitVRLittleEndian
+
+from db.tracking import Arrival
+from dicom_node.errors import UNPARSEABLE, OutOfSpace, UnreadableInstance
+from dicom_node.scheduler import registrar
+from dicom_node.spool import image
+from dicom_node.spool.folder import Spool, SpooledName
+from tests.support.node_senders import ct_slice, encoded, header
+
+WHOLE = encoded(ct_slice(0))
+HEADER = header(ct_slice(0).SOPInstanceUID)
+PIXELS = WHOLE.index(b"\xe0\x7f\x10\x00")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    one = Spool(tmp_path / "spool")
+    one.prepare()
+    return one
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A data set with up to six bytes of its header changed, cut anywhere."""
+    content = bytearray(WHOLE[: draw(st.integers(0, len(WHOLE)))])
+    for position, byte in draw(st.lists(st.tuples(st.integers(0, PIXELS), st.integers(0, 255)), max_size=6)):
+        if position < len(content):
+            content[position] = byte
+    return bytes(content)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(content=WHOLE[: WHOLE.index(b"\x28\x00\x11\x00") + 9])
+@given(content=damaged())
+def test_whatever_is_sent_it_is_refused_or_becomes_a_row_that_any_database_takes(spool: Spool, content: bytes) -> None:
+    path = spool.keep(SpooledName.for_dataset("1.2.3", content), HEADER, content)
+    try:
+        from_file = image.read_file(path)
+        from_beginning = image.read(content, ExplicitVRLittleEndian)
+        assert from_beginning in (None, from_file)
+        arrival = registrar._arrival(path, spool)
+    except (*UNPARSEABLE, UnreadableInstance):
+        return
+    finally:
+        path.unlink()
+    assert_storable(arrival)
+
+
+def assert_storable(arrival: Arrival) -> None:
+    row = asdict(arrival)
+    json.dumps(row.pop("plane"), allow_nan=False)
+    texts = [value for value in row.values() if isinstance(value, str)]
+    assert all("\0" not in text and text.encode() for text in texts if text)
+    assert all(len(row[name]) <= 64 for name in ("sop_uid", "sop_class", "series_uid", "study_uid", "transfer_syntax"))
+
+
+def test_files_wait_in_the_order_in_which_they_came_whatever_the_clock_did_meanwhile(spool: Spool) -> None:
+    for age_s, content in enumerate((b"oldest", b"older")):
+        path = spool.keep(SpooledName.for_dataset("1.2.3", content), b"", content)
+        os.utime(path, (1_000_000 - age_s, 1_000_000 - age_s))
+    spool.prepare()
+    spool.keep(SpooledName.for_dataset("1.2.3", b"newest"), b"", b"newest")
+    assert [path.read_bytes() for path in spool.waiting()] == [b"oldest", b"older", b"newest"]
+
+
+def test_a_folder_that_takes_no_file_is_out_of_space_though_there_is_nothing_to_clear_away(spool: Spool) -> None:
+    (spool.root / "incoming").rmdir()
+    (spool.root / "incoming").write_text("a file where the folder was")
+    with pytest.raises(OutOfSpace):
+        spool.keep(SpooledName.for_dataset("1.2.3", b"x"), b"", b"x")

@@ -1,0 +1,130 @@
+"""Compressed frames: every encoding gives the values back, and none fills up what is cut off."""
+
+from collections.abc import Callable
+
+import imagecodecs
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import get_frame
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from worker.reading.pixels import decoders
+
+SHAPE = (40, 56)
+Values = NDArray[np.uint16]
+
+
+def picture(bits: int = 12) -> Values:
+    """Noise on a ramp: no row repeats another."""
+    dice = np.random.default_rng(1)
+    ramp = np.add.outer(np.arange(SHAPE[0]), np.arange(SHAPE[1])) * (2**bits // 100)
+    return np.clip(ramp + dice.integers(0, 2 ** (bits - 3), SHAPE), 0, 2**bits - 1).astype(np.uint16)
+
+
+def run_lengths(values: Values) -> bytes:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.Rows, ds.Columns = values.shape
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 0
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.PixelData = values.tobytes()
+    ds["PixelData"].VR = "OW"
+    ds.compress(RLELossless, generate_instance_uid=False)
+    return get_frame(ds.PixelData, 0, number_of_frames=1)
+
+
+LOSSLESS: dict[UID, Callable[[Values], bytes]] = {
+    JPEGLossless: lambda v: imagecodecs.ljpeg_encode(v, bitspersample=12),
+    JPEGLosslessSV1: lambda v: imagecodecs.jpeg_encode(v, lossless=True, bitspersample=16),
+    JPEGLSLossless: imagecodecs.jpegls_encode,
+    JPEG2000Lossless: lambda v: imagecodecs.jpeg2k_encode(v, level=0, reversible=True, codecformat="j2k"),
+    HTJ2KLossless: lambda v: imagecodecs.htj2k_encode(v, reversible=True),
+    RLELossless: run_lengths,
+}
+LOSSY: dict[UID, Callable[[Values], bytes]] = {
+    JPEGBaseline8Bit: lambda v: imagecodecs.jpeg_encode((v >> 4).astype(np.uint8), level=95),
+    JPEGExtended12Bit: lambda v: imagecodecs.jpeg_encode(v, level=95, bitspersample=12),
+}
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda uid: uid.name)
+def test_a_lossless_frame_gives_its_values_back(syntax: UID) -> None:
+    assert np.array_equal(decoders.decode(LOSSLESS[syntax](picture()), syntax, SHAPE), picture())
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless, RLELossless], ids=lambda uid: uid.name)
+def test_all_sixteen_bits_come_back(syntax: UID) -> None:
+    assert np.array_equal(decoders.decode(LOSSLESS[syntax](picture(16)), syntax, SHAPE), picture(16))
+
+
+def test_signed_values_come_back_as_their_bits() -> None:
+    signed = picture().astype(np.int16) - 2000
+    frame = imagecodecs.jpeg2k_encode(signed, level=0, reversible=True, codecformat="j2k")
+    assert np.array_equal(decoders.decode(frame, JPEG2000Lossless, SHAPE).view(np.int16), signed)
+
+
+@pytest.mark.parametrize("flat", [0, 24, 40])
+def test_a_picture_that_ends_in_equal_rows_is_no_less_exact(flat: int) -> None:
+    values = picture()
+    values[SHAPE[0] - flat :] = 7
+    frame = LOSSLESS[JPEGLosslessSV1](values)
+    assert np.array_equal(decoders.decode(frame, JPEGLosslessSV1, SHAPE), values)
+
+
+@pytest.mark.parametrize("syntax", {**LOSSLESS, **LOSSY}, ids=lambda uid: uid.name)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_frame_cut_anywhere_is_refused(syntax: UID, data: st.DataObject) -> None:
+    frame = {**LOSSLESS, **LOSSY}[syntax](picture())
+    # The last bytes are end markers and padding; without a byte of data nothing is lost.
+    cut = frame[: data.draw(st.integers(0, len(frame) - 8))]
+    with pytest.raises((ValueError, RuntimeError, IndexError, decoders.struct.error)):
+        decoders.decode(cut, syntax, SHAPE)
+
+
+JPEGS = [JPEGLossless, JPEGLosslessSV1, JPEGBaseline8Bit, JPEGExtended12Bit]
+
+
+@pytest.mark.parametrize("syntax", JPEGS, ids=lambda uid: uid.name)
+def test_fill_bytes_before_the_end_marker_and_zeros_after_it_are_legal(syntax: UID) -> None:
+    frame = {**LOSSLESS, **LOSSY}[syntax](picture())
+    filled = frame.removesuffix(b"\xff\xd9") + b"\xff\xff\xff\xd9\0"
+    assert np.array_equal(decoders.decode(filled, syntax, SHAPE), decoders.decode(frame, syntax, SHAPE))
+
+
+@pytest.mark.parametrize("syntax", JPEGS, ids=lambda uid: uid.name)
+@pytest.mark.parametrize("kept", [0.5, 0.8, 0.95])
+def test_a_jpeg_that_lost_data_before_its_end_is_refused(syntax: UID, kept: float) -> None:
+    frame = {**LOSSLESS, **LOSSY}[syntax](picture())
+    with pytest.raises(ValueError, match="lacks data"):
+        decoders.decode(frame[: int(len(frame) * kept)] + b"\xff\xd9", syntax, SHAPE)
+
+
+@pytest.mark.parametrize("syntax", {**LOSSLESS, **LOSSY}, ids=lambda uid: uid.name)
+def test_a_frame_of_another_size_is_refused(syntax: UID) -> None:
+    with pytest.raises(ValueError, match=r"decoded|segment"):
+        decoders.decode({**LOSSLESS, **LOSSY}[syntax](picture()), syntax, (SHAPE[1], SHAPE[0] + 1))
+
+
+@pytest.mark.parametrize("segments", [0, 3, 16, 2**31])
+def test_run_lengths_of_other_than_one_or_two_segments_are_refused(segments: int) -> None:
+    frame = bytearray(run_lengths(picture()))
+    frame[:4] = segments.to_bytes(4, "little")
+    with pytest.raises(ValueError, match="segment"):
+        decoders.decode(bytes(frame), RLELossless, SHAPE)

@@ -1,0 +1,112 @@
+"""SEG and SR: bound to their source, repeatable, and honest about what they are."""
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+
+from tests.support.ct import TinyCT
+from tests.support.results import encoded, source
+from worker.analysis.records import PatternMap
+from worker.results import picture, uids
+from worker.results.source import RESEARCH_SENTENCE
+
+CT = TinyCT()
+
+
+@pytest.fixture(scope="module")
+def objects() -> tuple[Dataset, Dataset]:
+    return encoded(CT)
+
+
+def test_the_same_job_writes_the_same_uids(objects: tuple[Dataset, Dataset]) -> None:
+    again = encoded(CT)
+    assert [o.SOPInstanceUID for o in again] == [o.SOPInstanceUID for o in objects]
+    assert [o.SeriesInstanceUID for o in again] == [o.SeriesInstanceUID for o in objects]
+
+
+def test_another_job_writes_other_objects() -> None:
+    assert source(CT, "a" * 64).uid("seg") != source(CT, "b" * 64).uid("seg")
+
+
+def test_seg_and_sr_lie_in_the_study_each_in_a_series_of_its_own(objects: tuple[Dataset, Dataset]) -> None:
+    header = CT.datasets()[0]
+    assert {o.StudyInstanceUID for o in objects} == {header.StudyInstanceUID}
+    assert len({header.SeriesInstanceUID, *(o.SeriesInstanceUID for o in objects)}) == 3
+
+
+def test_every_frame_names_the_slice_it_was_drawn_on(objects: tuple[Dataset, Dataset]) -> None:
+    segmentation, _ = objects
+    lungs, patterns = CT.masks()
+    masks = {1: lungs.labels == 2, 2: lungs.labels == 1, 3: patterns.labels == 1, 4: patterns.labels == 2}
+    slices = {uid: index for index, uid in enumerate(CT.volume().sop_uids)}
+    frames = segmentation.PerFrameFunctionalGroupsSequence
+    assert len(frames) == sum(int(mask.any(axis=(1, 2)).sum()) for mask in masks.values())
+    for pixels, frame in zip(segmentation.pixel_array, frames, strict=True):
+        number = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        uid = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        assert (pixels == masks[number][slices[uid]]).all()
+
+
+def test_lungs_carry_their_laterality_and_every_segment_a_colour(objects: tuple[Dataset, Dataset]) -> None:
+    segments = objects[0].SegmentSequence
+    modifiers = [
+        s.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning
+        for s in segments[:2]
+    ]
+    assert modifiers == ["Left", "Right"]
+    assert all("RecommendedDisplayCIELabValue" in s for s in segments)
+
+
+def test_an_absent_pattern_keeps_its_segment_without_frames() -> None:
+    nothing = PatternMap(np.zeros((CT.slices, CT.rows, CT.columns), np.uint8))
+    segmentation, report = encoded(CT, nothing)
+    assert [s.SegmentNumber for s in segmentation.SegmentSequence] == [1, 2, 3, 4]
+    numbers = {
+        frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        for frame in segmentation.PerFrameFunctionalGroupsSequence
+    }
+    assert numbers == {1, 2}
+    assert report.SOPInstanceUID
+
+
+def test_a_patient_keeps_the_tracking_uids_from_study_to_study() -> None:
+    assert uids.tracking("P1", "1.2", "reticulation") == uids.tracking("P1", "1.3", "reticulation")
+    assert uids.tracking("P1", "1.2", "reticulation") != uids.tracking("P2", "1.2", "reticulation")
+    assert uids.tracking("", "1.2", "reticulation") != uids.tracking("", "1.3", "reticulation")
+
+
+def test_sr_says_that_it_is_research(objects: tuple[Dataset, Dataset]) -> None:
+    assert RESEARCH_SENTENCE in str(objects[1])
+    assert "(research)" in objects[0].SeriesDescription
+    descriptions = [item.ContributionDescription for item in objects[0].ContributingEquipmentSequence]
+    assert RESEARCH_SENTENCE in descriptions
+
+
+def test_the_device_changes_with_the_model() -> None:
+    assert source(CT).device_uid == source(CT, "z" * 64).device_uid
+    assert source(CT).maker.model_digest[:8] in source(CT).device_serial_number
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PatientName": "محمدی^سارا", "SpecificCharacterSet": "ISO_IR 192"},
+        {"PatientName": None, "PatientID": None, "PatientBirthDate": None, "PatientSex": None},
+        {"AccessionNumber": None, "StudyID": None, "StudyDate": None, "StudyTime": None},
+        {"SliceThickness": None},
+    ],
+)
+def test_odd_headers_still_give_objects(changes: dict[str, object]) -> None:
+    segmentation, report = encoded(TinyCT(changes=changes))
+    if changes.get("PatientName"):
+        assert segmentation.PatientName == report.PatientName == changes["PatientName"]
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    assert float(shared.PixelMeasuresSequence[0].SliceThickness) == 2.5
+
+
+def test_the_contact_sheet_shows_disease_in_its_colour_on_the_right_side() -> None:
+    lungs, patterns = CT.masks()
+    overlay = np.asarray(picture.overlay(CT.volume(), lungs, patterns, 3)).astype(int)
+    reddish = (overlay[..., 0] - overlay[..., 1] > 30).nonzero()
+    assert 18 <= reddish[1].min() <= reddish[1].max() < 24
+    assert picture.contact_sheet(CT.volume(), lungs, patterns, 4).width > 3 * picture.TILE

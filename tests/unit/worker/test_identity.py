@@ -1,0 +1,43 @@
+"""A job's identity changes with whatever decides its numbers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from worker import identity
+from worker.analysis import card
+from worker.errors import WeightsMismatch
+from worker.settings import PACKAGED_WEIGHTS, WorkerSettings
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(PACKAGED_WEIGHTS.with_suffix(suffix), tmp_path / f"w{suffix}")
+    return tmp_path / "w.safetensors"
+
+
+def test_another_way_to_run_or_another_analysis_is_another_identity(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, torch = (identity.current(WorkerSettings(weights=weights, engine=name)) for name in ("auto", "torch"))
+    assert usual.model_digest == torch.model_digest
+    assert usual.settings_digest != torch.settings_digest
+    monkeypatch.setattr(identity, "ANALYSIS_VERSION", identity.ANALYSIS_VERSION + 1)
+    assert identity.current(WorkerSettings(weights=weights)).settings_digest != usual.settings_digest
+
+
+def test_the_digest_of_the_weights_covers_their_thresholds(weights: Path) -> None:
+    before = card.digest(weights)
+    point = card.working_point(weights) | {"lesion": 0.123}
+    save_file(load_file(weights), weights, metadata={card.WORKING_POINT: json.dumps(point)})
+    assert card.file_digest(weights) != before
+
+
+def test_weights_that_are_not_their_cards_are_refused(weights: Path) -> None:
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    with pytest.raises(WeightsMismatch, match="digests differ"):
+        identity.current(WorkerSettings(weights=weights))

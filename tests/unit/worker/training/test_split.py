@@ -1,0 +1,51 @@
+"""Splits: patients, never slices, and never a patient on two sides."""
+
+from pathlib import Path
+
+import pytest
+
+from worker.training.data import split
+from worker.training.data.dataset_file import DatasetFile
+from worker.training.data.split import Split
+from worker.training.errors import DatasetRejected
+
+
+def described(patients: list[str], sides: dict[str, str] | None = None) -> DatasetFile:
+    scans = [
+        {"layout": "volume", "patient": p, "image": Path("i"), "mask": Path("m"), "side": (sides or {}).get(p)}
+        for p in patients
+    ]
+    labels = {"ground_glass": [1], "reticulation": [2]}
+    return DatasetFile.model_validate({"name": "d", "labels": labels, "scans": scans})
+
+
+def test_every_patient_is_on_exactly_one_side_however_many_scans_there_are() -> None:
+    patients = [f"P{n}" for n in range(20)]
+    sides = split.assign(described(patients * 3))
+    assert sorted(sides.train | sides.calibrate | sides.test) == sorted(patients)
+    assert [len(side) for side in (sides.train, sides.calibrate, sides.test)] == [12, 4, 4]
+
+
+def test_the_split_is_the_same_each_time_and_another_for_another_seed() -> None:
+    data = described([f"P{n}" for n in range(40)])
+    assert split.assign(data, seed=1) == split.assign(data, seed=1)
+    assert split.assign(data, seed=1) != split.assign(data, seed=2)
+
+
+def test_sides_that_the_file_names_are_kept() -> None:
+    sides = split.assign(described(["A", "B", "C"], {"A": "test", "B": "train", "C": "calibrate"}))
+    assert sides == Split(frozenset("B"), frozenset("C"), frozenset("A"))
+
+
+def test_a_patient_on_two_sides_is_refused() -> None:
+    scans = [*described(["A"], {"A": "train"}).scans, *described(["A"], {"A": "test"}).scans]
+    data = described(["A"]).model_copy(update={"scans": tuple(scans)})
+    with pytest.raises(DatasetRejected) as refused:
+        split.assign(data)
+    assert (refused.value.code, refused.value.detail) == ("patient_on_both_sides", {"patients": ["A"]})
+
+
+def test_two_patients_without_a_side_are_too_few() -> None:
+    with pytest.raises(DatasetRejected) as refused:
+        split.assign(described(["A", "B"]))
+    assert refused.value.code == "too_few_patients"

@@ -1,0 +1,106 @@
+"""Trachea and main bronchi: grown from the top of the chest, stopped before they leak into the lung."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from worker.analysis.lungs.coarse import CoarseVolume, Mask, grown
+
+TRACHEA_AREA_MM2 = (40.0, 900.0)
+SEARCHED_SHARE = 0.45
+SEED_HU = -850.0
+STEPS_HU = range(-960, -780, 15)
+# Of the whole tree, and on average in a slice where only a part of it was imaged.
+LARGEST_ML, LARGEST_CM2 = 110.0, 10.0
+LEAK_FACTOR = 1.6
+CENTRE_MM, ROUND_SHARE = 45.0, 0.5
+# Lung may touch the trachea on a side or two.
+WALL_HU, WALL_SHARE = -500.0, 0.5
+WALL_MM, NARROW_MM = 2.0, 3.0
+IN_PLANE = ndimage.generate_binary_structure(2, 1)[None]
+Place = tuple[int, int, int]
+
+
+def find(grid: CoarseVolume, body: Mask) -> Mask:
+    """Return the lumen of trachea and main bronchi on the coarse grid; empty where no trachea is seen.
+
+    The threshold rises as long as the region grows gently; a jump is a leak through the thin wall of a bronchus.
+    """
+    seed = _seed(grid, body)
+    found = np.zeros_like(body)
+    if seed is None:
+        return found
+    height_mm = grid.hu.shape[0] * grid.spacing_mm[0]
+    largest_ml, volume_ml = min(LARGEST_ML, LARGEST_CM2 * height_mm / 10), 0.0
+    for threshold in STEPS_HU:
+        region = _connected(body & (grid.hu < threshold), seed)
+        grown_ml = float(region.sum()) * grid.voxel_ml
+        leaks = volume_ml > 5 and grown_ml > volume_ml * LEAK_FACTOR + 5
+        if grown_ml > largest_ml or leaks:
+            break
+        found, volume_ml = region, grown_ml
+    wide = _wide(found, grid.spacing_mm)
+    return wide if _has_wall(wide, grid.hu) else np.zeros_like(body)
+
+
+def _wide(lumen: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
+    """Leave the narrow branches to the lung: those widened by fibrosis belong to what is measured."""
+    if not lumen.any():
+        return lumen
+    wide = ndimage.distance_transform_edt(lumen, spacing_mm) > NARROW_MM
+    return lumen & grown(wide, NARROW_MM + max(spacing_mm[1:]) / 2, spacing_mm)
+
+
+def _connected(mask: Mask, seed: Place) -> Mask:
+    if not mask[seed]:
+        return np.zeros_like(mask)
+    labels, _ = ndimage.label(mask)
+    return np.asarray(labels == labels[seed])
+
+
+def _seed(grid: CoarseVolume, body: Mask) -> Place | None:
+    """Return the darkest voxel of the trachea: a round air region near the middle of a slice high in the chest."""
+    slices = np.flatnonzero(body.any(axis=(1, 2)))
+    if len(slices) == 0:
+        return None
+    lowest = slices[-1] - int(len(slices) * SEARCHED_SHARE)
+    for index in range(int(slices[-1]), int(lowest), -1):
+        place = _round_air(grid, body, index)
+        if place is not None:
+            return place
+    return None
+
+
+def _round_air(grid: CoarseVolume, body: Mask, index: int) -> Place | None:
+    """Return the darkest voxel of the trachea in one slice, if it is seen there."""
+    labels, _ = ndimage.label(body[index] & (grid.hu[index] < SEED_HU))
+    columns = np.flatnonzero(body[index].any(axis=0))
+    for label, span in enumerate(ndimage.find_objects(labels), start=1):
+        region = labels[span] == label
+        middle = (span[1].start + span[1].stop - 1) / 2
+        off_centre_mm = abs(middle - (columns[0] + columns[-1]) / 2) * grid.spacing_mm[2]
+        area_mm2 = float(region.sum()) * grid.spacing_mm[1] * grid.spacing_mm[2]
+        is_tube = TRACHEA_AREA_MM2[0] <= area_mm2 <= TRACHEA_AREA_MM2[1] and region.mean() > ROUND_SHARE
+        if is_tube and off_centre_mm < CENTRE_MM and _has_wall((labels == label)[None], grid.hu[index : index + 1]):
+            values = np.where(region, grid.hu[index][span], np.inf)
+            row, column = np.unravel_index(int(np.argmin(values)), values.shape)
+            return index, int(span[0].start + row), int(span[1].start + column)
+    return None
+
+
+def _has_wall(region: Mask, hu: NDArray[np.float32]) -> bool:
+    """Whether tissue is around a region, slice by slice and past its blurred edge; around a part of lung is none."""
+    edge = ndimage.binary_dilation(region, IN_PLANE)
+    ring = ndimage.binary_dilation(edge, IN_PLANE, iterations=2) & ~edge
+    return bool(ring.any() and (hu[ring] > WALL_HU).mean() > WALL_SHARE)
+
+
+def with_wall(lumen: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
+    """Return lumen and wall together, the wall at least one voxel wide.
+
+    Half a voxel lies between the centres of the lumen's last voxels and its true edge.
+    """
+    if not lumen.any():
+        return lumen
+    in_plane_mm = max(spacing_mm[1:])
+    return grown(lumen, max(WALL_MM + in_plane_mm / 2, in_plane_mm * 1.01), spacing_mm)

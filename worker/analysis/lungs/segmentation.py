@@ -1,0 +1,116 @@
+"""The lung segmentation: a threshold, then everything a threshold gets wrong.
+
+On a grid of about 2 mm: body, air inside it, airways and other gas taken out, two lungs kept and parted, vessels
+filled, dense disease recovered. The border is then refined on the full grid by the half-way value of lung and tissue.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from worker.analysis.lungs import airways, body, coarse, gas, pair, quality, recovery
+from worker.analysis.lungs.coarse import CoarseVolume, Mask
+from worker.analysis.lungs.pair import Pair
+from worker.analysis.records import LEFT_LUNG, RIGHT_LUNG, LungMask
+from worker.reading.volume import CTVolume
+
+AIR_HU, TISSUE_HU, BONE_HU = -320.0, 40.0, 180.0
+# Half-way between lung and tissue: for healthy lung, and for the densest disease.
+BORDER_HU = (-400.0, -100.0)
+# Where the half-way value is higher than this, the lung nearby is diseased.
+DISEASED_BORDER_HU = -320.0
+NEARBY_MM = 2.5
+
+
+@dataclass(frozen=True, eq=False)
+class _CoarseLungs:
+    """Masks on the coarse grid.
+
+    ``recovered`` is what came from shape alone; ``no_lung`` what must stay outside: airways, other gas, no body.
+    """
+
+    right: Mask
+    left: Mask
+    recovered: Mask
+    no_lung: Mask
+
+    @property
+    def both(self) -> Mask:
+        return self.right | self.left
+
+
+def segment(volume: CTVolume) -> LungMask:
+    """Segment both lungs.
+
+    Raises
+    ------
+    InputRejected
+        ``no_lungs``: nothing that could be a lung lies in the images.
+    """
+    hu = volume.to_anatomical(volume.hu)
+    grid = coarse.shrink(hu, volume.anatomical_spacing_mm)
+    inside = body.find(grid)
+    if not inside.any():
+        raise pair.no_lungs(0.0)
+    middle = body.middle_column(inside)
+    tubes = airways.with_wall(airways.find(grid, inside), grid.spacing_mm)
+    hollow = gas.enclosed(grid, inside & ~tubes)
+    no_lung = tubes | hollow | ~inside
+    aerated = pair.choose((grid.hu < AIR_HU) & ~no_lung, grid, middle)
+    thresholded_ml = float((aerated[0] | aerated[1]).sum()) * grid.voxel_ml
+    labels = _refined(hu, grid, _completed(aerated, (no_lung, hollow), grid, middle))
+    if not labels.any():
+        raise pair.no_lungs(thresholded_ml)
+    flags = quality.about(labels, volume, thresholded_ml)
+    return LungMask(np.ascontiguousarray(volume.from_anatomical(labels)), flags)
+
+
+def _completed(aerated: Pair, excluded: tuple[Mask, Mask], grid: CoarseVolume, middle: float) -> _CoarseLungs:
+    """Let the lungs grow into dense disease, fill vessels, and recover what shape alone can tell.
+
+    ``excluded`` is all that is no lung, and of that the gas of gullet, stomach and bowel.
+    """
+    no_lung, hollow = excluded
+    possible = recovery.lighter_than_fat(grid) & ~no_lung
+    right = recovery.grow_within(aerated[0], possible & ~aerated[1], hollow, grid)
+    left = recovery.grow_within(aerated[1], possible & ~right, hollow, grid)
+    grown = right | left
+    right = recovery.fill_vessels(right, grid) & ~no_lung & ~left
+    left = recovery.fill_vessels(left, grid) & ~no_lung & ~right
+    rows = np.flatnonzero((right | left).any(axis=(0, 2)))
+    centre = (float(rows[0] + rows[-1]) / 2, middle)
+    forbidden = no_lung | (grid.hu > BONE_HU)
+    right = recovery.recover(right, forbidden | left, grid, centre)
+    left = recovery.recover(left, forbidden | right, grid, centre)
+    return _CoarseLungs(right, left, (right | left) & ~grown, no_lung)
+
+
+def _refined(hu: NDArray[np.int16], grid: CoarseVolume, coarse_lungs: _CoarseLungs) -> NDArray[np.uint8]:
+    """Bring the coarse lungs to the full grid; near an aerated border the image itself decides, voxel by voxel."""
+    labels = np.zeros(hu.shape, np.uint8)
+    deep = ndimage.binary_erosion(coarse_lungs.both, border_value=1)
+    limit = _border_hu(grid, deep)
+    coarse_values = (coarse_lungs.right, coarse_lungs.left, deep, coarse_lungs.recovered, coarse_lungs.no_lung, limit)
+    planes = [coarse.enlarged_slices(values, grid) for values in coarse_values]
+    for target, image, right, left, sure, by_shape, never, limit_hu in zip(labels, hu, *planes, strict=True):
+        both = right + left
+        inside = both > 0.5
+        border = (both > 0.05) & (sure < 0.5) & (by_shape < 0.25)
+        # The lines of reticulation are brighter than any limit: there the mean over a few voxels decides.
+        smooth = ndimage.uniform_filter(image, 3, output=np.float32)
+        value = np.where(limit_hu > DISEASED_BORDER_HU, smooth, image)
+        inside[border] = value[border] < limit_hu[border]
+        inside &= never < 0.5
+        target[inside] = np.where(right[inside] >= left[inside], RIGHT_LUNG, LEFT_LUNG)
+    return labels
+
+
+def _border_hu(grid: CoarseVolume, deep: Mask) -> NDArray[np.float32]:
+    """Return the half-way value between the lung nearby, healthy or diseased, and soft tissue."""
+    sigma = [max(NEARBY_MM / step, 1.0) for step in grid.spacing_mm]
+    weight = ndimage.gaussian_filter(deep.astype(np.float32), sigma)
+    total = ndimage.gaussian_filter(np.where(deep, grid.hu, np.float32(0)), sigma)
+    nearby = np.divide(total, weight, out=np.full_like(total, -1000.0), where=weight > 0.01)
+    return np.asarray(np.clip((nearby + TISSUE_HU) / 2, *BORDER_HU), np.float32)

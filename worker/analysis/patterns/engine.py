@@ -1,0 +1,118 @@
+"""What runs the network: torch on a GPU, OpenVINO on a CPU."""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import openvino
+import torch
+
+from worker.analysis.patterns import network
+
+# Compiled for as many sizes of slices at once; another series has another size.
+SIZES_KEPT = 4
+
+
+class Engine(Protocol):
+    """A network that is ready to run."""
+
+    @property
+    def name(self) -> str:
+        """Name of the engine."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """Number type that it computes in."""
+        ...
+
+    def __call__(self, stacks: torch.Tensor) -> torch.Tensor:
+        """Return logits float32 (batch, 3, rows, columns) for float32 stacks of that shape, on their device."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TorchEngine:
+    """The network in torch, channels last, in bfloat16 where the processor computes in it."""
+
+    unet: torch.nn.Module
+    dtype: torch.dtype
+    name: str = "torch"
+
+    @property
+    def precision(self) -> str:
+        """Number type that it computes in."""
+        return str(self.dtype).rpartition(".")[2]
+
+    @classmethod
+    def from_unet(cls, unet: torch.nn.Module, device: torch.device, dtype: torch.dtype | None = None) -> "TorchEngine":
+        """Place a network on its device, in its fastest number type unless one is given."""
+        dtype = dtype or fastest_dtype(device)
+        return cls(network.placed(unet.eval(), device, dtype), dtype)
+
+    @torch.inference_mode()
+    def __call__(self, stacks: torch.Tensor) -> torch.Tensor:
+        """Run a batch."""
+        prepared = stacks.to(dtype=self.dtype, memory_format=torch.channels_last)
+        logits: torch.Tensor = self.unet(prepared).float()
+        return logits
+
+
+@dataclass(frozen=True, eq=False)
+class OpenVinoEngine:
+    """The network in OpenVINO, compiled for one size of slices at a time: fixed sizes run faster than free ones."""
+
+    model: openvino.Model
+    precision: str
+    name: str = "openvino"
+    _compiled: dict[tuple[int, ...], Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_unet(cls, unet: torch.nn.Module, precision: str | None = None) -> "OpenVinoEngine":
+        """Convert a network.
+
+        ``precision`` is ``f32`` or ``bf16``, by default what the processor computes fastest in.
+        """
+        fastest = "bf16" if fastest_dtype(torch.device("cpu")) == torch.bfloat16 else "f32"
+        example = torch.zeros(1, network.SLICES_IN, 2 * network.STRIDE, 2 * network.STRIDE)
+        with warnings.catch_warnings():
+            # Tracing is what OpenVINO's converter uses, and torch calls it old.
+            warnings.simplefilter("ignore")
+            model = openvino.convert_model(unet.float().eval(), example_input=example)
+        return cls(model, precision or fastest)
+
+    def __call__(self, stacks: torch.Tensor) -> torch.Tensor:
+        """Run a batch, one by one: nothing is gained by more at a time."""
+        run = self._compiled_for(tuple(stacks.shape[1:]))
+        return torch.cat([torch.from_numpy(run([one[None].contiguous().numpy()])[0]) for one in stacks])
+
+    def _compiled_for(self, shape: tuple[int, ...]) -> Any:
+        if shape not in self._compiled:
+            if len(self._compiled) == SIZES_KEPT:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[shape] = self._compile(shape)
+        return self._compiled[shape]
+
+    def _compile(self, shape: tuple[int, ...]) -> Any:
+        fixed = self.model.clone()
+        fixed.reshape([1, *shape])
+        hints = {
+            "INFERENCE_PRECISION_HINT": self.precision,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        return openvino.Core().compile_model(fixed, "CPU", hints)
+
+
+def start(unet: torch.nn.Module, device: torch.device, wanted: str = "auto") -> Engine:
+    """Return the engine for a network on its device: ``auto``, ``torch`` or ``openvino``, which runs on a CPU alone."""
+    if wanted == "torch" or device.type != "cpu":
+        return TorchEngine.from_unet(unet, device)
+    return OpenVinoEngine.from_unet(unet)
+
+
+def fastest_dtype(device: torch.device) -> torch.dtype:
+    """Return bfloat16 where the processor computes in it, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32

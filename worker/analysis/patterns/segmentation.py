@@ -1,0 +1,138 @@
+"""Ground glass and reticulation: the U-Net over the lungs, slice by slice with its neighbours."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from worker.analysis.patterns import network
+from worker.analysis.patterns.model import PatternModel
+from worker.analysis.records import GROUND_GLASS, RETICULATION, LungMask, PatternMap
+from worker.reading.quality import QualityFlag
+from worker.reading.volume import CTVolume
+
+WINDOW_HU = (-1024.0, 200.0)
+MARGIN_MM = 12.0
+BATCH = 4
+# The network's own view of the lung is a second opinion; on phantoms and real chests it differs from a good lung mask
+# by less.
+DISAGREEMENT_PCT = 10.0
+# Slices further apart have too little in common: the slice itself in their place gives the better regions. Measured on
+# phantoms: at 10 mm Dice rises by 0.02 to 0.10, at 5 mm it falls by 0.01.
+FARTHEST_NEIGHBOUR_MM = 7.5
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class SliceProbability:
+    """Probabilities of one slice in the box around the lungs: float (3, rows, columns), lesion, reticulation, lung.
+
+    ``index``, ``rows`` and ``columns`` say where the box lies in the anatomical view of the volume.
+    """
+
+    index: int
+    rows: slice
+    columns: slice
+    values: NDArray[np.float32]
+
+
+def segment(volume: CTVolume, lungs: LungMask, model: PatternModel, progress: Progress | None = None) -> PatternMap:
+    """Find the patterns inside the lungs.
+
+    Parameters
+    ----------
+    volume, lungs
+        On one grid, (slices, rows, columns).
+    progress
+        Called with (slices done, slices to do).
+    """
+    inside = volume.to_anatomical(lungs.labels)
+    labels = np.zeros(inside.shape, np.uint8)
+    masked = differing = 0
+    for found in probabilities(volume, lungs, model, progress):
+        place = found.index, found.rows, found.columns
+        lung = inside[place] > 0
+        lesion = (found.values[0] > model.thresholds[0]) & lung
+        labels[place][lesion] = GROUND_GLASS
+        labels[place][lesion & (found.values[1] > model.thresholds[1])] = RETICULATION
+        masked += int(np.count_nonzero(lung))
+        differing += int(np.count_nonzero(lung != (found.values[2] > 0.5)))
+    return PatternMap(np.ascontiguousarray(volume.from_anatomical(labels)), _second_opinion(differing, masked))
+
+
+def _second_opinion(differing: int, masked: int) -> tuple[QualityFlag, ...]:
+    """Flag a lung mask that the network would have drawn otherwise; ``differing`` and ``masked`` are voxel counts."""
+    pct = 100 * differing / max(masked, 1)
+    if pct <= DISAGREEMENT_PCT:
+        return ()
+    text = "the network would draw the lungs otherwise, % of the lung mask; look at it"
+    return (QualityFlag("outline_disagreement", text, round(pct, 1)),)
+
+
+def probabilities(
+    volume: CTVolume, lungs: LungMask, model: PatternModel, progress: Progress | None = None
+) -> Iterator[SliceProbability]:
+    """Yield what the network says of every slice that holds lung, from feet to head."""
+    hu = volume.to_anatomical(volume.hu)
+    spacing_mm = volume.anatomical_spacing_mm
+    box = _box(volume.to_anatomical(lungs.labels), spacing_mm)
+    if box is None:
+        return
+    slices, rows, columns = box
+    cropped = hu[:, rows, columns]
+    size = _working_size(cropped.shape[1:], spacing_mm[1:], model.step_mm)
+    reach = max(1, round(model.reach_mm / spacing_mm[0])) if spacing_mm[0] <= FARTHEST_NEIGHBOUR_MM else 0
+    for start in range(slices.start, slices.stop, BATCH):
+        batch = range(start, min(start + BATCH, slices.stop))
+        stacks = torch.stack([stack(cropped, index, reach) for index in batch])
+        values = _infer(stacks.to(model.device), size, model).numpy()
+        for index, one in zip(batch, values, strict=True):
+            yield SliceProbability(index, rows, columns, one)
+        if progress is not None:
+            progress(batch.stop - slices.start, len(slices))
+
+
+def _box(inside: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> tuple[range, slice, slice] | None:
+    """Return the slices that hold lung, and the rows and columns around all of it."""
+    by_slice = np.flatnonzero(inside.any(axis=(1, 2)))
+    if len(by_slice) == 0:
+        return None
+    spans = []
+    for axis, step in ((1, spacing_mm[1]), (2, spacing_mm[2])):
+        used = np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis})))
+        margin = round(MARGIN_MM / step)
+        spans.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, inside.shape[axis])))
+    return range(int(by_slice[0]), int(by_slice[-1]) + 1), spans[0], spans[1]
+
+
+def _working_size(shape: tuple[int, ...], spacing_mm: tuple[float, float], step_mm: float) -> tuple[int, int]:
+    rows, columns = (max(network.STRIDE, round(n * own / step_mm)) for n, own in zip(shape, spacing_mm, strict=True))
+    return rows, columns
+
+
+def stack(hu: NDArray[np.generic], index: int, reach: int) -> torch.Tensor:
+    """Return the slice between its neighbours as float (3, rows, columns); at the ends the last slice stands twice."""
+    last = hu.shape[0] - 1
+    picked = [min(max(index + offset, 0), last) for offset in (-reach, 0, reach)]
+    return windowed(torch.from_numpy(np.ascontiguousarray(hu[picked])))
+
+
+def windowed(hu: torch.Tensor) -> torch.Tensor:
+    """Map Hounsfield units of the window −1024..200 to −1..1."""
+    low, high = WINDOW_HU
+    return (hu.float().clamp(low, high) - low) * (2 / (high - low)) - 1
+
+
+@torch.inference_mode()
+def _infer(stacks: torch.Tensor, size: tuple[int, int], model: PatternModel) -> torch.Tensor:
+    """Return probabilities float (batch, 3, rows, columns) on the grid of ``stacks``, on the CPU."""
+    rows, columns = size
+    resized = functional.interpolate(stacks, size=size, mode="bilinear", antialias=True, align_corners=False)
+    padding = (0, -columns % network.STRIDE, 0, -rows % network.STRIDE)
+    padded = functional.pad(resized, padding, value=-1.0)
+    logits = model.engine(padded)[:, :, :rows, :columns]
+    back = functional.interpolate(logits, size=stacks.shape[-2:], mode="bilinear", align_corners=False)
+    return back.sigmoid().cpu()

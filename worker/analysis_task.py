@@ -1,0 +1,148 @@
+"""One job from claim to results: the pipeline's values on one side, the rows on the other."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import tracking
+from db.errors import ClaimLost
+from db.states import JobState
+from db.tracking import Claim, Failure, JobResults, LeaseTerms, ModelIdentity
+from worker import pipeline
+from worker.analysis.patterns import model
+from worker.errors import InputRejected, PipelineError
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+RENEWALS_PER_LEASE = 4
+
+
+class AnalysisTask:
+    """Runs jobs one after another; the model is loaded once."""
+
+    def __init__(self, settings: WorkerSettings, sessions: sessionmaker[Session], who: str) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._who = who
+        self._terms = LeaseTerms(settings.lease_s, settings.max_attempts)
+
+    @cached_property
+    def _model(self) -> model.PatternModel:
+        loaded = model.load(self._settings.weights, self._settings.device, self._settings.engine)
+        identity = ModelIdentity(loaded.digest, loaded.name, loaded.version, loaded.card)
+        with self._sessions.begin() as session:
+            tracking.register_model(session, identity, datetime.now(UTC))
+        return loaded
+
+    def run(self, job_id: int) -> None:
+        """Claim the job and see it to its end; nothing where it is not to be had."""
+        with self._sessions.begin() as session:
+            held = tracking.claim(session, job_id, self._who, self._terms, datetime.now(UTC))
+        if held is None:
+            logger.info("job not to be had", extra={"job_id": job_id})
+            return
+        try:
+            with self._kept(held):
+                self._assess(held)
+        except ClaimLost:
+            logger.warning("job taken over by another worker", extra={"job_id": job_id, "attempt": held.attempt})
+
+    def _assess(self, held: Claim) -> None:
+        try:
+            if not self._resumed(held):
+                result = pipeline.run(self._task(held), self._model, self._stage_noter(held))
+                self._record(held, result)
+        except PipelineError as error:
+            self._end(held, error)
+        except ClaimLost:
+            raise
+        except Exception as error:
+            logger.exception("job failed unexpectedly", extra={"job_id": held.job_id})
+            self._hand_back(
+                held, Failure("unexpected_error", f"{type(error).__name__}; the worker's log has the trace")
+            )
+
+    def _resumed(self, held: Claim) -> bool:
+        with self._sessions.begin() as session:
+            if not tracking.encoded_before(session, held):
+                return False
+            tracking.resume(session, held, self._settings.destinations, datetime.now(UTC))
+        return True
+
+    def _task(self, held: Claim) -> pipeline.Task:
+        return pipeline.Task(
+            files=tuple(Path(file.path) for file in held.files),
+            job_key=held.key,
+            created_at=held.created_at,
+            folder=self._settings.results_dir / held.key,
+        )
+
+    def _stage_noter(self, held: Claim) -> Callable[[str], None]:
+        def note(stage: str) -> None:
+            with self._sessions.begin() as session:
+                tracking.enter_stage(session, held, stage, datetime.now(UTC))
+            logger.info("stage entered", extra={"job_id": held.job_id, "stage": stage})
+
+        return note
+
+    def _record(self, held: Claim, result: pipeline.Result) -> None:
+        results = JobResults(
+            measurements=tuple(
+                (m.region, m.side, m.zone, m.quantity, m.value, m.unit) for m in result.assessment.measurements
+            ),
+            flags=tuple((flag.code, flag.text, flag.value) for flag in result.assessment.flags),
+            outputs=result.outputs,
+        )
+        with self._sessions.begin() as session:
+            now = datetime.now(UTC)
+            if result.implausible is None:
+                tracking.record_results(session, held, results, self._settings.destinations, now)
+            else:
+                tracking.record_for_review(session, held, results, _failure(result.implausible), now)
+
+    def _end(self, held: Claim, error: PipelineError) -> None:
+        logger.warning("job ended without a result", extra={"job_id": held.job_id, "code": error.code})
+        if error.retry:
+            self._hand_back(held, _failure(error))
+            return
+        state = JobState.REJECTED if isinstance(error, InputRejected) else JobState.FAILED
+        with self._sessions.begin() as session:
+            tracking.finish(session, held, state, _failure(error), datetime.now(UTC))
+
+    def _hand_back(self, held: Claim, failure: Failure) -> None:
+        with self._sessions.begin() as session:
+            tracking.hand_back(session, held, failure, self._terms, datetime.now(UTC))
+
+    @contextmanager
+    def _kept(self, held: Claim) -> Iterator[None]:
+        """Renew the lease beside the work. A lost claim shows at the next write, so the thread only stops."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(held.lease_s / RENEWALS_PER_LEASE):
+                try:
+                    with self._sessions.begin() as session:
+                        tracking.renew(session, held, datetime.now(UTC))
+                except ClaimLost:
+                    return
+                except OperationalError:
+                    logger.warning("lease not renewed, database away", extra={"job_id": held.job_id})
+
+        keeper = threading.Thread(target=renew, name="lease", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
+
+
+def _failure(error: PipelineError) -> Failure:
+    return Failure(error.code, str(error), error.detail)

@@ -1,0 +1,84 @@
+"""Delivering what a job owes to a destination: the schedule and its outcome lie in the rows."""
+
+import hashlib
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import tracking
+from db.address import ApplicationEntity
+from db.errors import BadAddress
+from db.tracking import Change, DueDelivery, PendingObject
+from worker.delivery import dicom
+from worker.errors import DeliveryFailed, PeerRefused
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+
+class DeliveryTask:
+    """Sends pending objects, each on its own, and records what the destination said."""
+
+    def __init__(self, settings: WorkerSettings, sessions: sessionmaker[Session], who: str) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._who = who
+
+    def run(self, job_id: int, destination: str) -> None:
+        """Send every object of a job that is due for ``destination``; nothing where another delivery_task has them."""
+        due = DueDelivery(job_id, destination)
+        with self._sessions.begin() as session:
+            items = tracking.pending(session, due, self._settings.time_limit_s, datetime.now(UTC))
+        for item in items:
+            self._deliver(item, destination)
+
+    def _deliver(self, item: PendingObject, destination: str) -> None:
+        try:
+            status = self._send(item, destination)
+        except DeliveryFailed as failure:
+            self._note_failure(item, failure)
+            return
+        with self._sessions.begin() as session:
+            tracking.delivered(session, item.delivery_id, status, self._change())
+        logger.info("object delivered", extra={"sop_uid": item.sop_uid, "destination": destination})
+
+    def _send(self, item: PendingObject, destination: str) -> int:
+        path = Path(item.path)
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != item.digest:
+            raise PeerRefused(
+                "the encoded file is gone or was changed since it was written: nothing was sent", code="output_damaged"
+            )
+        (receipt,) = dicom.store([path], _application_entity(destination), self._settings.ae_title)
+        return receipt.status
+
+    def _note_failure(self, item: PendingObject, failure: DeliveryFailed) -> None:
+        change = self._change(failure.code, failure.detail)
+        waited_s = (change.now - item.waiting_since).total_seconds()
+        patient = failure.retry and waited_s < self._settings.delivery_give_up_s
+        with self._sessions.begin() as session:
+            if patient:
+                tracking.postpone(session, item.delivery_id, str(failure), change.now + self._pause(item), change)
+            else:
+                tracking.refuse(session, item.delivery_id, str(failure), failure.detail.get("status"), change)
+        logger.warning(
+            "object not delivered",
+            extra={"sop_uid": item.sop_uid, "code": failure.code, "attempts": item.attempts, "again": patient},
+        )
+
+    def _pause(self, item: PendingObject) -> timedelta:
+        """Double the pause with each attempt, up to the longest."""
+        doublings = min(item.attempts - 1, 30)
+        first, longest = self._settings.delivery_retry_s, self._settings.delivery_retry_max_s
+        return timedelta(seconds=min(first * 2**doublings, longest))
+
+    def _change(self, code: str | None = None, detail: dict[str, object] | None = None) -> Change:
+        return Change(self._who, datetime.now(UTC), code, detail or {})
+
+
+def _application_entity(destination: str) -> ApplicationEntity:
+    try:
+        return ApplicationEntity.parse_url(destination)
+    except BadAddress as error:
+        raise PeerRefused(str(error), code="bad_destination") from error

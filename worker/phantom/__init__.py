@@ -1,0 +1,1 @@
+"""The computed chest CT whose lungs and disease are known exactly."""

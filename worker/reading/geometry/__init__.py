@@ -1,0 +1,1 @@
+"""Where slices lie: stacks, spacing, and every reason not to measure them."""

@@ -1,0 +1,1 @@
+"""Stored pixels of a slice, checked, decoded and turned into Hounsfield units."""

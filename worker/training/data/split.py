@@ -1,0 +1,64 @@
+"""Who is trained on, who calibrates, who is judged: patients, never slices."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from worker.training.data.dataset_file import DatasetFile, Side
+from worker.training.errors import DatasetRejected
+
+# Of the patients whose side the data set leaves open.
+HELD_OUT_SHARE = 0.2
+LEAST_PATIENTS = 3
+
+
+@dataclass(frozen=True)
+class Split:
+    """The patients of each side.
+
+    Building one with a patient on two sides raises DatasetRejected (``patient_on_both_sides``).
+    """
+
+    train: frozenset[str]
+    calibrate: frozenset[str]
+    test: frozenset[str]
+
+    def __post_init__(self) -> None:
+        """Refuse what would make every score worthless."""
+        count = Counter(patient for side in (self.train, self.calibrate, self.test) for patient in side)
+        if twice := sorted(patient for patient, sides in count.items() if sides > 1):
+            raise DatasetRejected(
+                f"on more than one side of the split: {', '.join(twice)}; scores on patients trained on say nothing",
+                code="patient_on_both_sides",
+                detail={"patients": twice},
+            )
+
+
+def assign(described: DatasetFile, seed: int = 0) -> Split:
+    """Return the split of a data set: as its scans name it, the rest by a hash of the patient's name.
+
+    Raises
+    ------
+    DatasetRejected
+        ``patient_on_both_sides``, or ``too_few_patients`` (fewer than three without a named side).
+    """
+    named = {side: {scan.patient for scan in described.scans if scan.side == side} for side in Side}
+    chosen = set().union(*named.values())
+    rest = _dealt([patient for patient in described.patients if patient not in chosen], seed)
+    return Split(*(frozenset(named[side] | rest[side]) for side in (Side.train, Side.calibrate, Side.test)))
+
+
+def _dealt(patients: Iterable[str], seed: int) -> Mapping[Side, set[str]]:
+    ordered = sorted(patients, key=lambda patient: hashlib.sha256(f"{seed} {patient}".encode()).digest())
+    if not ordered:
+        return {side: set() for side in Side}
+    if len(ordered) < LEAST_PATIENTS:
+        message = f"{len(ordered)} patients cannot be split three ways; name a side for each, or add patients"
+        raise DatasetRejected(message, code="too_few_patients")
+    held = max(1, round(HELD_OUT_SHARE * len(ordered)))
+    return {
+        Side.test: set(ordered[:held]),
+        Side.calibrate: set(ordered[held : 2 * held]),
+        Side.train: set(ordered[2 * held :]),
+    }

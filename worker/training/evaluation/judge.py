@@ -1,0 +1,93 @@
+"""``scleroscan evaluate``: who is judged, by which weights, and what is written of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.analysis import card as model_card
+from worker.analysis.patterns import model as pattern_model
+from worker.training.data import dataset_file, split
+from worker.training.data.cases import CasePlan
+from worker.training.errors import DatasetRejected
+from worker.training.evaluation import dense_lungs, evaluate, report, sweep
+from worker.training.evaluation.dense_lungs import DenseLungRow
+from worker.training.evaluation.evaluate import HELD_OUT_SEED, PhantomScorer, Report
+from worker.training.evaluation.report import Evaluation
+from worker.training.evaluation.score import PatientScore
+from worker.training.evaluation.sweep import SweepRow
+
+# Beyond every phantom that is scored one by one.
+SWEEP_SEED, DENSE_SEED = 3_000_000, 4_000_000
+write = report.write
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to judge.
+
+    ``datasets`` are YAML files, of which the test side is judged, or everyone; without any, so many ``phantoms``.
+    ``sweep`` patients are
+    acquired in other ways as well, and dense lungs outlined; 0 for neither. ``seed`` is that of the split.
+    """
+
+    weights: Path
+    datasets: tuple[Path, ...] = ()
+    everyone: bool = False
+    phantoms: int = 30
+    sweep: int = 3
+    seed: int = 0
+    device: str = "auto"
+    processes: int = 2
+    case: CasePlan = field(default_factory=CasePlan)
+
+
+def run(asked: Request, command: str, tell: Report) -> Evaluation:
+    """Judge a model.
+
+    Raises
+    ------
+    DatasetRejected
+        ``patient_on_both_sides``: the model was trained on one of the patients; or the data cannot be read.
+    WeightsMismatch, DeviceUnavailable
+        The model cannot be loaded.
+    """
+    rows = _patients(asked, tell)
+    varied: list[SweepRow] = []
+    repeat: float | None = None
+    dense: list[DenseLungRow] = []
+    if asked.sweep:
+        dense = dense_lungs.run(DENSE_SEED, tell, asked.case.side)
+        model = pattern_model.load(asked.weights, asked.device)
+        varied, repeat = sweep.run(range(SWEEP_SEED, SWEEP_SEED + asked.sweep), model, tell, asked.case.side)
+    digest = model_card.digest(asked.weights)
+    return Evaluation(_named(asked), digest, command, tuple(rows), tuple(dense), tuple(varied), repeat)
+
+
+def _named(asked: Request) -> str:
+    if not asked.datasets:
+        return f"{asked.phantoms} held-out phantoms"
+    names = ", ".join(dataset_file.read(path).name for path in asked.datasets)
+    return names if asked.everyone else f"{names}, test side"
+
+
+def _patients(asked: Request, tell: Report) -> list[PatientScore]:
+    if not asked.datasets:
+        scorer = PhantomScorer(asked.weights, asked.device, asked.case)
+        return evaluate.phantoms(scorer, range(HELD_OUT_SEED, HELD_OUT_SEED + asked.phantoms), asked.processes, tell)
+    model = pattern_model.load(asked.weights, asked.device)
+    rows = []
+    for path in asked.datasets:
+        described = dataset_file.read(path)
+        judged = described.patients if asked.everyone else sorted(split.assign(described, asked.seed).test)
+        _require_unknown(judged, model.card.get("patients", {}).get(described.name, ()))
+        rows += evaluate.dataset(path, judged, model, tell)
+    return rows
+
+
+def _require_unknown(judged: Sequence[str], known: Sequence[str]) -> None:
+    if both := sorted(set(judged) & set(known)):
+        raise DatasetRejected(
+            f"the model was trained or calibrated on {', '.join(both)}; scores on them say nothing",
+            code="patient_on_both_sides",
+            detail={"patients": both},
+        )

@@ -1,0 +1,88 @@
+"""One patient scored: what was found against what is true."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.analysis import lungs, patterns
+from worker.analysis.patterns.model import PatternModel
+from worker.analysis.records import GROUND_GLASS, RETICULATION, LungMask, PatternMap
+from worker.training.data.labelled import Labelled
+from worker.training.evaluation.threshold import thresholded
+
+REGIONS = {"total": (GROUND_GLASS, RETICULATION), "ggo": (GROUND_GLASS,), "reticulation": (RETICULATION,)}
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region of one patient.
+
+    ``dice`` is 0..1, None where there is nothing and nothing was found; ``true_pct`` and ``found_pct`` are extents
+    in percent of the true and
+    of the lung mask. ``dice_in_true_lung`` is what the network alone reaches, given the true lungs.
+    """
+
+    dice: float | None
+    dice_in_true_lung: float | None
+    true_pct: float
+    found_pct: float
+
+
+@dataclass(frozen=True)
+class LungMaskScore:
+    """Dice of the lung mask, and of what a threshold alone calls lung."""
+
+    dice: float | None
+    dice_threshold: float | None
+
+
+@dataclass(frozen=True)
+class PatientScore:
+    """One patient: regions ``total``, ``ggo`` and ``reticulation``, and the lung mask."""
+
+    patient: str
+    regions: dict[str, Region]
+    lung_mask: LungMaskScore
+    flags: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there truly is no disease."""
+        return self.regions["total"].true_pct == 0
+
+
+def patient(labelled: Labelled, model: PatternModel) -> PatientScore:
+    """Segment lungs and patterns of one patient and compare. Raises InputRejected where no lungs are found."""
+    lung_mask = lungs.segment(labelled.volume)
+    true_lung, found_lung = labelled.lungs.labels > 0, lung_mask.labels > 0
+    # The network looks once, at both masks together.
+    both = LungMask(np.where(true_lung | found_lung, 1, 0).astype(np.uint8))
+    found = patterns.segment(labelled.volume, both, model)
+    regions = {
+        name: _region(labelled.patterns, found, (true_lung, found_lung), labels) for name, labels in REGIONS.items()
+    }
+    shape = LungMaskScore(dice(found_lung, true_lung), dice(thresholded(labelled.volume), true_lung))
+    return PatientScore(labelled.name, regions, shape, tuple(flag.code for flag in lung_mask.flags))
+
+
+def _region(true: PatternMap, found: PatternMap, masks: tuple[Mask, Mask], labels: tuple[int, ...]) -> Region:
+    true_lung, found_lung = masks
+    truly, seen = np.isin(true.labels, labels), np.isin(found.labels, labels)
+    return Region(
+        dice=dice(seen & found_lung, truly),
+        dice_in_true_lung=dice(seen & true_lung, truly),
+        true_pct=_percent(truly, true_lung),
+        found_pct=_percent(seen & found_lung, found_lung),
+    )
+
+
+def _percent(part: Mask, whole: Mask) -> float:
+    return 100 * int(np.count_nonzero(part)) / max(int(np.count_nonzero(whole)), 1)
+
+
+def dice(found: Mask, true: Mask) -> float | None:
+    """Return the Dice coefficient, 0..1; None where there is nothing and nothing was found."""
+    total = int(np.count_nonzero(found)) + int(np.count_nonzero(true))
+    return 2 * int(np.count_nonzero(found & true)) / total if total else None

@@ -1,0 +1,64 @@
+"""What decides a training run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.training.data.cases import CasePlan
+from worker.training.data.crops import CropPlan
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Where a training run reads and writes, how long it goes on, and on what.
+
+    Attributes
+    ----------
+    out
+        The safetensors file to write; its card lies beside it as ``.json`` and ``.md``, the checkpoint of an
+        unfinished run as ``.checkpoint``.
+    cache
+        Folder for drawn phantoms; those it holds already are used again.
+    cases
+        Number of phantoms to train on.
+    healthy
+        Folder of CT series of healthy lungs to paint lesions into; None for none.
+    painted
+        Number of painted cases.
+    datasets
+        YAML files of labelled data.
+    steps
+        Number of optimiser steps, unless ``epochs`` is given.
+    epochs
+        So many times as many crops as there are slices to train on; None takes ``steps``.
+    minutes
+        Training stops after so many minutes even if steps remain; the schedule follows whichever ends first.
+    held_out
+        Number of phantoms to calibrate on, and as many others to score on. Where there are labelled data, their own
+        sides serve instead.
+    start_from
+        Weights of an earlier run to go on from, with their card beside them; None begins at random.
+    step_mm
+        In-plane voxel size at which slices will be shown to the network at work; about that of the training cases.
+    """
+
+    out: Path
+    cache: Path
+    name: str = "phantom"
+    version: str = "2"
+    cases: int = 48
+    healthy: Path | None = None
+    painted: int = 0
+    datasets: tuple[Path, ...] = ()
+    steps: int = 20_000
+    epochs: int | None = None
+    minutes: float = 60.0
+    batch: int = 8
+    learning_rate: float = 1e-3
+    held_out: int = 12
+    seed: int = 0
+    device: str = "auto"
+    processes: int = 2
+    start_from: Path | None = None
+    step_mm: float = 0.7
+    case: CasePlan = field(default_factory=CasePlan)
+    crop: CropPlan = field(default_factory=CropPlan)

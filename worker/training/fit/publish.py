@@ -1,0 +1,114 @@
+"""The trained model as files: weights in safetensors, and its card for machines and for people."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from worker.analysis import card as model_card
+from worker.analysis.patterns import network
+from worker.training.data import dataset_file, split
+from worker.training.evaluation import evaluate, summary
+from worker.training.evaluation.score import PatientScore
+from worker.training.fit.plan import TrainingPlan
+
+# Names have entries of their own; paths are nobody's business.
+NOT_IN_CARD = frozenset({"out", "cache", "name", "version", "start_from", "healthy", "datasets"})
+# safetensors writes for the owner alone; a worker may run as another user.
+READABLE = 0o644
+NOT_SEEN = "real disease, consolidation, surgery, contrast artefacts, implants, chests of children"
+CURVE_POINTS = 100
+
+
+def weights(unet: torch.nn.Module, thresholds: tuple[float, float], plan: TrainingPlan) -> None:
+    """Write the weights in half precision, with how they are to be used.
+
+    So one digest covers all that decides a result.
+    """
+    plan.out.parent.mkdir(parents=True, exist_ok=True)
+    halved = {n: (t.half() if t.is_floating_point() else t).contiguous().cpu() for n, t in unet.state_dict().items()}
+    point = {
+        "lesion": thresholds[0],
+        "reticulation": thresholds[1],
+        "step_mm": plan.step_mm,
+        "reach_mm": plan.crop.reach_mm,
+    }
+    part = plan.out.with_suffix(".part")
+    save_file(halved, part, metadata={model_card.WORKING_POINT: json.dumps(point, sort_keys=True)})
+    part.chmod(READABLE)
+    part.rename(plan.out)
+
+
+def card(plan: TrainingPlan, losses: Sequence[float], scores: Sequence[PatientScore] = ()) -> dict[str, Any]:
+    """Write both forms of the card beside the weights; return it."""
+    written = {
+        "name": plan.name,
+        "version": plan.version,
+        "digest": model_card.file_digest(plan.out),
+        "intended_use": model_card.RESEARCH_SENTENCE,
+        "network": f"U-Net, {network.ENCODER} encoder, {network.SLICES_IN} slices in",
+        "outputs": list(network.OUTPUTS),
+        "trained_on": _trained_on(plan),
+        "not_seen": NOT_SEEN if not plan.datasets else "whatever is not in the data it was trained on",
+        "patients": _patients(plan),
+        "training": {k: v for k, v in asdict(plan).items() if k not in NOT_IN_CARD},
+        "started_from": model_card.digest(plan.start_from) if plan.start_from else None,
+        "torch": torch.__version__,
+        "steps": len(losses),
+        "losses": _thinned(losses),
+        "scores": evaluate.pooled(scores) if scores else None,
+    }
+    plan.out.with_suffix(".json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    plan.out.with_suffix(".md").write_text(as_markdown(written, model_card.working_point(plan.out)), encoding="utf-8")
+    return written
+
+
+def _trained_on(plan: TrainingPlan) -> str:
+    first = plan.seed * 10_000
+    parts = [f"{plan.cases} computed phantoms (seeds {first} to {first + plan.cases - 1})"] if plan.cases else []
+    if plan.healthy:
+        parts.append(f"{plan.painted} computed lesions painted into real healthy lungs")
+    parts += [f"labelled patients of the data set {dataset_file.read(path).name}" for path in plan.datasets]
+    return "; ".join(parts)
+
+
+def _patients(plan: TrainingPlan) -> dict[str, list[str]]:
+    """Return by data set whom the model knows: nobody among them may ever be scored."""
+    known = {}
+    for path in plan.datasets:
+        described = dataset_file.read(path)
+        sides = split.assign(described, plan.seed)
+        known[described.name] = sorted(sides.train | sides.calibrate)
+    return known
+
+
+def _thinned(losses: Sequence[float]) -> list[float]:
+    chunk = max(1, len(losses) // CURVE_POINTS)
+    return [round(sum(losses[i : i + chunk]) / len(losses[i : i + chunk]), 4) for i in range(0, len(losses), chunk)]
+
+
+def as_markdown(written: dict[str, Any], point: dict[str, float]) -> str:
+    """Return the card for people."""
+    return (
+        f"# Model card: {written['name']} {written['version']}\n\n**{written['intended_use']}**\n\n"
+        f"- SHA-256 of the weights: `{written['digest']}`\n- Network: {written['network']}\n"
+        f"- Trained on: {written['trained_on']}\n- Has not seen: {written['not_seen']}\n"
+        f"- Started from: {written['started_from'] or 'random'} weights\n"
+        f"- Input: slices at {point['step_mm']} mm in-plane, neighbours {point['reach_mm']} mm away, −1024..200 HU\n"
+        f"- Thresholds: lesion {point['lesion']}, reticulation {point['reticulation']}\n"
+        f"- Training: {written['steps']} steps; {json.dumps(written['training'])}\n\n{_scores(written['scores'])}"
+    )
+
+
+def _scores(scores: dict[str, Any] | None) -> str:
+    if scores is None:
+        return "Not scored yet: `scleroscan evaluate`.\n"
+    lines = "".join(f"| {name} | {value} |\n" for name, value in summary.rows(scores))
+    return (
+        "Scores on patients held out, with lungs and patterns segmented as at work:\n\n"
+        f"| score | value |\n|---|---|\n{lines}\n"
+        "Phantom scores say nothing of patients: never set them beside scores on real data.\n"
+    )

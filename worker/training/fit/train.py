@@ -1,0 +1,135 @@
+"""Training the pattern model: gather, optimise, calibrate, score, publish."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from worker.analysis.patterns import engine, network
+from worker.analysis.patterns import model as pattern_model
+from worker.analysis.patterns.model import PatternModel
+from worker.phantom.chest_ct import render
+from worker.training.data import dataset_file, layouts, painted, split
+from worker.training.data.cases import Case, phantoms
+from worker.training.data.labelled import Labelled, from_phantom
+from worker.training.data.split import Split
+from worker.training.evaluation import evaluate, figures
+from worker.training.evaluation.evaluate import CALIBRATION_SEED, HELD_OUT_SEED, PhantomScorer, Report
+from worker.training.evaluation.score import PatientScore
+from worker.training.fit import calibrate, optimise, publish
+from worker.training.fit.plan import TrainingPlan
+
+SEEDS_APART = 10_000
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The data sets of a run, each with the patients of its sides."""
+
+    splits: tuple[Split, ...]
+
+    @classmethod
+    def from_plan(cls, plan: TrainingPlan) -> "Sides":
+        """Read what the data sets say. Raises DatasetRejected."""
+        return cls(tuple(split.assign(dataset_file.read(path), plan.seed) for path in plan.datasets))
+
+
+def run(plan: TrainingPlan, tell: Report) -> dict[str, Any]:
+    """Train, calibrate, score and write the model; return its card. A run that was cut off goes on from its checkpoint.
+
+    Parameters
+    ----------
+    tell
+        Called with (what is being done, how much is done, how much there is).
+
+    Raises
+    ------
+    TrainingError
+        A data set cannot be used, or the checkpoint belongs to another run.
+    InputRejected
+        A series among the healthy lungs cannot be read.
+    WeightsMismatch
+        The weights to start from are missing, damaged or of another network.
+    DeviceUnavailable
+        The GPU asked for is not there.
+    """
+    torch.manual_seed(plan.seed)
+    sides = Sides.from_plan(plan)
+    source = list(_source(plan, sides, tell))
+    device = pattern_model.choose_device(plan.device)
+    unet = network.placed(_beginning(plan), device, torch.float32)
+    losses = optimise.optimise(unet, source, _with_steps(plan, source), tell)
+    model = as_model(unet, plan, device)
+    model = replace(model, thresholds=calibrate.thresholds(_calibrating(plan, sides, tell), model))
+    publish.weights(unet, model.thresholds, plan)
+    # The weights are loaded as at work to be scored, and that takes their card.
+    publish.card(plan, losses)
+    figures.curve(losses, plan.out.with_suffix(".png"))
+    return publish.card(plan, losses, _scores(plan, sides, tell))
+
+
+def _beginning(plan: TrainingPlan) -> torch.nn.Module:
+    return network.build() if plan.start_from is None else pattern_model.weighted(plan.start_from)
+
+
+def _source(plan: TrainingPlan, sides: Sides, tell: Report) -> Iterator[Case]:
+    """Yield what is trained on: phantoms, painted lungs, labelled patients."""
+    first = plan.seed * SEEDS_APART
+    specs = [plan.case.spec(seed) for seed in range(first, first + plan.cases)]
+    for done, case in enumerate(phantoms(specs, plan.cache, plan.processes), start=1):
+        tell("drawing phantoms", done, plan.cases)
+        yield case
+    if plan.healthy is not None:
+        for done, case in enumerate(painted.cases(plan.healthy, range(first, first + plan.painted)), start=1):
+            tell("painting into healthy lungs", done, plan.painted)
+            yield case
+    for path, sided in zip(plan.datasets, sides.splits, strict=True):
+        for done, patient in enumerate(layouts.labelled(path, sided.train), start=1):
+            tell(f"reading {path.stem}", done, len(sided.train))
+            yield patient.as_case()
+
+
+def _with_steps(plan: TrainingPlan, source: list[Case]) -> TrainingPlan:
+    if plan.epochs is None:
+        return plan
+    slices = sum(len(case.hu) for case in source)
+    return replace(plan, steps=max(1, -(-plan.epochs * slices // plan.batch)))
+
+
+def _calibrating(plan: TrainingPlan, sides: Sides, tell: Report) -> Iterator[Labelled]:
+    if plan.datasets:
+        for path, sided in zip(plan.datasets, sides.splits, strict=True):
+            yield from layouts.labelled(path, sided.calibrate)
+        return
+    for index in range(plan.held_out):
+        yield from_phantom(render(plan.case.spec(CALIBRATION_SEED + index)))
+        tell("calibrating", index + 1, plan.held_out)
+
+
+def _scores(plan: TrainingPlan, sides: Sides, tell: Report) -> list[PatientScore]:
+    if not plan.datasets:
+        seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + plan.held_out)
+        return evaluate.phantoms(PhantomScorer(plan.out, plan.device, plan.case), seeds, plan.processes, tell)
+    model = pattern_model.load(plan.out, plan.device)
+    rows = []
+    for path, sided in zip(plan.datasets, sides.splits, strict=True):
+        rows += evaluate.dataset(path, sorted(sided.test), model, tell)
+    return rows
+
+
+def as_model(unet: torch.nn.Module, plan: TrainingPlan, device: torch.device) -> PatternModel:
+    """Wrap the trained network as inference sees it, before it has a file and a digest."""
+    copy = network.build()
+    copy.load_state_dict(unet.state_dict())
+    return PatternModel(
+        engine=engine.start(copy, device),
+        thresholds=(0.5, 0.5),
+        step_mm=plan.step_mm,
+        reach_mm=plan.crop.reach_mm,
+        digest="",
+        name=plan.name,
+        version=plan.version,
+        card={},
+        device=device,
+    )
