@@ -25,7 +25,7 @@ from db.address import ApplicationEntity
 from db.engine import open_database, open_engine
 from db.errors import TrackingError
 from db.states import JobState
-from dicom_node import service, site_file
+from dicom_node import listening, scheduling, site_file
 from dicom_node.errors import NodeError, ReceiveError
 from worker import app as celery_app
 from worker import identity
@@ -67,7 +67,7 @@ def main() -> None:
 
 @app.command()
 def up(log_format: Logs = logs.LogFormat.console) -> None:
-    """Run a whole site, listener and workers, until a signal.
+    """Run a whole site, listener, scheduler and workers, until a signal.
 
     All settings come from the environment; `scleroscan doctor` lists and checks them. Without any, it listens as
     SCLEROSCAN on port 11112, keeps rows in SQLite and runs its own broker.
@@ -75,17 +75,26 @@ def up(log_format: Logs = logs.LogFormat.console) -> None:
     site = _ready(log_format)
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
-        parts = (*processes.SITE, processes.WEB) if site.node.web_port else processes.SITE
-        processes.Supervisor(parts, environ).run(_stop_on_signal())
+        managed = (*processes.SITE, processes.WEB) if site.node.web_port else processes.SITE
+        processes.Supervisor(managed, environ).run(_stop_on_signal())
 
 
 @app.command()
 def listen(log_format: Logs = logs.LogFormat.console) -> None:
-    """Run the listener alone: receive, register, hand over to the queue."""
+    """Run the listener alone: receive images into the spool. It needs no database."""
+    logs.configure(log_format)
+    listening.run(site_settings.load().node, _stop_on_signal())
+
+
+@app.command()
+def schedule(log_format: Logs = logs.LogFormat.console) -> None:
+    """Run the scheduler alone: register images, judge series, open jobs, wake workers, clean the spool.
+
+    Several may run on one database: one works, and another takes over within seconds where that one ends.
+    """
     site = _ready(log_format)
-    service.run(
-        site.node, open_database(site.db_url), site.worker.broker_url, identity.current(site.worker), _stop_on_signal()
-    )
+    sessions, identity_now = open_database(site.db_url), identity.current(site.worker)
+    scheduling.run(site.node, sessions, site.worker.broker_url, identity_now, _stop_on_signal())
 
 
 @app.command()

@@ -16,8 +16,9 @@ from db import schema
 from db.address import ApplicationEntity
 from db.engine import open_engine
 from db.errors import SchemaOutdated
-from dicom_node import service, site_file
+from dicom_node import scheduling, site_file
 from dicom_node.errors import NodeError
+from dicom_node.scp.tls import tls_context
 from worker import identity
 from worker.delivery import dicom
 from worker.errors import PipelineError
@@ -126,7 +127,7 @@ def _senders(site: SiteSettings) -> Check:
 
 def _tls(site: SiteSettings) -> Check:
     try:
-        context = service.tls_context(site.node)
+        context = tls_context(site.node)
     except NodeError as error:
         return Check("TLS", False, str(error), "mend the files, or unset all three")
     return Check("TLS", True, "with client certificates" if context else "none: DICOM is spoken in the clear")
@@ -137,7 +138,7 @@ def _source(site: SiteSettings) -> Check:
     if url is None:
         return Check("source", True, "none: series are whole by geometry and quiet")
     try:
-        service.open_source_of(site.node).number_of_instances(NOBODY, NOBODY)
+        scheduling.open_source_of(site.node).number_of_instances(NOBODY, NOBODY)
     except NodeError as error:
         return Check("source", False, f"{url}: {error}", "start the archive, or mend DICOM_NODE_SOURCE")
     return Check("source", True, f"{url} answers")

@@ -27,6 +27,7 @@ class ManagedProcess:
 
 SITE = (
     ManagedProcess("listener", ("listen",)),
+    ManagedProcess("scheduler", ("schedule",)),
     ManagedProcess("analyse", ("work", "--queue", "analyse")),
     ManagedProcess("deliver", ("work", "--queue", "deliver")),
 )
@@ -43,11 +44,11 @@ class _Child:
 
 
 class Supervisor:
-    """Keeps the parts running.
+    """Keeps the processes running.
 
     Parameters
     ----------
-    parts
+    managed
         What to run.
     environ
         The environment of every process: all settings travel this way.
@@ -59,30 +60,30 @@ class Supervisor:
 
     def __init__(
         self,
-        parts: tuple[ManagedProcess, ...],
+        managed: tuple[ManagedProcess, ...],
         environ: Mapping[str, str],
         grace_s: float = 30.0,
         log: Path | None = None,
     ) -> None:
-        self._parts = {part.name: part for part in parts}
+        self._managed = {one.name: one for one in managed}
         self._environ = dict(environ)
         self._grace_s = grace_s
         self._log = log
         self._children: dict[str, _Child] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Start the parts and keep them running until ``stop`` is set; then end them."""
+        """Start the processes and keep them running until ``stop`` is set; then end them."""
         try:
-            for part in self._parts.values():
-                self._children[part.name] = _Child(self._start(part), time.monotonic())
+            for one in self._managed.values():
+                self._children[one.name] = _Child(self._start(one), time.monotonic())
             while not stop.wait(POLL_S):
                 self._look_after(time.monotonic())
         finally:
             self._end()
 
-    def _start(self, part: ManagedProcess) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "scleroscan", *part.words]
-        # A session of its own: a signal from the terminal reaches the supervisor alone, which ends the parts in order.
+    def _start(self, one: ManagedProcess) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "scleroscan", *one.words]
+        # A session of its own: a signal from the terminal reaches the supervisor alone, which ends them in order.
         if self._log is None:
             process = subprocess.Popen(command, env=self._environ, start_new_session=True)
         else:
@@ -90,7 +91,7 @@ class Supervisor:
                 process = subprocess.Popen(
                     command, env=self._environ, start_new_session=True, stdout=out, stderr=subprocess.STDOUT
                 )
-        logger.info("process started", extra={"part": part.name, "pid": process.pid})
+        logger.info("process started", extra={"part": one.name, "pid": process.pid})
         return process
 
     def _look_after(self, now: float) -> None:
@@ -102,11 +103,10 @@ class Supervisor:
                 steady = now - child.started_at > STEADY_S
                 child.pause_s = 1.0 if steady else min(child.pause_s * 2, LONGEST_PAUSE_S)
                 child.restart_at = now + child.pause_s
-                logger.error(
-                    "process ended", extra={"part": name, "status": child.process.returncode, "pause_s": child.pause_s}
-                )
+                facts = {"part": name, "status": child.process.returncode, "pause_s": child.pause_s}
+                logger.error("process ended", extra=facts)
             elif now >= child.restart_at:
-                child.process, child.started_at, child.restart_at = self._start(self._parts[name]), now, None
+                child.process, child.started_at, child.restart_at = self._start(self._managed[name]), now, None
 
     def _end(self) -> None:
         for child in self._children.values():

@@ -242,6 +242,16 @@ class Delivery(Base):
     output: Mapped[Output] = relationship()
 
 
+class Leader(Base):
+    """Which scheduler works now. ``beat`` grows as long as it lives; ``beat_at`` is for people alone."""
+
+    __tablename__ = "leader"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str | None]
+    beat: Mapped[int] = mapped_column(BigInteger)
+    beat_at: Mapped[datetime | None]
+
+
 class Event(Base):
     """One change of state. Rows are only ever added; each carries the hash of the one before it of its series."""
 

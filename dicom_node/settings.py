@@ -56,6 +56,21 @@ class NodeSettings(BaseSettings):
     )
     min_free_mb: int = Field(1024, ge=0, description="Below so many megabytes free, images are refused with 0xA700")
     retention_days: float = Field(
-        30.0, ge=0, le=36500, description="Images leave the spool so long after their results were delivered"
+        30.0,
+        ge=0,
+        le=36500,
+        description="Images leave the spool so long after their results were delivered, or made where nobody gets them",
+    )
+    retention_skipped_days: float = Field(
+        7.0, ge=0, le=36500, description="Images of a series that the rules left out stay so long"
+    )
+    retention_incomplete_days: float = Field(
+        30.0,
+        ge=0,
+        le=36500,
+        description="Images of a series that stayed incomplete and unmeasured stay so long",
+    )
+    retention_unresolved_days: float = Field(
+        90.0, ge=0, le=36500, description="Images whose job was rejected, failed, or waits for a person stay so long"
     )
     low_free_mb: int = Field(2048, ge=0, description="Below so many megabytes free, new associations are rejected")

@@ -1,7 +1,8 @@
-"""``make chaos``: kill -9 at random moments of receiving, four senders, and then: is anything lost, doubled, stuck?
+"""``make chaos``: kill -9 at random moments, four senders, and then: is anything lost, doubled, stuck?
 
-In each round four senders send a series each; meanwhile the node, one of its processes, the database or the broker is
-killed and started again; each sender sends its whole series again until all of it was answered 0x0000.
+Two listeners share a spool, two schedulers a database, two workers a queue. In each round four senders send a series
+each; meanwhile a process, the database or the broker is killed and started again; each sender sends its whole series
+again until all of it was answered 0x0000.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ SLICES = 10
 # Four senders need about so long, at ease; a kill falls somewhere into it.
 ROUND_S = 0.6
 SETTLING_S = 180.0
-VICTIMS = ("node", "node", "receiver", "receiver", "watcher", "first process", "database", "broker")
+VICTIMS = ("listener", "listener", "receiver", "receiver", "scheduler", "scheduler", "worker", "database", "broker")
 UP_TO_QUEUED = {"quiet_s": 1.0, "gap_wait_s": 2.0, "stalled_s": 5.0, "renotify_s": 2.0, "receivers": 2}
 
 
@@ -56,44 +58,88 @@ class Figures:
         return not (self.lost or self.doubled or self.stuck)
 
 
-class Site:
-    """The node with a database and a broker of its own, each of which can be killed."""
+@dataclass(frozen=True)
+class Shape:
+    """How many processes of each kind a site has."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    listeners: int = 1
+    schedulers: int = 1
+    workers: int = 0
+
+
+class Site:
+    """Listeners, schedulers and workers with a database and a broker of their own, each of which can be killed."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], shape: Shape = Shape()) -> None:
         (folder / "postgres").mkdir()
         self.database, self.db_url = servers.postgres(folder / "postgres")
         self.broker, self.broker_url = servers.broker(folder)
-        self.node, self.settings = servers.node(folder, self.db_url, self.broker_url, **settings)
+        self.all_settings = [servers.node_settings(folder, **settings) for _ in range(shape.listeners)]
+        self.settings, self.spool = self.all_settings[0], folder / "spool"
+        homes = {name: folder / name for name in ("listeners", "schedulers", "workers")}
+        for home in homes.values():
+            home.mkdir()
+        self.listeners = [
+            servers.listener(_made(homes["listeners"] / str(number)), own)
+            for number, own in enumerate(self.all_settings)
+        ]
+        self.schedulers = [
+            servers.scheduler(_made(homes["schedulers"] / str(number)), self.settings, self.db_url, self.broker_url)
+            for number in range(shape.schedulers)
+        ]
+        self.workers = [
+            servers.worker(_made(homes["workers"] / str(number)), self.db_url, self.broker_url)
+            for number in range(shape.workers)
+        ]
         self.database.start()
         schema.upgrade(self.db_url)
         self.start()
-        self.spool = folder / "spool"
+
+    @property
+    def listener(self) -> servers.Server:
+        """The first listener."""
+        return self.listeners[0]
 
     def start(self) -> None:
         """Start what does not run."""
-        for server in (self.database, self.broker, self.node):
+        for server in (self.database, self.broker, *self.listeners, *self.schedulers, *self.workers):
             server.start()
-        # Its port answers before all of it runs.
-        services.wait_until(lambda: len(self.node.children()) == 1 + self.settings.receivers, 60, "all processes")
+        for listener, settings in zip(self.listeners, self.all_settings, strict=True):
+            # Its port answers before all of it runs.
+            children = partial(_has_children, listener, settings.receivers)
+            services.wait_until(children, 60, "all receivers")
 
-    def kill(self, victim: str) -> None:
-        """Kill one part. The watcher is the first process that the node forks, the receivers are the others."""
-        if victim in {"node", "database", "broker"}:
-            {"node": self.node, "database": self.database, "broker": self.broker}[victim].kill()
-            return
-        assert self.node.process is not None
-        children = self.node.children()
-        pids = {"first process": [self.node.process.pid], "watcher": children[:1], "receiver": children[1:]}[victim]
-        for pid in pids[:1]:
-            psutil.Process(pid).send_signal(signal.SIGKILL)
-        if victim == "first process":
-            self.node.process.wait()
+    def kill(self, victim: str, chance: random.Random) -> None:
+        """Kill one process of a kind, with all that it forked; of a receiver its parent lives on."""
+        kinds = {
+            "listener": self.listeners,
+            "receiver": self.listeners,
+            "scheduler": self.schedulers,
+            "worker": self.workers,
+            "database": [self.database],
+            "broker": [self.broker],
+        }
+        server = chance.choice(kinds[victim])
+        if victim == "receiver":
+            for pid in server.children()[:1]:
+                psutil.Process(pid).send_signal(signal.SIGKILL)
+        else:
+            server.kill()
 
     def stop(self) -> None:
         """End everything."""
-        self.node.stop()
-        self.broker.stop()
+        for server in (*self.listeners, *self.workers, *self.schedulers, self.broker):
+            server.stop()
         self.database.stop(signal.SIGINT)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _has_children(server: servers.Server, count: int) -> bool:
+    return len(server.children()) == count
 
 
 class Chaos:
@@ -104,15 +150,18 @@ class Chaos:
     folder
         For everything that is written.
     seed
-        The same seed kills the same parts after the same pauses.
+        The same seed kills the same kinds after the same pauses.
+    shape
+        The processes of the site.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, shape: Shape = Shape()) -> None:
         self._folder = folder
         self._random = random.Random(seed)
         self._answered: dict[str, str] = {}
         self.figures = Figures()
-        self.site = Site(folder, UP_TO_QUEUED)
+        self._shape = shape
+        self.site = Site(folder, UP_TO_QUEUED, shape)
 
     def run(self, rounds: int) -> Figures:
         """Do the rounds, let everything settle, and look."""
@@ -123,11 +172,12 @@ class Chaos:
         return self.figures
 
     def _round(self, number: int) -> None:
-        victim, pause_s = self._random.choice(VICTIMS), self._random.uniform(0, ROUND_S)
+        there = [kind for kind in VICTIMS if kind != "worker" or self._shape.workers]
+        victim, pause_s = self._random.choice(there), self._random.uniform(0, ROUND_S)
         with ThreadPoolExecutor(SENDERS) as senders:
             sent = [senders.submit(self._send, number * SENDERS + sender + 1) for sender in range(SENDERS)]
             time.sleep(pause_s)
-            self.site.kill(victim)
+            self.site.kill(victim, self._random)
             self.site.start()
             for sending in sent:
                 sending.result()
@@ -139,8 +189,9 @@ class Chaos:
         images = [ct_slice(number, series) for number in range(SLICES)]
         folder = self._folder / f"series-{series}"
         node_senders.write(folder, images)
+        ports = [settings.port for settings in self.site.all_settings]
         for attempt in range(60):
-            sender = node_senders.storescu(self.site.settings.port, folder, "-v", "-to", "20")
+            sender = node_senders.storescu(ports[(series + attempt) % len(ports)], folder, "-v", "-to", "20")
             said, _ = sender.communicate(timeout=240)
             numbers = node_senders.acknowledged_numbers(said)
             for number in numbers:
@@ -163,10 +214,17 @@ class Chaos:
         sessions = open_database(self.site.db_url)
         with sessions.begin() as session:
             open_series = session.scalars(select(Series.uid).where(Series.state == "receiving")).all()
-            jobs = session.scalars(select(Job.id).where(Job.state != "superseded")).all()
-        messages = {words[0] for words in servers.wake_ups(self.site.broker_url)}
+            jobs = dict(session.execute(select(Job.id, Job.state).where(Job.state != "superseded")).tuples().all())
         sessions.kw["bind"].dispose()
-        return [*waiting, *open_series, *(f"job {job} has no message" for job in jobs if job not in messages)]
+        return [*waiting, *open_series, *self._unsettled_jobs(jobs)]
+
+    def _unsettled_jobs(self, jobs: Mapping[int, str]) -> list[str]:
+        """Name the jobs that no message speaks of; where workers run, those that none has brought to an end."""
+        if self._shape.workers:
+            # Eight pixels a side are no chest: the reading gate refuses each of these series.
+            return [f"job {job} is {state}" for job, state in jobs.items() if state != "rejected"]
+        messages = {words[0] for words in servers.wake_ups(self.site.broker_url)}
+        return [f"job {job} has no message" for job in jobs if job not in messages]
 
     def _look(self) -> None:
         self.figures.answered = len(self._answered)
@@ -210,12 +268,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    for name in ("listeners", "schedulers", "workers"):
+        parser.add_argument(f"--{name}", type=int, default=2)
     asked = parser.parse_args()
     console, begun = Console(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="scleroscan-chaos-") as name:
         # The account of Postgres has to walk through it.
         Path(name).chmod(0o755)
-        chaos = Chaos(Path(name), asked.seed)
+        chaos = Chaos(Path(name), asked.seed, Shape(asked.listeners, asked.schedulers, asked.workers))
         try:
             figures = chaos.run(asked.rounds)
         finally:

@@ -3,11 +3,9 @@
 Each function takes a session inside a transaction (``with sessions.begin() as session``) and the time as a parameter.
 """
 
-from db.tracking.arrivals import Arrival, QuietSeries, close_series, quiet_series, register
+from db.tracking.arrivals import Arrival, ReceivingSeries, close_series, open_series, register, series_to_judge
 from db.tracking.clock import forget_the_future
 from db.tracking.commitments import (
-    CommitmentAnswer,
-    CommitmentRequest,
     answer_later,
     answered,
     due_answers,
@@ -37,8 +35,9 @@ from db.tracking.jobs import (
     renew,
     retry,
 )
+from db.tracking.leadership import Leadership, beat, leadership, resign, take_over
 from db.tracking.results import JobResults, OutputFile, encoded_before, record_for_review, record_results, resume
-from db.tracking.retention import removable, remove
+from db.tracking.retention import Retention, removable, remove
 from db.tracking.routing import (
     BETTER_RECONSTRUCTION,
     NOT_ELIGIBLE,
@@ -57,20 +56,21 @@ __all__ = [
     "Change",
     "Claim",
     "ClaimedFile",
-    "CommitmentAnswer",
-    "CommitmentRequest",
     "DueDelivery",
     "Failure",
     "JobIdentity",
     "JobResults",
+    "Leadership",
     "LeaseTerms",
     "ModelIdentity",
     "OutputFile",
     "PendingObject",
-    "QuietSeries",
+    "ReceivingSeries",
+    "Retention",
     "StudySeries",
     "answer_later",
     "answered",
+    "beat",
     "claim",
     "close_series",
     "current_files",
@@ -88,12 +88,13 @@ __all__ = [
     "is_committed",
     "keep_facts",
     "kept_instances",
+    "leadership",
     "move",
     "open_answer",
     "open_job",
+    "open_series",
     "pending",
     "postpone",
-    "quiet_series",
     "reconsidered",
     "record_commitment",
     "record_for_review",
@@ -104,9 +105,12 @@ __all__ = [
     "removable",
     "remove",
     "renew",
+    "resign",
     "resume",
     "retry",
+    "series_to_judge",
     "skip_series",
     "study_series",
+    "take_over",
     "verify_chain",
 ]

@@ -48,8 +48,8 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class QuietSeries:
-    """A series still receiving to which nothing was added for a while; ``planes`` of its current instances.
+class ReceivingSeries:
+    """A series still receiving, as it is judged; ``planes`` of its current instances.
 
     ``committed``: one storage commitment request named every current instance.
     """
@@ -164,24 +164,25 @@ def _instance(arrival: Arrival) -> Instance:
     )
 
 
-def quiet_series(session: Session, quiet_since: datetime) -> list[QuietSeries]:
-    """Return the series in state ``receiving`` whose last image came no later than ``quiet_since``."""
-    rows = session.scalars(
-        select(Series)
-        .where(Series.state == SeriesState.RECEIVING, Series.last_arrival_at <= quiet_since)
-        .order_by(Series.uid)
-    ).all()
-    return [
-        QuietSeries(
-            series_uid=row.uid,
-            study_uid=row.study_uid,
-            first_arrival_at=row.first_arrival_at,
-            last_arrival_at=row.last_arrival_at,
-            planes=_planes(session, row.uid),
-            committed=is_committed(session, row.uid),
-        )
-        for row in rows
-    ]
+def open_series(session: Session) -> dict[str, datetime]:
+    """Return when the last image came of every series in state ``receiving``."""
+    rows = session.execute(select(Series.uid, Series.last_arrival_at).where(Series.state == SeriesState.RECEIVING))
+    return {uid: last_arrival_at for uid, last_arrival_at in rows}
+
+
+def series_to_judge(session: Session, series_uid: str) -> ReceivingSeries | None:
+    """Return what is known of a series in state ``receiving``; None where it was closed meanwhile."""
+    row = session.get(Series, series_uid)
+    if row is None or row.state != SeriesState.RECEIVING:
+        return None
+    return ReceivingSeries(
+        series_uid=row.uid,
+        study_uid=row.study_uid,
+        first_arrival_at=row.first_arrival_at,
+        last_arrival_at=row.last_arrival_at,
+        planes=_planes(session, row.uid),
+        committed=is_committed(session, row.uid),
+    )
 
 
 def _planes(session: Session, series_uid: str) -> tuple[ImagePlane | None, ...]:

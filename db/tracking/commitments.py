@@ -4,41 +4,17 @@ A request is ``open`` until its answer was taken (``answered``) or nobody is the
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from db.commitment import CommitmentAnswer, CommitmentRequest
 from db.states import CommitmentState
 from db.tables import Commitment, CommitmentReference, Instance
 
 # SQLite takes at most 32,766 parameters in one statement.
 MOST_PARAMETERS = 10_000
-
-
-@dataclass(frozen=True)
-class CommitmentRequest:
-    """What a modality asked for: ``references`` are pairs (SOP Instance UID, SOP Class UID)."""
-
-    transaction_uid: str
-    calling_ae: str
-    receiving_ae: str
-    references: tuple[tuple[str, str], ...]
-    requested_at: datetime
-
-
-@dataclass(frozen=True)
-class CommitmentAnswer:
-    """What is to be answered: triples (SOP Instance UID, SOP Class UID, failure reason or None where it is kept)."""
-
-    commitment_id: int
-    transaction_uid: str
-    calling_ae: str
-    receiving_ae: str
-    attempts: int
-    requested_at: datetime
-    outcomes: tuple[tuple[str, str, int | None], ...]
 
 
 def kept_instances(session: Session, sop_uids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:

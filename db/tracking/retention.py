@@ -1,41 +1,75 @@
-"""Images that have done their work: which may leave the spool, and that they did."""
+"""Images that have done their work: which may leave the spool, by the outcome of their series, and that they did."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from db.states import JobState, SeriesState
-from db.tables import Instance, Job, Series
+from db.tables import Delivery, Instance, Job, Series
 from db.tracking.events import Change, append, lock_series
 
+UNRESOLVED = (JobState.REJECTED, JobState.FAILED, JobState.REVIEW)
 
-def removable(session: Session, before: datetime, limit: int = 100) -> Sequence[str]:
-    """Return series whose images may leave the spool: closed, and every result delivered no later than ``before``.
 
-    A series without a job, or with one that was refused, failed, or waits for a person, is never among them.
+@dataclass(frozen=True)
+class Retention:
+    """How long images stay in the spool after the last that happened to their series.
+
+    Attributes
+    ----------
+    done
+        Its results were delivered, or lie in the results folder where there is no destination.
+    skipped
+        A rule, or a better reconstruction, left it out.
+    incomplete
+        Slices are missing and no job was opened.
+    unresolved
+        Its job was rejected, failed, or waits for a person.
     """
-    unfinished = exists().where(
-        Job.series_uid == Series.uid,
-        Job.state != JobState.SUPERSEDED,
-        (Job.state != JobState.DELIVERED) | (Job.updated_at > before),
-    )
-    delivered = exists().where(Job.series_uid == Series.uid, Job.state == JobState.DELIVERED)
+
+    done: timedelta
+    skipped: timedelta
+    incomplete: timedelta
+    unresolved: timedelta
+
+
+def removable(session: Session, retention: Retention, now: datetime, limit: int = 100) -> Sequence[str]:
+    """Return series whose images may leave the spool; never one that is still received, queued, measured or sent."""
     present = exists().where(Instance.series_uid == Series.uid, Instance.removed_at.is_(None))
-    closed = Series.state != SeriesState.RECEIVING, Series.last_arrival_at <= before
-    return session.scalars(
-        select(Series.uid).where(*closed, delivered, present, ~unfinished).order_by(Series.uid).limit(limit)
-    ).all()
+    query = select(Series.uid).where(_is_over(retention, now), present).order_by(Series.uid).limit(limit)
+    return session.scalars(query).all()
 
 
-def remove(session: Session, series_uid: str, before: datetime, delete: Callable[[str], None], change: Change) -> int:
+def _is_over(retention: Retention, now: datetime) -> ColumnElement[bool]:
+    """Whether the time of a series is over. The times of its jobs count, and without one that of its last image."""
+    current = and_(Job.series_uid == Series.uid, Job.state != JobState.SUPERSEDED)
+    unsent = and_(Job.state == JobState.ENCODED, ~exists().where(Delivery.job_id == Job.id))
+    done = and_(or_(Job.state == JobState.DELIVERED, unsent), Job.updated_at <= now - retention.done)
+    unresolved = and_(Job.state.in_(UNRESOLVED), Job.updated_at <= now - retention.unresolved)
+    has_job = exists().where(current)
+    keeps = exists().where(current, ~or_(done, unresolved))
+    least = min(retention.done, retention.unresolved)
+    by_job = and_(Series.state != SeriesState.RECEIVING, Series.last_arrival_at <= now - least, has_job, ~keeps)
+    by_itself = [
+        and_(Series.state == state, Series.last_arrival_at <= now - after)
+        for state, after in ((SeriesState.SKIPPED, retention.skipped), (SeriesState.INCOMPLETE, retention.incomplete))
+    ]
+    return or_(by_job, and_(~has_job, or_(*by_itself)))
+
+
+def remove(
+    session: Session, series_uid: str, retention: Retention, delete: Callable[[str], None], change: Change
+) -> int:
     """Delete the images of one series while nothing else may change it, note that, and return how many there were.
 
     ``delete`` gets each path; one that is gone already, as after a crash in here, is no error of its.
     """
     lock_series(session, series_uid)
-    if series_uid not in removable(session, before):
+    over = select(Series.uid).where(Series.uid == series_uid, _is_over(retention, change.now))
+    if session.scalar(over) is None:
         return 0
     series = session.get_one(Series, series_uid, populate_existing=True)
     images = session.scalars(

@@ -1,32 +1,31 @@
-"""Storage commitment requests of modalities (PS3.4 Annex J): taken, made durable, judged against the rows."""
+"""Storage commitment requests of modalities (PS3.4 Annex J): taken, made durable, answered on their association."""
 
-import hashlib
-import json
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict
+import time
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Thread
-from typing import Any, cast
+from typing import cast
 
 from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from sqlalchemy.orm import Session, sessionmaker
 
-from db import tracking
-from db.tracking import CommitmentRequest
-from dicom_node.commitment.report import COMMITMENT_INSTANCE, answer_on
+from db.commitment import CommitmentRequest
+from dicom_node.commitment.event_report import (
+    COMMITMENT_CLASS,
+    COMMITMENT_INSTANCE,
+    SAME_ASSOCIATION_S,
+    event_report,
+)
+from dicom_node.commitment.mailbox import Mailbox
 from dicom_node.commitment.same_association import SameAssociation
-from dicom_node.errors import UNPARSEABLE, UnreadableInstance
-from dicom_node.spool.folder import Spool, sync_folder
+from dicom_node.errors import UNPARSEABLE, PeerAway, UnreadableInstance
 from dicom_node.spool.image import check_uid
 
 logger = logging.getLogger(__name__)
+POLL_S = 0.25
 REQUEST_COMMITMENT = 1
 MOST_REFERENCES = 100_000
 # Statuses of N-ACTION (PS3.7 10.1.4.1.10).
@@ -37,42 +36,6 @@ SUCCESS, NO_SUCH_INSTANCE, INVALID_ARGUMENT, NO_SUCH_ACTION, RESOURCE_LIMITATION
     0x0123,
     0x0213,
 )
-# Failure reasons of single images (PS3.3 C.14.1.1).
-NO_SUCH_OBJECT, CLASS_INSTANCE_CONFLICT, PROCESSING_FAILURE = 0x0112, 0x0119, 0x0110
-
-
-class CommitmentQueue:
-    """Requests that were acknowledged and are not judged yet: one file each, durable like the images."""
-
-    def __init__(self, spool: Spool) -> None:
-        self._folder = spool.root / "commitments"
-
-    def put(self, request: CommitmentRequest) -> None:
-        """Keep a request; when this returns, no power cut loses it. Raises OSError where the disk does not take it."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # An AE title may hold any printable character, so it is no part of a path.
-        caller = hashlib.sha256(request.calling_ae.encode()).hexdigest()[:16]
-        target = self._folder / f"{request.transaction_uid}-{caller}.json"
-        part = target.with_suffix(f".{os.urandom(8).hex()}.part")
-        with part.open("x") as file:
-            json.dump(asdict(request), file, default=lambda time: time.isoformat())
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(target)
-        sync_folder(self._folder)
-
-    def waiting(self) -> list[Path]:
-        """Return the files of the requests, oldest first."""
-        found = [path for path in self._folder.glob("*.json")] if self._folder.is_dir() else []
-        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
-
-    @staticmethod
-    def read(path: Path) -> CommitmentRequest:
-        """Return the request in a file."""
-        fields: dict[str, Any] = json.loads(path.read_text())
-        fields["requested_at"] = datetime.fromisoformat(fields["requested_at"])
-        fields["references"] = tuple((uid, sop_class) for uid, sop_class in fields["references"])
-        return CommitmentRequest(**fields)
 
 
 class CommitmentProvider:
@@ -82,10 +45,9 @@ class CommitmentProvider:
     association while that is open, unless the caller has an address of its own to take it.
     """
 
-    def __init__(self, queue: CommitmentQueue, sessions: sessionmaker[Session], callers_who_listen: set[str]) -> None:
-        self._queue = queue
-        self._sessions = sessions
-        self._callers_who_listen = callers_who_listen
+    def __init__(self, mailbox: Mailbox, callers_who_listen: Collection[str]) -> None:
+        self._mailbox = mailbox
+        self._callers_who_listen = frozenset(callers_who_listen)
 
     def handlers(self) -> list[tuple[object, object]]:
         """Return the pairs (event, handler) as pynetdicom wants them."""
@@ -100,7 +62,7 @@ class CommitmentProvider:
             return NO_SUCH_ACTION, None
         try:
             request = _request(event)
-            self._queue.put(request)
+            self._mailbox.put(request)
         except (*UNPARSEABLE, UnreadableInstance) as error:
             refused = RESOURCE_LIMITATION if isinstance(error, OSError) else INVALID_ARGUMENT
             facts = {"status": f"0x{refused:04X}", "error": type(error).__name__}
@@ -109,7 +71,7 @@ class CommitmentProvider:
         if request.calling_ae not in self._callers_who_listen:
             # Its own thread: the answer to N-ACTION has to leave first, and images may follow it.
             same = SameAssociation(event.assoc)
-            Thread(target=answer_on, args=(same, self._sessions, request), daemon=True).start()
+            Thread(target=answer_on, args=(same, self._mailbox, request), daemon=True).start()
         return SUCCESS, None
 
 
@@ -136,49 +98,31 @@ def _references(asked: Dataset) -> Iterator[tuple[str, str]]:
         yield str(item.ReferencedSOPInstanceUID), str(item.ReferencedSOPClassUID)
 
 
-class CommitmentJudge:
-    """Compares requests with what is kept. The images of a request were acknowledged before it came."""
-
-    def __init__(self, queue: CommitmentQueue, sessions: sessionmaker[Session]) -> None:
-        self._queue = queue
-        self._sessions = sessions
-
-    def waiting(self) -> list[Path]:
-        """Return the requests to judge: ask before the images are registered, judge after."""
-        return self._queue.waiting()
-
-    def run(self, waiting: list[Path], now: datetime) -> None:
-        """Judge requests and keep the outcome in the rows."""
-        for path in waiting:
-            try:
-                request = self._queue.read(path)
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
-                # It would come first again at every tick, and nothing after it would ever be done.
-                path.rename(path.with_suffix(".refused"))
-                logger.error("commitment request set aside", extra={"path": str(path), "error": type(error).__name__})  # noqa: TRY400  nothing to trace
-                continue
-            self._judge(request, now)
-            with suppress(FileNotFoundError):
-                path.unlink()
-
-    def _judge(self, request: CommitmentRequest, now: datetime) -> None:
-        with self._sessions.begin() as session:
-            kept = tracking.kept_instances(session, [uid for uid, _ in request.references])
-            failures = {
-                uid: reason for uid, sop_class in request.references if (reason := _failure(kept, uid, sop_class))
-            }
-            tracking.record_commitment(session, request, failures, now)
-        facts: dict[str, object] = {"transaction_uid": request.transaction_uid, "calling_ae": request.calling_ae}
-        facts |= {"images": len(request.references), "failed": len(failures)}
-        logger.info("commitment judged", extra=facts)
+def answer_on(association: SameAssociation, mailbox: Mailbox, request: CommitmentRequest) -> None:
+    """Wait for the outcome of a request and report it on the association that it came over, while that is open."""
+    deadline = time.monotonic() + SAME_ASSOCIATION_S
+    try:
+        while association.is_open and time.monotonic() < deadline:
+            if _answered_on(association, mailbox, request):
+                return
+            time.sleep(POLL_S)
+    finally:
+        association.close()
 
 
-def _failure(kept: dict[str, list[tuple[str, str]]], sop_uid: str, sop_class: str) -> int | None:
-    """Return why an image cannot be committed to; None where it is kept, on the disk as in the rows."""
-    found = kept.get(sop_uid)
-    if not found:
-        return NO_SUCH_OBJECT
-    of_class = [path for held_class, path in found if held_class == sop_class]
-    if not of_class:
-        return CLASS_INSTANCE_CONFLICT
-    return None if any(Path(path).is_file() for path in of_class) else PROCESSING_FAILURE
+def _answered_on(association: SameAssociation, mailbox: Mailbox, request: CommitmentRequest) -> bool:
+    answer = mailbox.answer(request)
+    if answer is None:
+        return False
+    kind, report = event_report(answer)
+    try:
+        status = association.report(COMMITMENT_CLASS, COMMITMENT_INSTANCE, kind, report)
+    except PeerAway:
+        # The scheduler writes it into the row when its time is up.
+        return False
+    if status != SUCCESS:
+        return False
+    mailbox.taken(request)
+    facts = {"transaction_uid": answer.transaction_uid, "calling_ae": answer.calling_ae, "event_type": kind}
+    logger.info("commitment answered", extra=facts)
+    return True

@@ -1,35 +1,42 @@
-"""Taking images out of the spool once they have done their work, never before."""
+"""Taking images out of the spool once they have done their work, never before, and clearing up after crashes."""
 
 import logging
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
-from db.tracking import Change
+from db.tracking import Change, Retention
+from dicom_node.spool.folder import Spool
 
 logger = logging.getLogger(__name__)
 WHO = "dicom_node"
 
 
-def clean(sessions: sessionmaker[Session], retention_days: float, now: datetime) -> int:
-    """Remove the images of every series whose results were delivered so long ago; return how many images.
+def clean(sessions: sessionmaker[Session], retention: Retention, now: datetime) -> int:
+    """Remove the images of every series whose time is over; return how many images.
 
     Rows stay, with the time of removal. Files that have no row, and those set aside, are not touched.
     """
-    before = now - timedelta(days=retention_days)
     with sessions.begin() as session:
-        series = tracking.removable(session, before)
+        series = tracking.removable(session, retention, now)
     removed = 0
     for series_uid in series:
         with sessions.begin() as session:
-            count = tracking.remove(session, series_uid, before, _delete, Change(WHO, now))
+            count = tracking.remove(session, series_uid, retention, _delete, Change(WHO, now))
         removed += count
         if count:
             logger.info("images removed after their time", extra={"series_uid": series_uid, "images": count})
     return removed
+
+
+def clear_leftovers(spool: Spool) -> None:
+    """Remove half-written files whose writers were killed."""
+    cleared = spool.clear_leftovers()
+    if cleared:
+        logger.info("half-written files of killed processes removed", extra={"files": cleared})
 
 
 def _delete(path: str) -> None:

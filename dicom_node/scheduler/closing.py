@@ -2,17 +2,21 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
+from db.engine import is_of_the_values
 from db.states import JobState, SeriesState
-from db.tracking import JobIdentity, QuietSeries, StudySeries
-from dicom_node.commitment.provider import CommitmentJudge
+from db.tracking import JobIdentity, ReceivingSeries, Retention, StudySeries
+from dicom_node.scheduler.agenda import Agenda
+from dicom_node.scheduler.commitment_judge import CommitmentJudge
 from dicom_node.scheduler.expectations import Expectations
 from dicom_node.series import completeness, facts, reconstructions, rules
 from dicom_node.series.completeness import Complete, Evidence, Incomplete, Policy
@@ -21,7 +25,11 @@ from dicom_node.series.rules import EVERYTHING, Routing
 from dicom_node.spool.associations import OpenSeries
 
 logger = logging.getLogger(__name__)
-RECONSIDER_EVERY = timedelta(seconds=5)
+REFRESH_EVERY = timedelta(seconds=5)
+LOOK_AGAIN = timedelta(seconds=1)
+UNJUDGEABLE = "unjudgeable"
+# What values that no header should hold can raise, here or in the database.
+OF_THE_SERIES = (ArithmeticError, AttributeError, LookupError, RecursionError, StatementError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -30,14 +38,14 @@ class Terms:
 
     ``renotify_s`` is the sweep that repairs lost messages: work still waiting so long after a wake-up gets another.
     ``study_wait_s``: so long a series that is whole waits for others of its study that are still being received.
-    ``retention_days`` after their results were delivered images leave the spool.
+    ``retention`` says when images leave the spool; never without one.
     ``expectations`` and ``commitments`` are further evidence that a series is whole, where a site has it.
     """
 
     identity: JobIdentity
     policy: Policy
     renotify_s: float
-    retention_days: float = 36500
+    retention: Retention | None = None
     expectations: Expectations = field(default_factory=lambda: Expectations(None))
     commitments: CommitmentJudge | None = None
     routing: Routing = EVERYTHING
@@ -48,7 +56,7 @@ class Terms:
 class Candidate:
     """A series that may be closed now."""
 
-    series: QuietSeries
+    series: ReceivingSeries
     verdict: Complete | Incomplete
     facts: SeriesFacts
 
@@ -60,41 +68,87 @@ class Closer:
         self._sessions = sessions
         self._open_series = open_series
         self._terms = terms
+        self._agenda = Agenda()
         self._facts: dict[str, tuple[datetime, SeriesFacts]] = {}
-        self._reconsider_at: datetime | None = None
+        self._refresh_at: datetime | None = None
 
-    def run(self, now: datetime) -> None:
-        """Close once whatever can be closed."""
-        self._reconsider(now)
-        policy = self._terms.policy
-        with self._sessions.begin() as session:
-            quiet = tracking.quiet_series(session, now - timedelta(seconds=min(policy.settle_s, policy.quiet_s)))
-        candidates = [one for series in quiet if (one := self._candidate(series, now)) is not None]
+    def run(self, now: datetime, rows_changed: bool = True) -> None:
+        """Close once whatever can be closed. ``rows_changed``: something was written about series since the last run.
+
+        What others write, an operator for one, is seen every few seconds.
+        """
+        if rows_changed or self._refresh_at is None or not now < self._refresh_at <= now + REFRESH_EVERY:
+            self._refresh(now)
+        carried = self._open_series.carried_now()
+        self._agenda.note_carried(carried, now)
+        due = self._agenda.due(now)
+        candidates = [one for uid in due if (one := self._judged(uid, uid in carried, now)) is not None]
         studies: dict[str, list[Candidate]] = defaultdict(list)
         for one in candidates:
-            if self._is_to_be_compared(one, now):
-                studies[one.series.study_uid].append(one)
+            with self._own_fault([one.series.series_uid], now):
+                if self._is_to_be_compared(one, now):
+                    studies[one.series.study_uid].append(one)
         for study_uid, eligible in studies.items():
-            self._choose(study_uid, eligible, now)
+            with self._own_fault([one.series.series_uid for one in eligible], now):
+                self._choose(study_uid, eligible, now)
 
-    def _reconsider(self, now: datetime) -> None:
-        if self._reconsider_at is not None and now < self._reconsider_at:
-            return
-        self._reconsider_at = now + RECONSIDER_EVERY
+    def _refresh(self, now: datetime) -> None:
+        self._refresh_at = now + REFRESH_EVERY
         with self._sessions.begin() as session:
             for series_uid in tracking.reconsidered(session, now):
                 logger.info("series considered again", extra={"series_uid": series_uid})
+            self._agenda.refresh(tracking.open_series(session), now)
 
-    def _candidate(self, series: QuietSeries, now: datetime) -> Candidate | None:
-        is_open = series.series_uid in self._open_series
+    def look_at_all(self, now: datetime) -> None:
+        """Judge every open series at the next run: there is new evidence."""
+        self._agenda.look_at_all(now)
+
+    def _judged(self, series_uid: str, is_open: bool, now: datetime) -> Candidate | None:
+        with self._own_fault([series_uid], now):
+            with self._sessions.begin() as session:
+                series = tracking.series_to_judge(session, series_uid)
+            if series is not None:
+                return self._candidate(series, is_open, now)
+            self._forget(series_uid)
+        return None
+
+    @contextmanager
+    def _own_fault(self, series_uids: Sequence[str], now: datetime) -> Iterator[None]:
+        """Close with a code what cannot be judged for its own values, so that it holds no other series back."""
+        try:
+            yield
+        except OF_THE_SERIES as error:
+            if isinstance(error, StatementError) and not is_of_the_values(error):
+                raise
+            for series_uid in series_uids:
+                self._close_unjudged(series_uid, type(error).__name__, now)
+
+    def _close_unjudged(self, series_uid: str, error: str, now: datetime) -> None:
+        with self._sessions.begin() as session:
+            tracking.close_series(session, series_uid, SeriesState.INCOMPLETE, UNJUDGEABLE, {"error": error}, now)
+        self._forget(series_uid)
+        # Never the message: it may show values of a header.
+        logger.error("series cannot be judged", extra={"series_uid": series_uid, "error": error})
+
+    def _candidate(self, series: ReceivingSeries, is_open: bool, now: datetime) -> Candidate | None:
         expected = None if is_open else self._terms.expectations.number_of(series, now)
         evidence = Evidence(series.planes, series.last_arrival_at, is_open, expected, series.committed)
         verdict = completeness.judge(evidence, self._terms.policy, now)
+        self._agenda.look_again(series.series_uid, self._next_look(series, now))
         if not isinstance(verdict, Complete | Incomplete):
             return None
         return Candidate(series, verdict, self._facts_of(series))
 
-    def _facts_of(self, series: QuietSeries) -> SeriesFacts:
+    def _next_look(self, series: ReceivingSeries, now: datetime) -> datetime:
+        """Return when the verdict may change though no image comes and no association ends."""
+        policy = self._terms.policy
+        ends = (policy.settle_s, policy.quiet_s, policy.gap_wait_s, policy.stalled_s)
+        times = [at for end_s in ends if (at := series.last_arrival_at + timedelta(seconds=end_s)) > now]
+        # One that could be closed waits for others of its study, or for what a source will say.
+        pause = self._terms.expectations.ask_again if times else LOOK_AGAIN
+        return min([*times, now + pause])
+
+    def _facts_of(self, series: ReceivingSeries) -> SeriesFacts:
         """Read the headers once for each state of a series: it may wait for others of its study."""
         known = self._facts.get(series.series_uid)
         if known is not None and known[0] == series.last_arrival_at:
@@ -161,6 +215,7 @@ class Closer:
         logger.info("series skipped", extra={"series_uid": uid, "code": code, "why": why})
 
     def _forget(self, series_uid: str) -> None:
+        self._agenda.forget(series_uid)
         self._facts.pop(series_uid, None)
         self._terms.expectations.forget(series_uid)
 

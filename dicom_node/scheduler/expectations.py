@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from db.tracking import QuietSeries
+from db.tracking import ReceivingSeries
 from dicom_node.errors import PeerAway
 from dicom_node.retrieve.source import Source
 
@@ -32,7 +32,7 @@ class Expectations:
         self._answers: dict[str, _Answer] = {}
         self._silent_until: datetime | None = None
 
-    def number_of(self, series: QuietSeries, now: datetime) -> int | None:
+    def number_of(self, series: ReceivingSeries, now: datetime) -> int | None:
         """Return how many instances the source holds of a series; None where it cannot be known now."""
         known = self._answers.get(series.series_uid)
         fresh = known is not None and known.last_arrival_at == series.last_arrival_at
@@ -44,11 +44,16 @@ class Expectations:
         self._answers[series.series_uid] = _Answer(number, now, series.last_arrival_at)
         return number
 
+    @property
+    def ask_again(self) -> timedelta:
+        """After how long the source may say something new; never, in effect, where there is none."""
+        return ASK_AGAIN if self._source is not None else timedelta(days=1)
+
     def forget(self, series_uid: str) -> None:
         """Drop what is known of a series that was closed."""
         self._answers.pop(series_uid, None)
 
-    def _ask(self, source: Source, series: QuietSeries, now: datetime) -> int | None:
+    def _ask(self, source: Source, series: ReceivingSeries, now: datetime) -> int | None:
         try:
             number = source.number_of_instances(series.study_uid, series.series_uid)
         except PeerAway as error:

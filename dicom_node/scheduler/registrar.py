@@ -8,10 +8,11 @@ from math import isfinite
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from sqlalchemy.exc import DataError, DBAPIError, StatementError
+from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
+from db.engine import is_of_the_values
 from db.image_plane import ImagePlane
 from db.tracking import Arrival
 from dicom_node.errors import UNPARSEABLE, UnreadableInstance
@@ -65,7 +66,7 @@ class Registrar:
         try:
             self._commit(batch, now)
         except StatementError as error:
-            if not _is_of_the_values(error):
+            if not is_of_the_values(error):
                 raise
             # One image that the database does not take must not hold back those of everybody else.
             for pair in batch:
@@ -75,7 +76,7 @@ class Registrar:
         try:
             self._commit([pair], now)
         except StatementError as error:
-            if not _is_of_the_values(error):
+            if not is_of_the_values(error):
                 raise
             self._set_aside(pair[0], error)
 
@@ -99,11 +100,6 @@ class Registrar:
         refused = self._spool.refuse(path)
         # Neither message nor trace: both may show values of the header.
         logger.error("spooled file set aside", extra={"path": str(refused), "error": type(error).__name__})
-
-
-def _is_of_the_values(error: StatementError) -> bool:
-    """Whether the database, or the way to it, took offence at a value; all else is worth another try."""
-    return isinstance(error, DataError) or not isinstance(error, DBAPIError)
 
 
 def _arrival(path: Path, spool: Spool) -> Arrival:

@@ -1,4 +1,4 @@
-"""The watcher: registers, judges, opens jobs, wakes workers; once a tick, for ever."""
+"""The scheduler: registers, judges, opens jobs, wakes workers, cleans; once a tick, for ever."""
 
 import logging
 import time
@@ -14,8 +14,10 @@ from db import tracking
 from dicom_node.scheduler import cleaning
 from dicom_node.scheduler.closing import Closer, Terms
 from dicom_node.scheduler.dispatch import Dispatcher
+from dicom_node.scheduler.leader import Candidacy
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.spool.associations import OpenSeries
+from dicom_node.spool.folder import Spool
 
 logger = logging.getLogger(__name__)
 POLL_S = 0.25
@@ -25,20 +27,20 @@ SET_BACK_S = 5.0
 PAUSE_AFTER_FAILURE_S = 2.0
 
 
-class Watcher:
+class Scheduler:
     """What happens after an image is durable."""
 
     def __init__(
         self,
-        registrar: Registrar,
+        spool: Spool,
         sessions: sessionmaker[Session],
-        open_series: OpenSeries,
         dispatcher: Dispatcher,
         terms: Terms,
     ) -> None:
-        self._registrar = registrar
+        self._spool = spool
         self._sessions = sessions
-        self._closer = Closer(sessions, open_series, terms)
+        self._registrar = Registrar(spool, sessions)
+        self._closer = Closer(sessions, OpenSeries(spool.associations), terms)
         self._dispatcher = dispatcher
         self._terms = terms
         self._unsent: deque[tuple[int, str | None]] = deque()
@@ -47,11 +49,12 @@ class Watcher:
         # How far the clock is ahead of one that is never set; None until the first tick.
         self._lead_s: float | None = None
 
-    def run(self, stop: Event) -> None:
-        """Tick until ``stop`` is set; no failure ends the loop."""
+    def run(self, stop: Event, candidacy: Candidacy) -> None:
+        """Tick while this process leads, until ``stop`` is set; no failure ends the loop."""
         pause_s = POLL_S
         while not stop.wait(pause_s):
-            pause_s = POLL_S if self._try_tick() else PAUSE_AFTER_FAILURE_S
+            candidacy.came_round()
+            pause_s = POLL_S if not candidacy.leads or self._try_tick() else PAUSE_AFTER_FAILURE_S
 
     def _try_tick(self) -> bool:
         try:
@@ -61,10 +64,10 @@ class Watcher:
                 logger.warning("database away, images wait in the spool")
             self._database_away = True
             return False
-        except Exception as error:  # noqa: BLE001  the watcher outlives every failure, and logs it
+        except Exception as error:  # noqa: BLE001  the scheduler outlives every failure, and logs it
             # Never the message: that of a failed statement holds its parameters, and those may be a patient's.
             frames = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("the watcher failed and goes on", extra={"error": type(error).__name__, "trace": frames})  # noqa: TRY400  see above
+            logger.error("the scheduler failed and goes on", extra={"error": type(error).__name__, "trace": frames})  # noqa: TRY400  see above
             return False
         if self._database_away:
             logger.info("database is back")
@@ -77,10 +80,12 @@ class Watcher:
         judge = self._terms.commitments
         # Before the images are registered: those of a request that waits now are then all in their rows.
         requests = judge.waiting() if judge else []
-        self._registrar.run(now)
+        registered = self._registrar.run(now)
         if judge:
             judge.run(requests, now)
-        self._closer.run(now)
+        if requests:
+            self._closer.look_at_all(now)
+        self._closer.run(now, bool(registered or requests))
         self._wake(now)
         self._clean(now)
 
@@ -89,11 +94,14 @@ class Watcher:
         if self._lead_s is None or lead_s < self._lead_s - SET_BACK_S:
             with self._sessions.begin() as session:
                 tracking.forget_the_future(session, now)
+            self._closer.look_at_all(now)
         self._lead_s = lead_s
 
     def _clean(self, now: datetime) -> None:
         if time.monotonic() >= self._clean_at:
-            cleaning.clean(self._sessions, self._terms.retention_days, now)
+            cleaning.clear_leftovers(self._spool)
+            if self._terms.retention is not None:
+                cleaning.clean(self._sessions, self._terms.retention, now)
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
 
     def _wake(self, now: datetime) -> None:

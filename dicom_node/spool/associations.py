@@ -74,8 +74,15 @@ class OpenSeries:
             if slot is not None:
                 slot.leave()
 
+    def carried_now(self) -> frozenset[str]:
+        """Return every series that an open association has carried, whichever process holds it."""
+        with os.scandir(self._folder) as slots:
+            # Most slots are empty, and to see that takes no opening.
+            used = [Path(slot.path) for slot in slots if slot.stat().st_size]
+        return frozenset(uid.decode("ascii") for slot in used for uid in _carried_now(slot))
+
     def __contains__(self, series_uid: str) -> bool:
-        return any(series_uid.encode("ascii") in carried for carried in map(_carried_now, self._folder.iterdir()))
+        return series_uid in self.carried_now()
 
     def _take(self) -> Slot | None:
         for number in range(self._slots):

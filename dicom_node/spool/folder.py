@@ -1,11 +1,11 @@
 """The spool: bytes as sent, durable before the sender hears of success.
 
-incoming/       files being written; what a crash leaves here was never acknowledged
+incoming/       files being written, each locked by its writer; what a crash leaves here was never acknowledged
 new/            durable, not yet registered: this folder is the registrar's queue, <instance>-<digest>-<order>.dcm
 series/         registered, <series>/<instance>-<digest>.dcm
 refused/        acknowledged, but unreadable to the registrar: kept for a person to look at
 associations/   one small file an open association, see :mod:`dicom_node.spool.associations`
-epoch           how often the spool was prepared: the order of arrival does not hang on the clock
+epoch           how often the machine was started, and its boot id: the order of arrival does not hang on the clock
 """
 
 import errno
@@ -15,18 +15,21 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from dicom_node.errors import OutOfSpace
 from dicom_node.spool.image import check_uid
-from dicom_node.spool.incoming import PIECE, Incoming
+from dicom_node.spool.incoming import PIECE, Incoming, is_being_written
 
 DIGEST_IN_NAME = 16
 WAITING_NAME = re.compile(r"([0-9.]+)-([0-9a-f]{64})-([0-9]{28})\.dcm")
 MEGABYTE = 1_000_000
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# Between making a file and locking it a writer needs far less.
+LEFTOVER_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -80,29 +83,44 @@ class Spool:
         self._epoch: int | None = None
 
     def prepare(self) -> None:
-        """Make the folders, clear what an earlier run was still writing, and begin a new epoch."""
+        """Make the folders and begin a new epoch where the machine was started anew; any process may, at any time."""
         for folder in (self._incoming, self.new, self._series, self.refused, self.associations):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for leftover in self._incoming.iterdir():
-            leftover.unlink()
         self._begin_epoch()
         for folder in (self.root, self.root.parent):
             sync_folder(folder)
 
     def _begin_epoch(self) -> None:
-        part = self._incoming / "epoch"
+        number, boot = self._read_epoch()
+        if boot == _boot():
+            return
+        part = self.root / f"epoch.{uuid4().hex}.part"
         with open(part, "xb", opener=_private) as file:
-            file.write(b"%d" % (self._read_epoch() + 1))
+            file.write(f"{number + 1} {_boot()}".encode())
             file.flush()
             os.fsync(file.fileno())
         part.rename(self.root / "epoch")
         self._epoch = None
 
-    def _read_epoch(self) -> int:
+    def _read_epoch(self) -> tuple[int, str]:
         try:
-            return int((self.root / "epoch").read_bytes())
+            number, _, boot = (self.root / "epoch").read_text().partition(" ")
         except FileNotFoundError:
-            return 0
+            return 0, ""
+        return int(number), boot
+
+    def clear_leftovers(self) -> int:
+        """Remove what processes were writing when they were killed, and return how many files that were.
+
+        What another process is writing now is locked, and young; it is left alone.
+        """
+        cleared = 0
+        for path in self._incoming.iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > LEFTOVER_S and not is_being_written(path):
+                    path.unlink()
+                    cleared += 1
+        return cleared
 
     def begin(self, header: bytes, buffer: bytearray) -> Incoming:
         """Return who takes the bytes of one image; it ends with :meth:`keep_incoming` or its own ``discard``."""
@@ -143,7 +161,7 @@ class Spool:
     def _order(self) -> str:
         """Return digits that grow with each image, whatever the clock does; those of all processes compare."""
         if self._epoch is None:
-            self._epoch = self._read_epoch()
+            self._epoch, _ = self._read_epoch()
         return f"{self._epoch:08d}{time.monotonic_ns():020d}"
 
     def check_room_for_more(self) -> None:
@@ -186,6 +204,11 @@ class Spool:
         refused = self.refused / waiting.name
         waiting.rename(refused)
         return refused
+
+
+def _boot() -> str:
+    """Return what tells one run of the machine, with its one monotonic clock, from the next."""
+    return BOOT_ID.read_text().strip()
 
 
 @contextmanager

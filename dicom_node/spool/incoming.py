@@ -1,5 +1,6 @@
 """One image on its way into the spool: its bytes go to a file of ``incoming/`` as they come."""
 
+import fcntl
 import hashlib
 import os
 from contextlib import suppress
@@ -36,6 +37,8 @@ class Incoming:
         self._failure: OSError | None = None
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            # Held until it is closed, or its process has gone: what nobody holds may be cleared away.
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._failure = error
         self._write(memoryview(header))
@@ -105,3 +108,15 @@ class Incoming:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether the process that writes an incoming file is still there."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -164,11 +164,14 @@ def _write_durably(source: Path, target: Path) -> None:
 def _node(home: Path) -> Iterator[Receiver]:
     url = f"sqlite:///{home / 'node.db'}"
     schema.upgrade(url)
-    server, settings = servers.node(home, url, "memory://")
+    settings = servers.node_settings(home)
+    server, scheduler = servers.listener(home, settings), servers.scheduler(home, settings, url, "memory://")
     server.start()
+    scheduler.start()
     assert server.process is not None
     yield Receiver("scleroscan: durable, registered", settings.port, server.process.pid)
     server.stop()
+    scheduler.stop()
 
 
 @contextmanager

@@ -21,7 +21,8 @@ BREACHES = {
     "highdicom": ("worker/analysis/lungs/segmentation.py", "import highdicom"),
     "pynetdicom": ("worker/results/sr.py", "import pynetdicom"),
     "values": ("worker/analysis/quantify.py", "import pydicom"),
-    "listener": ("dicom_node/spool/folder.py", "import numpy"),
+    "light": ("dicom_node/spool/folder.py", "import numpy"),
+    "listener": ("dicom_node/scp/handlers.py", "import db.tracking"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The whole node under test: listener, registrar, watcher and answers, as the command runs them."""
+"""The whole node under test: listener and scheduler, as the commands run them."""
 
 import json
 import sys
@@ -72,9 +72,13 @@ def running(folder: Path, sessions: sessionmaker[Session], **settings: Any) -> I
     fields |= {"quiet_s": 2.0, "gap_wait_s": 6.0, "settle_s": 0.5, "min_free_mb": 0} | settings
     fields |= {"host": "127.0.0.1", "port": port, "spool_dir": folder / "spool"}
     url = sessions.kw["bind"].url.render_as_string(hide_password=False)
-    command = [sys.executable, "-m", "tests.support.node_process", url, "memory://", json.dumps(fields, default=str)]
-    # A process of its own: it forks, and what runs these tests may hold threads that no fork survives.
-    with services.running(command, folder / "node.log", cwd=REPOSITORY) as process:
-        services.wait_until(lambda: services.port_answers(port) or process.poll() is not None, 60, "the node")
+    words = [url, "memory://", json.dumps(fields, default=str)]
+    # Processes of their own: one forks, and what runs these tests may hold threads that no fork survives.
+    program, log = [sys.executable, "-m", "tests.support.node_process"], folder / "node.log"
+    with (
+        services.running([*program, "scheduler", *words], log, cwd=REPOSITORY) as scheduler,
+        services.running([*program, "listener", *words], log, cwd=REPOSITORY) as listener,
+    ):
+        services.wait_until(lambda: services.port_answers(port) or listener.poll() is not None, 60, "the listener")
         yield RunningNode(port, folder / "spool", sessions)
-    assert process.returncode == 0
+    assert (listener.returncode, scheduler.returncode) == (0, 0)

@@ -9,6 +9,7 @@ import sys
 import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +129,34 @@ def wake_ups(broker_url: str) -> list[list[object]]:
     return [json.loads(b64decode(message["body"]))[0] for message in reversed(messages)]
 
 
-def node(folder: Path, db_url: str, broker_url: str, **settings: Any) -> tuple[Server, NodeSettings]:
-    """Return the node on a spool below ``folder``, and its settings. No rule leaves its short series out."""
+def node_settings(folder: Path, **settings: Any) -> NodeSettings:
+    """Return the settings of a node on a spool below ``folder``. No rule leaves its short series out."""
     no_rules = folder / "no-rules.toml"
     no_rules.write_text('[routing]\nrule = []\nchoice = { measure = "all" }\n')
     own = {"host": "127.0.0.1", "port": services.free_port(), "min_free_mb": 0, "low_free_mb": 0}
     own |= {"site_file": no_rules} | settings
-    known = NodeSettings(spool_dir=folder / "spool", **own)
-    command = [sys.executable, "-m", "tests.support.node_process", db_url, broker_url, known.model_dump_json()]
-    log = folder / "node.log"
-    return Server(command, log, lambda: services.port_answers(known.port), {"cwd": REPOSITORY}), known
+    return NodeSettings(spool_dir=folder / "spool", **own)
+
+
+def listener(folder: Path, settings: NodeSettings) -> Server:
+    """Return a listener; it writes its log below ``folder``."""
+    command = [sys.executable, "-m", "tests.support.node_process", "listener", "", "", settings.model_dump_json()]
+    answers = partial(services.port_answers, settings.port)
+    return Server(command, folder / "listener.log", answers, {"cwd": REPOSITORY})
+
+
+def scheduler(folder: Path, settings: NodeSettings, db_url: str, broker_url: str) -> Server:
+    """Return a scheduler; it writes its log below ``folder``."""
+    words = ["scheduler", db_url, broker_url, settings.model_dump_json()]
+    command = [sys.executable, "-m", "tests.support.node_process", *words]
+    return Server(command, folder / "scheduler.log", lambda: True, {"cwd": REPOSITORY})
+
+
+def worker(folder: Path, db_url: str, broker_url: str) -> Server:
+    """Return a worker on the queue ``analyse``; it writes its log and results below ``folder``."""
+    command = [sys.executable, "-m", "scleroscan", "work", "--queue", "analyse"]
+    settings = {"DB_URL": db_url, "WORKER_BROKER_URL": broker_url, "WORKER_RESULTS_DIR": str(folder / "results")}
+    # Short: the job of a worker that is killed is claimed again soon, however often that happens.
+    settings |= {"WORKER_LEASE_S": "4", "WORKER_MAX_ATTEMPTS": "20"}
+    options = {"cwd": REPOSITORY, "env": os.environ | settings}
+    return Server(command, folder / "worker.log", lambda: True, options)

@@ -87,7 +87,7 @@ def running(
     command: list[str], log: Path, stop: signal.Signals = signal.SIGTERM, **options: object
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server for the length of the block; ``stop`` is how it is asked to end."""
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, **options)
     try:
         yield process

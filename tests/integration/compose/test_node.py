@@ -22,7 +22,7 @@ from db.tracking import JobIdentity
 from dicom_node.scheduler.closing import Terms
 from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scheduler.registrar import Registrar
-from dicom_node.scheduler.scheduler import Watcher
+from dicom_node.scheduler.scheduler import Scheduler
 from dicom_node.scp.handlers import Receiver
 from dicom_node.scp.listener import Address, Listener
 from dicom_node.series.completeness import Policy
@@ -48,9 +48,8 @@ class Node:
         self.listener = Listener(address, self.receiver.handlers(), CT_CLASSES)
         self.address = ApplicationEntity("SCLEROSCAN", "127.0.0.1", self.listener.port)
 
-    def watcher(self, sessions: sessionmaker[Session], broker_url: str = "memory://") -> Watcher:
-        registrar = Registrar(self.spool, sessions)
-        return Watcher(registrar, sessions, self.receiver.open_series, Dispatcher(broker_url), TERMS)
+    def scheduler(self, sessions: sessionmaker[Session], broker_url: str = "memory://") -> Scheduler:
+        return Scheduler(self.spool, sessions, Dispatcher(broker_url), TERMS)
 
 
 @pytest.fixture
@@ -180,7 +179,7 @@ def test_a_whole_series_becomes_one_job_and_one_message(
 ) -> None:
     paths = TinyCT().write(tmp_path / "ct")
     dicom.store(paths, node.address, "SCANNER")
-    watcher = node.watcher(sessions)
+    watcher = node.scheduler(sessions)
     services.wait_until(lambda: dcmread(paths[0]).SeriesInstanceUID not in node.receiver.open_series)
     watcher.tick(datetime.now(UTC))
     with sessions.begin() as session:
@@ -198,8 +197,8 @@ def test_hard_case_02_two_series_interleaved_in_one_association_are_two_jobs(
     first, second = (TinyCT(series=name).write(tmp_path / name) for name in ("1", "2"))
     dicom.store([path for pair in zip(first, second, strict=True) for path in pair], node.address, "SCANNER")
     services.wait_until(lambda: dcmread(first[0]).SeriesInstanceUID not in node.receiver.open_series)
-    node.watcher(sessions).tick(datetime.now(UTC))
-    node.watcher(sessions).tick(datetime.now(UTC) + timedelta(seconds=6))
+    node.scheduler(sessions).tick(datetime.now(UTC))
+    node.scheduler(sessions).tick(datetime.now(UTC) + timedelta(seconds=6))
     with sessions.begin() as session:
         assert [row.state for row in audit.status(session)] == ["queued", "queued"]
 
@@ -213,7 +212,7 @@ def test_hard_case_01_an_association_still_open_holds_its_series_back(
     association = entity.associate("127.0.0.1", node.address.port)
     for path in paths:
         association.send_c_store(path)
-    watcher = node.watcher(sessions)
+    watcher = node.scheduler(sessions)
     watcher.tick(datetime.now(UTC))
     watcher.tick(datetime.now(UTC) + timedelta(seconds=60))
     with sessions.begin() as session:
@@ -230,7 +229,7 @@ def test_hard_case_07_with_the_broker_away_the_job_waits_in_its_row(
 ) -> None:
     dicom.store(TinyCT().write(tmp_path / "ct"), node.address, "SCANNER")
     services.wait_until(lambda: TinyCT().datasets()[0].SeriesInstanceUID not in node.receiver.open_series)
-    watcher = node.watcher(sessions, f"redis://127.0.0.1:{services.free_port()}/0")
+    watcher = node.scheduler(sessions, f"redis://127.0.0.1:{services.free_port()}/0")
     for seconds in (0, 6):
         watcher.tick(datetime.now(UTC) + timedelta(seconds=seconds))
     with sessions.begin() as session:
@@ -243,7 +242,7 @@ def test_a_missing_slice_breaks_the_series_and_still_opens_a_job(
     paths = TinyCT().write(tmp_path / "ct")
     dicom.store(paths[:5] + paths[6:], node.address, "SCANNER")
     services.wait_until(lambda: dcmread(paths[0]).SeriesInstanceUID not in node.receiver.open_series)
-    watcher = node.watcher(sessions)
+    watcher = node.scheduler(sessions)
     watcher.tick(datetime.now(UTC))
     watcher.tick(datetime.now(UTC) + timedelta(seconds=6))
     with sessions.begin() as session:

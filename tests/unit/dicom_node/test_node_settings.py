@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from dicom_node import service
+from dicom_node import listening
 from dicom_node.settings import NodeSettings
 
 
@@ -32,7 +32,7 @@ def test_a_value_out_of_bounds_is_refused(monkeypatch: pytest.MonkeyPatch, name:
 def test_the_environment_reaches_the_listener(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"AE_TITLE": "SITE", "PORT": "0", "NETWORK_TIMEOUT_S": "7", "REQUEST_TIMEOUT_S": "3"}.items():
         monkeypatch.setenv(f"DICOM_NODE_{name}", value)
-    address = service.address(NodeSettings())
+    address = listening.address(NodeSettings())
     assert (address.ae_title, address.port) == ("SITE", 0)
     assert (address.network_timeout_s, address.request_timeout_s) == (7.0, 3.0)
 

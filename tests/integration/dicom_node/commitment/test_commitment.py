@@ -19,16 +19,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
 from db.address import ApplicationEntity
+from db.commitment import CommitmentRequest
 from db.tables import Commitment, Instance
-from dicom_node.commitment.provider import CommitmentJudge, CommitmentQueue
-from dicom_node.commitment.report import (
-    COMMITMENT_CLASS,
-    COMMITMENT_INSTANCE,
-    GIVE_UP,
-    SAME_ASSOCIATION_S,
-    Callback,
-    Reporter,
-)
+from dicom_node.commitment.event_report import COMMITMENT_CLASS, COMMITMENT_INSTANCE, SAME_ASSOCIATION_S
+from dicom_node.commitment.mailbox import Mailbox
+from dicom_node.scheduler.commitment_judge import CommitmentJudge
+from dicom_node.scheduler.commitment_reporter import GIVE_UP, Callback, Reporter
 from dicom_node.spool.folder import Spool
 from tests.support import node_service, services
 from tests.support.node_senders import ct_slice, encoded, send, series_uid, write
@@ -192,8 +188,8 @@ def test_a_modality_that_listens_by_tls_is_answered_by_tls(tmp_path: Path, sessi
     theirs.configure_cert(modality_tls)
     path = tmp_path / "site.toml"
     path.write_text(f'[[peer]]\nae_title = "SCANNER"\nlistens_at = "127.0.0.1:{port}"\ntls = true\n')
-    request = tracking.CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), datetime.now(UTC))
-    CommitmentQueue(Spool(tmp_path / "spool")).put(request)
+    request = CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), datetime.now(UTC))
+    Mailbox(Spool(tmp_path / "spool")).put(request)
     settings = {"tls_cert": files["cert"], "tls_key": files["key"], "tls_client_ca": files["ca"]}
     with (
         listening_modality(port, reports, modality_tls),
@@ -244,8 +240,8 @@ def test_a_request_acknowledged_before_a_stop_is_answered_after_the_next_start(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     reports: Reports = queue.Queue()
-    port, requests = services.free_port(), CommitmentQueue(Spool(tmp_path / "spool"))
-    requests.put(tracking.CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), datetime.now(UTC)))
+    port, requests = services.free_port(), Mailbox(Spool(tmp_path / "spool"))
+    requests.put(CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), datetime.now(UTC)))
     with (
         listening_modality(port, reports),
         site_file(tmp_path, port) as path,
@@ -263,7 +259,7 @@ def test_a_damaged_request_file_is_set_aside_and_holds_nothing_up(
     folder = tmp_path / "spool" / "commitments"
     folder.mkdir(parents=True)
     (folder / "1.2.3-0.json").write_text(content)
-    queued = CommitmentQueue(Spool(tmp_path / "spool"))
+    queued = Mailbox(Spool(tmp_path / "spool"))
     CommitmentJudge(queued, sessions).run(queued.waiting(), datetime.now(UTC))
     assert queued.waiting() == []
     assert [path.name for path in folder.iterdir()] == ["1.2.3-0.refused"]
@@ -273,22 +269,22 @@ def test_a_request_that_nobody_can_be_answered_for_is_closed_with_the_reason(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     now = datetime.now(UTC)
-    requests = CommitmentQueue(Spool(tmp_path / "spool"))
-    requests.put(tracking.CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), now))
+    requests = Mailbox(Spool(tmp_path / "spool"))
+    requests.put(CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), now))
     CommitmentJudge(requests, sessions).run(requests.waiting(), now)
-    Reporter(sessions, {}).tick(now)
+    Reporter(sessions, requests, {}).tick(now)
     assert commitment(sessions).state == "open"
-    Reporter(sessions, {}).tick(now + timedelta(seconds=SAME_ASSOCIATION_S + 1))
+    Reporter(sessions, requests, {}).tick(now + timedelta(seconds=SAME_ASSOCIATION_S + 1))
     assert (commitment(sessions).state, "site file" in str(commitment(sessions).reason)) == ("unanswerable", True)
 
 
 def test_patience_with_a_modality_that_is_down_ends(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     now = datetime.now(UTC)
-    requests = CommitmentQueue(Spool(tmp_path / "spool"))
-    requests.put(tracking.CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), now))
+    requests = Mailbox(Spool(tmp_path / "spool"))
+    requests.put(CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), now))
     CommitmentJudge(requests, sessions).run(requests.waiting(), now)
     reporter = Reporter(
-        sessions, {"SCANNER": Callback(ApplicationEntity("SCANNER", "127.0.0.1", services.free_port()))}
+        sessions, requests, {"SCANNER": Callback(ApplicationEntity("SCANNER", "127.0.0.1", services.free_port()))}
     )
     reporter.tick(now)
     assert (commitment(sessions).state, commitment(sessions).attempts) == ("open", 1)

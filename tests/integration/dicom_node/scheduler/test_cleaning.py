@@ -8,8 +8,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import audit, tracking
-from db.tables import Instance, Job, Series
-from db.tracking import JobIdentity
+from db.states import DeliveryState, OutputKind
+from db.tables import Delivery, Instance, Job, Output, Series
+from db.tracking import JobIdentity, Retention
 from dicom_node.scheduler import cleaning
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.spool.folder import Spool, SpooledName
@@ -18,6 +19,8 @@ from tests.support.node_senders import ct_slice, encoded, header, series_uid
 NOW = datetime.now(UTC)
 IDENTITY = JobIdentity("m" * 64, "s" * 64)
 LONG_AFTER = NOW + timedelta(days=31)
+RETENTION = Retention(*(timedelta(days=days) for days in (30, 7, 20, 90)))
+AT_ONCE = Retention(*[timedelta(0)] * 4)
 
 
 @pytest.fixture
@@ -53,24 +56,26 @@ def test_hard_case_32_images_leave_the_spool_after_delivery_and_retention_and_th
 ) -> None:
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, "delivered")
-    assert cleaning.clean(sessions, 30, NOW + timedelta(days=29)) == 0
+    assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=29)) == 0
     assert files(spool) == 3
-    assert cleaning.clean(sessions, 30, LONG_AFTER) == 3
+    assert cleaning.clean(sessions, RETENTION, LONG_AFTER) == 3
     assert list((spool.root / "series").iterdir()) == []
     with sessions.begin() as session:
         assert audit.trail(session, series_uid())[-1]["code"] == "images_removed"
         assert tracking.verify_chain(session, series_uid()) is None
         assert None not in session.scalars(select(Instance.removed_at)).all()
-    assert cleaning.clean(sessions, 30, LONG_AFTER) == 0
+    assert cleaning.clean(sessions, RETENTION, LONG_AFTER) == 0
 
 
-@pytest.mark.parametrize("state", ["queued", "running", "encoded", "rejected", "review", "failed"])
-def test_hard_case_32_before_delivery_no_image_leaves_the_spool_however_old(
+@pytest.mark.parametrize("state", ["queued", "running", "encoded"])
+def test_hard_case_32_what_is_not_done_stays_however_old(
     spool: Spool, sessions: sessionmaker[Session], state: str
 ) -> None:
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, state)
-    assert cleaning.clean(sessions, 0, NOW + timedelta(days=3650)) == 0
+    if state == "encoded":
+        owes_a_delivery(sessions)
+    assert cleaning.clean(sessions, AT_ONCE, NOW + timedelta(days=3650)) == 0
     assert files(spool) == 3
 
 
@@ -78,10 +83,10 @@ def test_a_series_that_is_still_open_or_has_late_images_is_not_touched(
     spool: Spool, sessions: sessionmaker[Session]
 ) -> None:
     received(spool, sessions, 0, 1)
-    assert cleaning.clean(sessions, 0, LONG_AFTER) == 0
+    assert cleaning.clean(sessions, AT_ONCE, LONG_AFTER) == 0
     with_job(sessions, "delivered")
     received(spool, sessions, 2)
-    assert cleaning.clean(sessions, 0, LONG_AFTER) == 0
+    assert cleaning.clean(sessions, AT_ONCE, LONG_AFTER) == 0
     assert files(spool) == 3
 
 
@@ -91,7 +96,7 @@ def test_a_crash_while_images_are_removed_is_healed_by_the_next_cleaning(
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, "delivered")
     next((spool.root / "series").rglob("*.dcm")).unlink()
-    assert cleaning.clean(sessions, 30, LONG_AFTER) == 3
+    assert cleaning.clean(sessions, RETENTION, LONG_AFTER) == 3
     assert files(spool) == 0
 
 
@@ -100,7 +105,7 @@ def test_a_series_sent_again_after_its_removal_is_whole_again_under_its_old_job(
 ) -> None:
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, "delivered")
-    cleaning.clean(sessions, 30, LONG_AFTER)
+    cleaning.clean(sessions, RETENTION, LONG_AFTER)
     received(spool, sessions, 0, 1, 2)
     assert files(spool) == 3
     with sessions.begin() as session:
@@ -108,3 +113,36 @@ def test_a_series_sent_again_after_its_removal_is_whole_again_under_its_old_job(
         assert session.scalars(select(Instance.removed_at)).all() == [None] * 3
         before = session.scalars(select(Job.id)).one()
         assert tracking.open_job(session, series_uid(), IDENTITY, NOW) == before
+
+
+def owes_a_delivery(sessions: sessionmaker[Session]) -> None:
+    with sessions.begin() as session:
+        job_id = session.scalars(select(Job.id)).one()
+        session.add(Output(id=1, job_id=job_id, kind=OutputKind.SEG, sop_uid="1.2.9", digest="d" * 64, path="seg.dcm"))
+        session.flush()
+        fields = {"destination": "dicom://A@127.0.0.1:104", "attempts": 0, "due_at": NOW, "created_at": NOW}
+        session.add(Delivery(job_id=job_id, output_id=1, state=DeliveryState.PENDING, **fields))
+
+
+@pytest.mark.parametrize("state", ["encoded", "rejected", "review", "failed"])
+def test_a_job_that_ended_otherwise_has_a_time_of_its_own(
+    spool: Spool, sessions: sessionmaker[Session], state: str
+) -> None:
+    received(spool, sessions, 0, 1, 2)
+    with_job(sessions, state)
+    days = 30 if state == "encoded" else 90
+    assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=days - 1)) == 0
+    assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=days + 1)) == 3
+    assert files(spool) == 0
+
+
+@pytest.mark.parametrize(("state", "days"), [("skipped", 7), ("incomplete", 20)])
+def test_a_series_without_a_job_leaves_after_its_own_time(
+    spool: Spool, sessions: sessionmaker[Session], state: str, days: int
+) -> None:
+    received(spool, sessions, 0, 1, 2)
+    with sessions.begin() as session:
+        tracking.close_series(session, series_uid(), state, "code", {}, NOW)
+    assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=days - 1)) == 0
+    assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=days + 1)) == 3
+    assert files(spool) == 0

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.tables import Instance
-from db.tracking import QuietSeries
+from db.tracking import ReceivingSeries
 from dicom_node.errors import BadSetting, PeerAway
 from dicom_node.retrieve.source import STUDY_ROOT_FIND, open_source
 from dicom_node.scheduler.expectations import ASK_AGAIN, LEAVE_ALONE, Expectations
@@ -244,8 +244,8 @@ class FakeSource:
         return number
 
 
-def quiet(last_arrival_at: datetime = NOW) -> QuietSeries:
-    return QuietSeries("1.2", "1.1", NOW, last_arrival_at, ())
+def quiet(last_arrival_at: datetime = NOW) -> ReceivingSeries:
+    return ReceivingSeries("1.2", "1.1", NOW, last_arrival_at, ())
 
 
 def test_a_source_is_asked_again_after_a_while_or_a_new_image_and_not_at_every_look() -> None:

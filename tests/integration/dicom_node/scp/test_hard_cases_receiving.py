@@ -352,34 +352,36 @@ def test_hard_case_34_at_sigterm_the_image_at_hand_is_answered_and_the_node_ends
     site: Site, tmp_path: Path
 ) -> None:
     folder = tmp_path / "ct"
+    # Again and again: the sender is never done before the node is stopped.
     node_senders.write(folder, [ct_slice(number, side=512) for number in range(200)])
     with association(site.settings.port):
-        sender = node_senders.storescu(site.settings.port, folder, "-v")
+        sender = node_senders.storescu(site.settings.port, folder, "-v", "--repeat", "1000")
         services.wait_until(lambda: len(list(site.spool.rglob("*.dcm"))) > 20, 60, "20 images")
-        assert site.node.stop(signal.SIGTERM) < 20
+        assert site.listener.stop(signal.SIGTERM) < 20
     said, _ = sender.communicate(timeout=60)
     on_disk = {path.name.split("-")[0] for path in site.spool.rglob("*.dcm")}
     acknowledged = {ct_slice(number).SOPInstanceUID for number in node_senders.acknowledged_numbers(said)}
-    assert 20 < len(acknowledged) < 200
+    assert sender.returncode != 0
+    assert len(acknowledged) > 20
     assert acknowledged == on_disk
     assert list((site.spool / "incoming").iterdir()) == []
-    site.node.start()
+    site.listener.start()
 
 
 def test_when_the_first_process_dies_all_others_do_and_the_port_is_free(site: Site) -> None:
-    assert site.node.process is not None
-    family = psutil.Process(site.node.process.pid).children(recursive=True)
-    site.node.process.kill()
-    site.node.process.wait()
+    assert site.listener.process is not None
+    family = psutil.Process(site.listener.process.pid).children(recursive=True)
+    site.listener.process.kill()
+    site.listener.process.wait()
     services.wait_until(lambda: not any(map(psutil.Process.is_running, family)), 30, "the end of all processes")
     with socket.create_server(("127.0.0.1", site.settings.port)):
         pass
-    site.node.start()
+    site.listener.start()
 
 
 def test_a_receiver_that_dies_is_replaced(site: Site) -> None:
-    before = site.node.children()
-    os.kill(before[1], signal.SIGKILL)
-    services.wait_until(lambda: len(set(site.node.children()) - set(before)) == 1, 30, "another process")
+    before = site.listener.children()
+    os.kill(before[0], signal.SIGKILL)
+    services.wait_until(lambda: len(set(site.listener.children()) - set(before)) == 1, 30, "another process")
     with association(site.settings.port) as opened:
         assert send(opened, encoded(ct_slice(0)), ct_slice(0).SOPInstanceUID) == SUCCESS

@@ -258,8 +258,13 @@ def test_hard_case_04_after_a_kill_every_image_that_was_acknowledged_is_register
     images = [ct_slice(number, side=64) for number in range(150)]
     node_senders.write(tmp_path / "ct", images)
     spool = tmp_path / "spool"
-    server, settings = servers.node(tmp_path, database_url, "memory://")
+    settings = servers.node_settings(tmp_path)
+    server, scheduler = (
+        servers.listener(tmp_path, settings),
+        servers.scheduler(tmp_path, settings, database_url, "memory://"),
+    )
     server.start()
+    scheduler.start()
     sender = node_senders.storescu(settings.port, tmp_path / "ct", "-v")
     services.wait_until(lambda: len(durable(spool)) >= 40, what="40 images in the spool")
     server.kill()
@@ -270,6 +275,7 @@ def test_hard_case_04_after_a_kill_every_image_that_was_acknowledged_is_register
     server.start()
     services.wait_until(lambda: not list((spool / "new").iterdir()), what="an empty queue")
     server.stop()
+    scheduler.stop()
     assert registered(database_url) == durable(spool)
 
 

@@ -1,5 +1,6 @@
 """The spool: durable, private, and no path that a sender can bend."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from dicom_node.errors import OutOfSpace, UnreadableInstance
 from dicom_node.spool.folder import Spool, SpooledName
 from dicom_node.spool.image import check_uid
+from dicom_node.spool.incoming import PIECE
 
 
 @pytest.fixture
@@ -48,10 +50,32 @@ def test_the_bytes_are_kept_as_given_and_readable_by_the_owner_alone(spool: Spoo
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_what_a_crash_left_half_written_is_cleared_at_start(spool: Spool) -> None:
-    (spool.root / "incoming" / "half.part").write_bytes(b"ha")
-    spool.prepare()
+def test_what_a_crash_left_half_written_is_cleared_away(spool: Spool) -> None:
+    leftover = spool.root / "incoming" / "half.part"
+    leftover.write_bytes(b"ha")
+    assert spool.clear_leftovers() == 0
+    os.utime(leftover, (0, 0))
+    assert spool.clear_leftovers() == 1
     assert list((spool.root / "incoming").iterdir()) == []
+
+
+def test_what_another_process_writes_is_left_alone_however_old(spool: Spool) -> None:
+    begun = spool.begin(b"head", bytearray(PIECE))
+    os.utime(begun.path, (0, 0))
+    other = Spool(spool.root)
+    other.prepare()
+    assert other.clear_leftovers() == 0
+    spool.complete(begun)
+    assert spool.keep_incoming(begun, SpooledName("1.2.3", "0" * 64)).exists()
+
+
+def test_of_two_processes_the_later_image_is_the_later_one(spool: Spool) -> None:
+    spool.keep(SpooledName.for_dataset("1.2.3", b"first"), b"", b"first")
+    other = Spool(spool.root)
+    other.prepare()
+    other.keep(SpooledName.for_dataset("1.2.3", b"second"), b"", b"second")
+    spool.keep(SpooledName.for_dataset("1.2.3", b"third"), b"", b"third")
+    assert [path.read_bytes() for path in spool.waiting()] == [b"first", b"second", b"third"]
 
 
 def test_below_the_watermark_nothing_is_taken(tmp_path: Path) -> None:

@@ -1,69 +1,34 @@
-"""Answers to storage commitment requests: N-EVENT-REPORT on the modality's association or on one of ours."""
+"""Answers to storage commitment requests over associations of our own, and what became of all answers."""
 
 import logging
 import ssl
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-from pydicom import Dataset
-from pydicom.uid import UID
 from pynetdicom import AE, build_role
 from pynetdicom.association import Association
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
 from db.address import ApplicationEntity
-from db.tracking import CommitmentAnswer, CommitmentRequest
-from dicom_node.commitment.same_association import SameAssociation
+from db.commitment import CommitmentAnswer
+from dicom_node.commitment.event_report import (
+    COMMITMENT_CLASS,
+    COMMITMENT_INSTANCE,
+    SAME_ASSOCIATION_S,
+    event_report,
+)
+from dicom_node.commitment.mailbox import Mailbox
 from dicom_node.errors import PeerAway
 
-COMMITMENT_CLASS, COMMITMENT_INSTANCE = UID("1.2.840.10008.1.20.1"), UID("1.2.840.10008.1.20.1.1")
 logger = logging.getLogger(__name__)
-POLL_S = 0.25
+POLL_S = 1.0
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5, 30
-# So long an association that is still open may take the answer; after that nobody can.
-SAME_ASSOCIATION_S = 120.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 3600.0
 GIVE_UP = timedelta(days=2)
-# Event types of the Storage Commitment Push Model (PS3.4 J.3.3.1.2).
-ALL_COMMITTED, SOME_FAILED = 1, 2
-
-
-def answer_on(association: SameAssociation, sessions: sessionmaker[Session], request: CommitmentRequest) -> None:
-    """Wait for the outcome of a request and report it on the association that it came over, while that is open."""
-    deadline = time.monotonic() + SAME_ASSOCIATION_S
-    try:
-        while association.is_open and time.monotonic() < deadline:
-            if _answered_on(association, sessions, request):
-                return
-            time.sleep(POLL_S)
-    finally:
-        association.close()
-
-
-def _answered_on(association: SameAssociation, sessions: sessionmaker[Session], request: CommitmentRequest) -> bool:
-    try:
-        with sessions.begin() as session:
-            answer = tracking.open_answer(session, request.calling_ae, request.transaction_uid)
-        if answer is None:
-            return False
-        kind, report = event_report(answer)
-        if association.report(COMMITMENT_CLASS, COMMITMENT_INSTANCE, kind, report) != 0x0000:
-            return False
-        with sessions.begin() as session:
-            tracking.answered(session, answer.commitment_id, datetime.now(UTC))
-    except OperationalError:
-        logger.debug("commitment not answered yet, database away")
-        return False
-    except PeerAway:
-        # The reporter writes it into the row when its time is up.
-        return False
-    _note(answer, kind)
-    return True
 
 
 @dataclass(frozen=True)
@@ -77,22 +42,28 @@ class Callback:
 class Reporter:
     """Sends answers over associations of our own to the modalities whose address is known."""
 
-    def __init__(self, sessions: sessionmaker[Session], callbacks: Mapping[str, Callback]) -> None:
+    def __init__(self, sessions: sessionmaker[Session], mailbox: Mailbox, callbacks: Mapping[str, Callback]) -> None:
         self._sessions = sessions
+        self._mailbox = mailbox
         self._callbacks = callbacks
 
-    def run(self, stop: Event) -> None:
-        """Answer what is due until ``stop`` is set."""
+    def run(self, stop: Event, leads: Callable[[], bool]) -> None:
+        """Answer what is due, while this process leads, until ``stop`` is set."""
         while not stop.wait(POLL_S):
             try:
-                self.tick(datetime.now(UTC))
+                if leads():
+                    self.tick(datetime.now(UTC))
             except SQLAlchemyError as error:
-                # Of a database that is away the watcher tells.
+                # Of a database that is away the scheduler tells.
                 logger.debug("commitments not answered", extra={"error": type(error).__name__})
                 stop.wait(FIRST_PAUSE_S)
 
     def tick(self, now: datetime) -> None:
-        """Answer once whatever is due."""
+        """Note what was answered on its own association, and answer once whatever else is due."""
+        for commitment_id, path in self._mailbox.answered():
+            with self._sessions.begin() as session:
+                tracking.answered(session, commitment_id, now)
+            path.unlink(missing_ok=True)
         with self._sessions.begin() as session:
             due = tracking.due_answers(session, now)
         for answer in due:
@@ -118,6 +89,7 @@ class Reporter:
             tracking.answered(session, answer.commitment_id, now)
 
     def _give_up(self, answer: CommitmentAnswer, reason: str) -> None:
+        self._mailbox.withdraw(answer)
         with self._sessions.begin() as session:
             tracking.give_up_answer(session, answer.commitment_id, reason)
         facts = {"transaction_uid": answer.transaction_uid, "calling_ae": answer.calling_ae, "reason": reason}
@@ -158,24 +130,3 @@ def _report(association: Association, answer: CommitmentAnswer) -> None:
 def _note(answer: CommitmentAnswer, kind: int) -> None:
     facts = {"transaction_uid": answer.transaction_uid, "calling_ae": answer.calling_ae, "event_type": kind}
     logger.info("commitment answered", extra=facts)
-
-
-def event_report(answer: CommitmentAnswer) -> tuple[int, Dataset]:
-    """Return event type and Event Information (PS3.4 Table J.3-2): what is kept, and what failed and why."""
-    report = Dataset()
-    report.TransactionUID = answer.transaction_uid
-    kept = [_item(uid, sop_class, None) for uid, sop_class, failure in answer.outcomes if failure is None]
-    failed = [_item(uid, sop_class, failure) for uid, sop_class, failure in answer.outcomes if failure is not None]
-    if kept:
-        report.ReferencedSOPSequence = kept
-    if failed:
-        report.FailedSOPSequence = failed
-    return SOME_FAILED if failed else ALL_COMMITTED, report
-
-
-def _item(sop_uid: str, sop_class: str, failure: int | None) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_uid
-    if failure is not None:
-        item.FailureReason = failure
-    return item

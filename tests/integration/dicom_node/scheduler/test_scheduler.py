@@ -24,9 +24,8 @@ from db.tracking import JobIdentity
 from dicom_node.scheduler.closing import Terms
 from dicom_node.scheduler.dispatch import SOCKET_TIMEOUT_S, Dispatcher
 from dicom_node.scheduler.registrar import Registrar
-from dicom_node.scheduler.scheduler import Watcher
+from dicom_node.scheduler.scheduler import Scheduler
 from dicom_node.series.completeness import Policy
-from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool, SpooledName
 from tests.support import services
 from tests.support.node_senders import ct_slice, encoded, header, series_uid
@@ -48,8 +47,8 @@ def keep(spool: Spool, ds: Dataset, raw: bytes | None = None) -> Path:
     return spool.keep(SpooledName.for_dataset(sop_uid, content), header(sop_uid), content)
 
 
-def watcher(spool: Spool, sessions: sessionmaker[Session], broker_url: str = "memory://") -> Watcher:
-    return Watcher(Registrar(spool, sessions), sessions, OpenSeries(spool.associations), Dispatcher(broker_url), TERMS)
+def scheduler(spool: Spool, sessions: sessionmaker[Session], broker_url: str = "memory://") -> Scheduler:
+    return Scheduler(spool, sessions, Dispatcher(broker_url), TERMS)
 
 
 def rows(sessions: sessionmaker[Session]) -> dict[str, Instance]:
@@ -95,7 +94,7 @@ def test_a_garbled_value_keeps_no_image_from_being_registered(
     broken, sound = ct_slice(0), ct_slice(1)
     keep(spool, broken, with_value(broken, keyword, vr, value))
     keep(spool, sound)
-    watch = watcher(spool, sessions)
+    watch = scheduler(spool, sessions)
     watch.tick(datetime.now(UTC))
     watch.tick(datetime.now(UTC) + LATER)
     assert set(rows(sessions)) == {broken.SOPInstanceUID, sound.SOPInstanceUID}
@@ -152,7 +151,7 @@ def test_hard_case_07_while_the_database_is_away_images_wait_and_it_is_said_once
     folder.write_text("no folder yet, so the file below it cannot be opened")
     engine = create_engine(f"sqlite:///{folder / 'scleroscan.db'}")
     keep(spool, ct_slice(0))
-    watch = watcher(spool, sessionmaker(engine))
+    watch = scheduler(spool, sessionmaker(engine))
     with ticking(watch):
         services.wait_until(lambda: "database away" in caplog.text)
         time.sleep(0.5)
@@ -165,10 +164,10 @@ def test_hard_case_07_while_the_database_is_away_images_wait_and_it_is_said_once
 
 
 @contextmanager
-def ticking(watch: Watcher) -> Iterator[None]:
-    """Run the watcher's loop in a thread for the length of the block."""
+def ticking(watch: Scheduler) -> Iterator[None]:
+    """Run the scheduler's loop in a thread for the length of the block, as one that leads."""
     stop = Event()
-    thread = Thread(target=watch.run, args=(stop,))
+    thread = Thread(target=watch.run, args=(stop, Leading()))
     thread.start()
     try:
         yield
@@ -178,7 +177,16 @@ def ticking(watch: Watcher) -> Iterator[None]:
     assert not thread.is_alive()
 
 
-def test_a_failure_of_the_watcher_is_logged_without_its_values_and_the_loop_goes_on(
+class Leading:
+    """The candidacy of a scheduler that is alone."""
+
+    leads = True
+
+    def came_round(self) -> None:
+        """Nobody looks."""
+
+
+def test_a_failure_of_the_scheduler_is_logged_without_its_values_and_the_loop_goes_on(
     spool: Spool, postgres_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dicom_node.scheduler.scheduler.PAUSE_AFTER_FAILURE_S", 0.05)
@@ -186,7 +194,7 @@ def test_a_failure_of_the_watcher_is_logged_without_its_values_and_the_loop_goes
     with sessions.begin() as session:
         session.execute(text("ALTER TABLE study ADD CONSTRAINT nobody CHECK (patient_name = '')"))
     keep(spool, ct_slice(0))
-    with ticking(watcher(spool, sessions)):
+    with ticking(scheduler(spool, sessions)):
         services.wait_until(lambda: "goes on" in caplog.text)
         with sessions.begin() as session:
             session.execute(text("ALTER TABLE study DROP CONSTRAINT nobody"))
@@ -199,12 +207,12 @@ def test_hard_case_24_wake_ups_reach_the_queue_as_json_once_and_again_after_the_
     spool: Spool, sessions: sessionmaker[Session], redis_url: str
 ) -> None:
     with queue(redis_url) as messages:
-        job_id = open_job(spool, watcher(spool, sessions, redis_url), sessions)
+        job_id = open_job(spool, scheduler(spool, sessions, redis_url), sessions)
         assert messages() == [[job_id]]
         start = datetime.now(UTC) + LATER
-        watcher(spool, sessions, redis_url).tick(start + timedelta(seconds=10))
+        scheduler(spool, sessions, redis_url).tick(start + timedelta(seconds=10))
         assert len(messages()) == 1
-        watcher(spool, sessions, redis_url).tick(start + timedelta(seconds=61))
+        scheduler(spool, sessions, redis_url).tick(start + timedelta(seconds=61))
         assert messages() == [[job_id], [job_id]]
 
 
@@ -212,7 +220,7 @@ def test_hard_case_07_a_wake_up_that_found_the_broker_away_is_sent_at_the_next_t
     spool: Spool, sessions: sessionmaker[Session], redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = f"redis://127.0.0.1:{services.free_port()}/0"
-    watch = watcher(spool, sessions, away)
+    watch = scheduler(spool, sessions, away)
     job_id = open_job(spool, watch, sessions)
     with queue(redis_url) as messages:
         monkeypatch.setattr(watch, "_dispatcher", Dispatcher(redis_url))
@@ -220,7 +228,7 @@ def test_hard_case_07_a_wake_up_that_found_the_broker_away_is_sent_at_the_next_t
         assert messages() == [[job_id]]
 
 
-def open_job(spool: Spool, watch: Watcher, sessions: sessionmaker[Session]) -> int:
+def open_job(spool: Spool, watch: Scheduler, sessions: sessionmaker[Session]) -> int:
     """Receive a short series and tick until it is closed."""
     for number in range(4):
         keep(spool, ct_slice(number))
@@ -252,7 +260,7 @@ def test_a_broker_that_is_away_costs_one_try_a_tick_however_much_work_waits(
     for number in range(6):
         keep(spool, ct_slice(0, series=number + 1))
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        watch = watcher(spool, sessions, f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        watch = scheduler(spool, sessions, f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         watch.tick(datetime.now(UTC))
         start = time.monotonic()
         watch.tick(datetime.now(UTC) + LATER)
@@ -264,7 +272,7 @@ def test_a_broker_that_is_away_costs_one_try_a_tick_however_much_work_waits(
 def test_hard_case_03_late_images_open_the_series_again_and_supersede_its_job(
     spool: Spool, sessions: sessionmaker[Session]
 ) -> None:
-    watch = watcher(spool, sessions)
+    watch = scheduler(spool, sessions)
     first = open_job(spool, watch, sessions)
     keep(spool, ct_slice(4))
     watch.tick(datetime.now(UTC))
@@ -275,7 +283,7 @@ def test_hard_case_03_late_images_open_the_series_again_and_supersede_its_job(
 
 
 def test_hard_case_03_the_same_images_again_open_no_second_job(spool: Spool, sessions: sessionmaker[Session]) -> None:
-    watch = watcher(spool, sessions)
+    watch = scheduler(spool, sessions)
     first = open_job(spool, watch, sessions)
     for number in range(4):
         keep(spool, ct_slice(number))
@@ -302,7 +310,7 @@ def test_hard_case_34_a_clock_that_is_set_back_an_hour_holds_no_series_and_no_wa
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     with queue(redis_url) as messages:
         # Both before the clock is set back: a job that was queued, and a series that is still being received.
-        watch = watcher(spool, sessions, redis_url)
+        watch = scheduler(spool, sessions, redis_url)
         first = open_job(spool, watch, sessions)
         moment = (datetime.now(UTC) + LATER).timestamp()
         os.utime(keep(spool, ct_slice(0, series=2)), (moment, moment))

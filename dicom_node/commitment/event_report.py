@@ -1,0 +1,33 @@
+"""The N-EVENT-REPORT that answers a storage commitment request (PS3.4 J.3.3)."""
+
+from pydicom import Dataset
+from pydicom.uid import UID
+
+from db.commitment import CommitmentAnswer
+
+COMMITMENT_CLASS, COMMITMENT_INSTANCE = UID("1.2.840.10008.1.20.1"), UID("1.2.840.10008.1.20.1.1")
+# Event types of the Storage Commitment Push Model (PS3.4 J.3.3.1.2).
+ALL_COMMITTED, SOME_FAILED = 1, 2
+# So long an association that is still open may take the answer; after that nobody can.
+SAME_ASSOCIATION_S = 120.0
+
+
+def event_report(answer: CommitmentAnswer) -> tuple[int, Dataset]:
+    """Return event type and Event Information (PS3.4 Table J.3-2): what is kept, and what failed and why."""
+    report = Dataset()
+    report.TransactionUID = answer.transaction_uid
+    kept = [_item(uid, sop_class, None) for uid, sop_class, failure in answer.outcomes if failure is None]
+    failed = [_item(uid, sop_class, failure) for uid, sop_class, failure in answer.outcomes if failure is not None]
+    if kept:
+        report.ReferencedSOPSequence = kept
+    if failed:
+        report.FailedSOPSequence = failed
+    return SOME_FAILED if failed else ALL_COMMITTED, report
+
+
+def _item(sop_uid: str, sop_class: str, failure: int | None) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_uid
+    if failure is not None:
+        item.FailureReason = failure
+    return item

@@ -1,0 +1,49 @@
+"""The listener: processes that receive on one port into the spool. They know neither the database nor the model."""
+
+from threading import Event
+
+from dicom_node import site_file
+from dicom_node.commitment.event_report import COMMITMENT_CLASS
+from dicom_node.commitment.mailbox import Mailbox
+from dicom_node.commitment.provider import CommitmentProvider
+from dicom_node.scp import prefork
+from dicom_node.scp.access_control import AccessControl
+from dicom_node.scp.handlers import Receiver
+from dicom_node.scp.listener import Address, Listener, Security
+from dicom_node.scp.tls import tls_context
+from dicom_node.settings import NodeSettings
+from dicom_node.spool.folder import Spool
+from dicom_node.spool.image import CT_CLASSES
+
+
+def run(settings: NodeSettings, stop: Event) -> None:
+    """Receive until ``stop`` is set. Raises BadSetting where the site file or the TLS files cannot be used."""
+    site = site_file.load(settings.site_file)
+    security = Security(AccessControl(settings.ae_title, site.peer, settings.any_called_ae), tls_context(settings))
+    spool = Spool(settings.spool_dir, settings.min_free_mb, settings.low_free_mb)
+    spool.prepare()
+    callers_who_listen = {peer.ae_title for peer in site.peer if peer.application_entity}
+    handlers = [
+        *Receiver(spool, settings.max_associations).handlers(),
+        *CommitmentProvider(Mailbox(spool), callers_who_listen).handlers(),
+    ]
+    listener = Listener(address(settings), handlers, [*CT_CLASSES, COMMITMENT_CLASS], security)
+
+    def receive(stop: Event) -> None:
+        with listener:
+            stop.wait()
+
+    prefork.run({f"receiver {number}": receive for number in range(1, settings.receivers + 1)}, stop)
+
+
+def address(settings: NodeSettings) -> Address:
+    """Return where the settings say to listen."""
+    return Address(
+        ae_title=settings.ae_title,
+        host=settings.host,
+        port=settings.port,
+        max_associations=settings.max_associations,
+        max_pdu_bytes=settings.max_pdu_bytes,
+        network_timeout_s=settings.network_timeout_s,
+        request_timeout_s=settings.request_timeout_s,
+    )

@@ -1,0 +1,100 @@
+"""The scheduler's process: everything between a durable file and a worker that wakes."""
+
+import os
+import socket
+from datetime import timedelta
+from threading import Event, Thread
+from uuid import uuid4
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from db.tracking import JobIdentity, Retention
+from dicom_node import site_file
+from dicom_node.commitment.mailbox import Mailbox
+from dicom_node.errors import BadSetting
+from dicom_node.retrieve.source import Source, open_source
+from dicom_node.scheduler.closing import Terms
+from dicom_node.scheduler.commitment_judge import CommitmentJudge
+from dicom_node.scheduler.commitment_reporter import Callback, Reporter
+from dicom_node.scheduler.dispatch import Dispatcher
+from dicom_node.scheduler.expectations import Expectations
+from dicom_node.scheduler.leader import Candidacy
+from dicom_node.scheduler.scheduler import Scheduler
+from dicom_node.scp.tls import tls_context
+from dicom_node.series.completeness import Policy
+from dicom_node.settings import NodeSettings
+from dicom_node.site_file import SiteFile
+from dicom_node.spool.folder import Spool
+from dicom_node.tls_profile import client_context
+
+NICENESS = 5
+
+
+def run(
+    settings: NodeSettings, sessions: sessionmaker[Session], broker_url: str, identity: JobIdentity, stop: Event
+) -> None:
+    """Schedule until ``stop`` is set, while no other scheduler on the database does. Raises BadSetting."""
+    # Senders wait for their answers; what is in the spool can wait a moment longer.
+    os.nice(NICENESS)
+    site = site_file.load(settings.site_file)
+    spool = Spool(settings.spool_dir)
+    spool.prepare()
+    where, mailbox = callbacks(settings, site), Mailbox(spool)
+    terms = Terms(
+        identity=identity,
+        policy=policy(settings),
+        renotify_s=settings.renotify_s,
+        retention=retention(settings),
+        expectations=Expectations(open_source_of(settings) if settings.source else None),
+        commitments=CommitmentJudge(mailbox, sessions, where),
+        routing=site.routing,
+        study_wait_s=settings.study_wait_s,
+    )
+    scheduler = Scheduler(spool, sessions, Dispatcher(broker_url), terms)
+    candidacy = Candidacy(sessions, f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}")
+    reporter = Reporter(sessions, mailbox, where)
+    beside = (
+        Thread(target=candidacy.run, args=(stop,), name="leadership"),
+        Thread(target=reporter.run, args=(stop, lambda: candidacy.leads), name="commitment answers"),
+    )
+    for thread in beside:
+        thread.start()
+    scheduler.run(stop, candidacy)
+    for thread in beside:
+        thread.join()
+
+
+def policy(settings: NodeSettings) -> Policy:
+    """Return how long to wait for a series."""
+    gap_wait_s = max(settings.quiet_s, settings.gap_wait_s)
+    return Policy(settings.quiet_s, gap_wait_s, settings.stalled_s, min(settings.settle_s, settings.quiet_s))
+
+
+def retention(settings: NodeSettings) -> Retention:
+    """Return how long images stay in the spool."""
+    return Retention(
+        done=timedelta(days=settings.retention_days),
+        skipped=timedelta(days=settings.retention_skipped_days),
+        incomplete=timedelta(days=settings.retention_incomplete_days),
+        unresolved=timedelta(days=settings.retention_unresolved_days),
+    )
+
+
+def open_source_of(settings: NodeSettings) -> Source:
+    """Return the source that the settings name. Raises BadSetting where it is no address."""
+    token = settings.source_token.get_secret_value() if settings.source_token else None
+    return open_source(settings.source or "", settings.ae_title, token)
+
+
+def callbacks(settings: NodeSettings, site: SiteFile) -> dict[str, Callback]:
+    """Return where the known peers take answers. Raises BadSetting where one wants TLS and we have no certificate."""
+    own_tls = None
+    if tls_context(settings) and settings.tls_cert and settings.tls_key and settings.tls_client_ca:
+        own_tls = client_context(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    if own_tls is None and any(peer.tls for peer in site.peer):
+        raise BadSetting("a peer of the site file listens by TLS, and DICOM_NODE_TLS_CERT is not set")
+    return {
+        peer.ae_title: Callback(peer.application_entity, own_tls if peer.tls else None)
+        for peer in site.peer
+        if peer.application_entity
+    }
