@@ -214,7 +214,8 @@ class Chaos:
         sessions = open_database(self.site.db_url)
         with sessions.begin() as session:
             open_series = session.scalars(select(Series.uid).where(Series.state == "receiving")).all()
-            jobs = dict(session.execute(select(Job.id, Job.state).where(Job.state != "superseded")).tuples().all())
+            current = select(Job.id, Job.state).where(Job.state != "superseded")
+            jobs = {row.id: row.state for row in session.execute(current)}
         sessions.kw["bind"].dispose()
         return [*waiting, *open_series, *self._unsettled_jobs(jobs)]
 
