@@ -2,8 +2,9 @@
 
 import heapq
 from collections.abc import Mapping, Set
-from datetime import datetime
+from datetime import datetime, timedelta
 
+LOOK_AGAIN = timedelta(seconds=1)
 Looks = list[tuple[datetime, str]]
 
 
@@ -36,6 +37,10 @@ class Agenda:
                 self.look_again(series_uid, now)
         self._carried = carried
 
+    def is_carried(self, series_uid: str) -> bool:
+        """Whether an open association carries a series."""
+        return series_uid in self._carried
+
     def look_again(self, series_uid: str, at: datetime) -> None:
         """Let a series be due at a time, whatever was said before."""
         self._next[series_uid] = at
@@ -47,13 +52,15 @@ class Agenda:
             self.look_again(series_uid, now)
 
     def due(self, now: datetime) -> list[str]:
-        """Take what is due, in the order of its times; each has to be given a new one, or is looked at no more."""
+        """Return what is due, in the order of its times; each is due again soon, unless another time is said."""
         taken: dict[str, None] = {}
         while self._looks and self._looks[0][0] <= now:
             at, series_uid = heapq.heappop(self._looks)
             # Only the latest word counts; what was said before is still in the heap.
             if self._next.get(series_uid) == at:
                 taken[series_uid] = None
+        for series_uid in taken:
+            self.look_again(series_uid, now + LOOK_AGAIN)
         return list(taken)
 
     def forget(self, series_uid: str) -> None:

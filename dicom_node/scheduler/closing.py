@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -26,7 +26,6 @@ from dicom_node.spool.associations import OpenSeries
 
 logger = logging.getLogger(__name__)
 REFRESH_EVERY = timedelta(seconds=5)
-LOOK_AGAIN = timedelta(seconds=1)
 UNJUDGEABLE = "unjudgeable"
 # What values that no header should hold can raise, here or in the database.
 OF_THE_SERIES = (ArithmeticError, AttributeError, LookupError, RecursionError, StatementError, TypeError, ValueError)
@@ -79,18 +78,32 @@ class Closer:
         """
         if rows_changed or self._refresh_at is None or not now < self._refresh_at <= now + REFRESH_EVERY:
             self._refresh(now)
-        carried = self._open_series.carried_now()
-        self._agenda.note_carried(carried, now)
+        self._agenda.note_carried(self._open_series.carried_now(), now)
         due = self._agenda.due(now)
-        candidates = [one for uid in due if (one := self._judged(uid, uid in carried, now)) is not None]
         studies: dict[str, list[Candidate]] = defaultdict(list)
-        for one in candidates:
-            with self._own_fault([one.series.series_uid], now):
-                if self._is_to_be_compared(one, now):
-                    studies[one.series.study_uid].append(one)
+        for one in self._eligible(due, now):
+            studies[one.series.study_uid].append(one)
         for study_uid, eligible in studies.items():
+            # Those that wait for the study are compared as they stand now, though their own next look is later.
+            eligible.extend(self._eligible(self._open_siblings(study_uid, due), now))
             with self._own_fault([one.series.series_uid for one in eligible], now):
                 self._choose(study_uid, eligible, now)
+
+    def _eligible(self, series_uids: Iterable[str], now: datetime) -> list[Candidate]:
+        """Judge series, close those whose lot is clear, and return those to be compared with others of their study."""
+        found = []
+        for series_uid in series_uids:
+            with self._own_fault([series_uid], now):
+                one = self._judged(series_uid, now)
+                if one is not None and self._is_to_be_compared(one, now):
+                    found.append(one)
+        return found
+
+    def _open_siblings(self, study_uid: str, judged: Collection[str]) -> list[str]:
+        with self._sessions.begin() as session:
+            beside = tracking.study_series(session, study_uid)
+        is_open = {other.series_uid for other in beside if other.state == SeriesState.RECEIVING}
+        return sorted(is_open - set(judged))
 
     def _refresh(self, now: datetime) -> None:
         self._refresh_at = now + REFRESH_EVERY
@@ -103,13 +116,20 @@ class Closer:
         """Judge every open series at the next run: there is new evidence."""
         self._agenda.look_at_all(now)
 
-    def _judged(self, series_uid: str, is_open: bool, now: datetime) -> Candidate | None:
-        with self._own_fault([series_uid], now):
-            with self._sessions.begin() as session:
-                series = tracking.series_to_judge(session, series_uid)
-            if series is not None:
-                return self._candidate(series, is_open, now)
+    def _judged(self, series_uid: str, now: datetime) -> Candidate | None:
+        """Judge one series; None where it has to wait, or was closed meanwhile."""
+        with self._sessions.begin() as session:
+            series = tracking.series_to_judge(session, series_uid)
+        if series is None:
             self._forget(series_uid)
+            return None
+        is_open = self._agenda.is_carried(series_uid)
+        expected = None if is_open else self._terms.expectations.number_of(series, now)
+        evidence = Evidence(series.planes, series.last_arrival_at, is_open, expected, series.committed)
+        verdict = completeness.judge(evidence, self._terms.policy, now)
+        if isinstance(verdict, Complete | Incomplete):
+            return Candidate(series, verdict, self._facts_of(series))
+        self._agenda.look_again(series_uid, self._next_look(series, now))
         return None
 
     @contextmanager
@@ -130,23 +150,12 @@ class Closer:
         # Never the message: it may show values of a header.
         logger.error("series cannot be judged", extra={"series_uid": series_uid, "error": error})
 
-    def _candidate(self, series: ReceivingSeries, is_open: bool, now: datetime) -> Candidate | None:
-        expected = None if is_open else self._terms.expectations.number_of(series, now)
-        evidence = Evidence(series.planes, series.last_arrival_at, is_open, expected, series.committed)
-        verdict = completeness.judge(evidence, self._terms.policy, now)
-        self._agenda.look_again(series.series_uid, self._next_look(series, now))
-        if not isinstance(verdict, Complete | Incomplete):
-            return None
-        return Candidate(series, verdict, self._facts_of(series))
-
     def _next_look(self, series: ReceivingSeries, now: datetime) -> datetime:
         """Return when the verdict may change though no image comes and no association ends."""
         policy = self._terms.policy
         ends = (policy.settle_s, policy.quiet_s, policy.gap_wait_s, policy.stalled_s)
         times = [at for end_s in ends if (at := series.last_arrival_at + timedelta(seconds=end_s)) > now]
-        # One that could be closed waits for others of its study, or for what a source will say.
-        pause = self._terms.expectations.ask_again if times else LOOK_AGAIN
-        return min([*times, now + pause])
+        return min([*times, now + self._terms.expectations.ask_again])
 
     def _facts_of(self, series: ReceivingSeries) -> SeriesFacts:
         """Read the headers once for each state of a series: it may wait for others of its study."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dicom_node.scheduler.agenda import Agenda
+from dicom_node.scheduler.agenda import LOOK_AGAIN, Agenda
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=30)
@@ -43,7 +43,7 @@ def test_the_latest_word_counts_whether_sooner_or_later(agenda: Agenda) -> None:
     agenda.look_again("1.1", NOW + timedelta(seconds=60))
     agenda.look_again("1.2", NOW + timedelta(seconds=10))
     assert agenda.due(NOW + timedelta(seconds=30)) == ["1.2"]
-    assert agenda.due(NOW + timedelta(seconds=60)) == ["1.1"]
+    assert agenda.due(NOW + timedelta(seconds=60)) == ["1.2", "1.1"]
 
 
 @pytest.mark.parametrize("how", ["forgotten", "no longer open"])
@@ -59,6 +59,12 @@ def test_a_series_that_is_open_again_is_due_at_once(agenda: Agenda) -> None:
     agenda.forget("1.1")
     agenda.refresh({"1.1": NOW, "1.2": NOW}, NOW)
     assert agenda.due(NOW) == ["1.1"]
+
+
+def test_what_was_not_dealt_with_is_due_again_soon(agenda: Agenda) -> None:
+    assert sorted(agenda.due(LATER)) == ["1.1", "1.2"]
+    assert agenda.due(LATER) == []
+    assert sorted(agenda.due(LATER + LOOK_AGAIN)) == ["1.1", "1.2"]
 
 
 def test_new_evidence_makes_all_due(agenda: Agenda) -> None:
