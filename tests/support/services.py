@@ -28,6 +28,8 @@ DEBIAN = {
     "storescu": "dcmtk",
     "storescp": "dcmtk",
     "dcmqrscp": "dcmtk",
+    "dcmcjpeg": "dcmtk",
+    "dcmdjpeg": "dcmtk",
     "dciodvfy": "dicom3tools",
 }
 ORTHANC_PLUGINS = Path("/usr/share/orthanc/plugins")

@@ -23,6 +23,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from worker.reading.pixels import codestream
+
 JPEG_END = b"\xff\xd9"
 # Neither a marker nor, in any table of codes, a row of zeros.
 JPEG_MORE = b"\x5a\xa7\x3c\xd1" * 16
@@ -64,31 +66,36 @@ def decode(frame: bytes, syntax: str, shape: tuple[int, int]) -> Stored:
 
 def _jpeg(frame: bytes) -> Stored:
     """Decode JPEG of any process, and be sure that it is whole."""
-    values = _ended_jpeg(frame)
-    _require_whole(frame, values)
+    stream = _without_tail(frame)
+    values = np.asarray(imagecodecs.jpeg_decode(stream))
+    _require_whole(stream, values)
     return values
 
 
 def _jpeg_first_order(frame: bytes) -> Stored:
     """Decode JPEG lossless of first-order prediction: nearly all that archives hold, and therefore quick."""
-    values = _ended_jpeg(frame)
+    stream = _without_tail(frame)
+    values = np.asarray(imagecodecs.jpeg_decode(stream))
     # Where data are missing each row repeats the one above, to the last.
     if values.ndim != 2 or len(values) < 2 or np.array_equal(values[-1], values[-2]):
-        _require_whole(frame, values)
+        _require_whole(stream, values)
     return values
 
 
-def _ended_jpeg(frame: bytes) -> Stored:
-    # libjpeg fills what is cut off, and says nothing.
-    if not frame.rstrip(b"\0").endswith(JPEG_END):
+def _without_tail(frame: bytes) -> bytes:
+    """Return the stream up to its end marker: what stands behind it is padding, of whatever value.
+
+    libjpeg fills what is cut off, and says nothing; only a stream that is cut off has no end marker.
+    """
+    end = codestream.jpeg_end(frame)
+    if end is None:
         raise ValueError("the JPEG stream is cut off")
-    return np.asarray(imagecodecs.jpeg_decode(frame))
+    return frame[:end]
 
 
-def _require_whole(frame: bytes, values: Stored) -> None:
+def _require_whole(stream: bytes, values: Stored) -> None:
     """Refuse a stream that lacks data before its end: only then do bytes put in there change the picture."""
-    # Any number of 0xFF may stand before a marker (T.81 B.1.1.2).
-    more = frame.rstrip(b"\0").removesuffix(JPEG_END).rstrip(b"\xff") + JPEG_MORE + JPEG_END
+    more = stream.removesuffix(JPEG_END).rstrip(b"\xff") + JPEG_MORE + JPEG_END
     if not np.array_equal(imagecodecs.jpeg_decode(more), values):
         raise ValueError("the JPEG stream lacks data")
 
@@ -112,12 +119,40 @@ def _run_lengths(frame: bytes, shape: tuple[int, int]) -> Stored:
     values = np.zeros(size, f"u{count}")
     planes = values.view(np.uint8).reshape(size, count)
     for number, (start, end) in enumerate(zip(offsets, ends, strict=False)):
-        segment = np.frombuffer(imagecodecs.packbits_decode(frame[start:end]), np.uint8)
-        # An even length may have cost one more byte.
-        if not size <= len(segment) <= size + 1:
-            raise ValueError(f"an RLE segment holds {len(segment)} of {size} bytes")
-        planes[:, count - 1 - number] = segment[:size]
+        planes[:, count - 1 - number] = (_unpacked if number == 0 else _unpacked_before_tail)(frame[start:end], size)
     return values.reshape(shape)
+
+
+def _unpacked(packed: bytes, size: int) -> NDArray[np.uint8]:
+    """Decode an RLE segment, all of it: one that is longer tells of other rows and columns."""
+    segment = imagecodecs.packbits_decode(packed)
+    # An even length may have cost one more byte.
+    if not size <= len(segment) <= size + 1:
+        raise ValueError(f"an RLE segment holds {len(segment)} of {size} bytes")
+    return np.frombuffer(segment, np.uint8, size)
+
+
+def _unpacked_before_tail(packed: bytes, size: int) -> NDArray[np.uint8]:
+    """Decode the last RLE segment, behind which may stand padding of whatever value and length."""
+    try:
+        return _unpacked(packed, size)
+    except (ValueError, imagecodecs.PackbitsError):
+        # Looking for the end is slow, and hardly ever needed.
+        return _unpacked(packed[: _packed_end(packed, size)], size)
+
+
+def _packed_end(packed: bytes, size: int) -> int:
+    """Return where ``size`` bytes are packed, by the lengths of the runs (PS3.5 G.3.2)."""
+    at = made = 0
+    while made < size and at < len(packed):
+        length = packed[at]
+        if length < 128:
+            made, at = made + length + 1, at + length + 2
+        elif length > 128:
+            made, at = made + 257 - length, at + 2
+        else:
+            at += 1
+    return at
 
 
 DECODERS: dict[str, Callable[[bytes], Stored]] = {

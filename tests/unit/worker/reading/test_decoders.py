@@ -108,6 +108,33 @@ def test_fill_bytes_before_the_end_marker_and_zeros_after_it_are_legal(syntax: U
     assert np.array_equal(decoders.decode(filled, syntax, SHAPE), decoders.decode(frame, syntax, SHAPE))
 
 
+TAILS = {"c": b"c", "90": b"\x90", "zeros": bytes(300), "any bytes": bytes(range(1, 200)), "end again": b"cc\xff\xd9"}
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("syntax", {**LOSSLESS, **LOSSY}, ids=lambda uid: uid.name)
+def test_what_stands_behind_the_end_of_a_frame_is_passed_over(syntax: UID, tail: str) -> None:
+    frame = {**LOSSLESS, **LOSSY}[syntax](picture())
+    assert np.array_equal(decoders.decode(frame + TAILS[tail], syntax, SHAPE), decoders.decode(frame, syntax, SHAPE))
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("syntax", JPEGS, ids=lambda uid: uid.name)
+def test_a_jpeg_without_its_end_is_cut_off_whatever_follows(syntax: UID, tail: str) -> None:
+    frame = {**LOSSLESS, **LOSSY}[syntax](picture())
+    with pytest.raises(ValueError, match=r"cut off|lacks data"):
+        decoders.decode(frame[: len(frame) // 2] + TAILS[tail].removesuffix(decoders.JPEG_END), syntax, SHAPE)
+
+
+def test_the_end_of_a_preview_is_not_that_of_the_picture() -> None:
+    frame = LOSSLESS[JPEGLosslessSV1](picture())
+    preview = b"\xff\xe1\x00\x08\xff\xd8\xff\xd9cc"
+    with_preview = frame[:2] + preview + frame[2:]
+    assert np.array_equal(decoders.decode(with_preview + b"c", JPEGLosslessSV1, SHAPE), picture())
+    with pytest.raises(ValueError, match="cut off"):
+        decoders.decode(with_preview.removesuffix(b"\xff\xd9") + b"c", JPEGLosslessSV1, SHAPE)
+
+
 @pytest.mark.parametrize("syntax", JPEGS, ids=lambda uid: uid.name)
 @pytest.mark.parametrize("kept", [0.5, 0.8, 0.95])
 def test_a_jpeg_that_lost_data_before_its_end_is_refused(syntax: UID, kept: float) -> None:
