@@ -36,12 +36,37 @@ class Rescale:
         whole = self.slope == 1 and self.intercept.is_integer() and abs(self.intercept) <= HU_CEILING
         if not whole or self.bits_allocated != 16:
             return False
-        return self.padding is None or bool((self._padding_numbers + self.intercept <= HU_FLOOR).all())
+        return all((ends + self.intercept <= HU_FLOOR).all() and self._are_stored(ends) for ends in self._paddings)
+
+    def is_padding(self, patterns: Numbers) -> NDArray[np.bool_]:
+        """Tell which bit patterns stand for no measurement.
+
+        Padding may use the bits above those stored (PS3.3 C.7.5.1.1.2), which no measurement does: a pattern is padding
+        by all of its bits, or by those stored.
+        """
+        by_all, by_stored = (_numbers(patterns, bits, self.signed) for bits in (self.bits_allocated, self.bits_stored))
+        found = np.zeros(patterns.shape, np.bool_)
+        for ends in self._paddings:
+            for numbers in (by_all, by_stored):
+                found |= (numbers >= ends.min()) & (numbers <= ends.max())
+        return found
 
     @property
-    def _padding_numbers(self) -> Numbers:
+    def _paddings(self) -> tuple[Numbers, ...]:
+        """The ends of the range of padding as numbers, in each way that they can be meant."""
+        if self.padding is None:
+            return ()
         # Read as the stored values are: files often give the padding another sign than PixelRepresentation says.
-        return _numbers(np.array(self.padding), self.bits_allocated, self.signed)
+        ends = np.array(self.padding)
+        as_allocated = _numbers(ends, self.bits_allocated, self.signed)
+        # Without bits above those stored: a negative number whose sign was not extended.
+        if (ends >> self.bits_stored).any():
+            return (as_allocated,)
+        return as_allocated, _numbers(ends, self.bits_stored, self.signed)
+
+    def _are_stored(self, ends: Numbers) -> bool:
+        patterns = ends & ((1 << self.bits_allocated) - 1)
+        return bool((_numbers(patterns, self.bits_stored, self.signed) == ends).all())
 
 
 def to_hounsfield(stored: Stored, rescale: Rescale, target: NDArray[np.int16]) -> None:
@@ -85,11 +110,7 @@ def _table(rescale: Rescale) -> NDArray[np.int16]:
     hu: NDArray[np.int16] = np.clip(np.rint(values * rescale.slope + rescale.intercept), HU_FLOOR, HU_CEILING).astype(
         np.int16
     )
-    if rescale.padding is not None:
-        ends = rescale._padding_numbers
-        # Padding may use the bits above those stored (PS3.3 C.7.5.1.1.2).
-        for numbers in (values, _numbers(patterns, rescale.bits_allocated, rescale.signed)):
-            hu[(numbers >= ends.min()) & (numbers <= ends.max())] = HU_FLOOR
+    hu[rescale.is_padding(patterns)] = HU_FLOOR
     hu.flags.writeable = False
     return hu
 
