@@ -77,6 +77,9 @@ def encode(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> Datas
     )
     source.refer(result)
     source.stamp(result, DESCRIPTION)
+    # highdicom draws this one anew each time: a repeat would write another object under the same SOP Instance UID.
+    for item in (*result.DimensionOrganizationSequence, *result.DimensionIndexSequence):
+        item.DimensionOrganizationUID = source.uid("seg dimensions")
     return result
 
 

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
 from worker.reading.volume import CTVolume
-from worker.results import codes, uids
+from worker.results import codes, local_time, uids
 
 MANUFACTURER = "Scleroscan"
 PRODUCT = "Scleroscan"
@@ -146,13 +146,8 @@ class ResultSource:
 
     def stamp(self, result: Dataset, description: str) -> None:
         """Give a result its dates from the job, its description, and the declaration of our codes."""
-        day, time = f"{self.created_at:%Y%m%d}", f"{self.created_at:%H%M%S}"
-        for prefix in ("InstanceCreation", "Content", "Series"):
-            setattr(result, f"{prefix}Date", day)
-            setattr(result, f"{prefix}Time", time)
+        local_time.stamp(result, local_time.of_source(self.created_at, self.headers[0]))
         result.SeriesDescription = description
-        for item in result.get("ContributingEquipmentSequence", []):
-            item.ContributionDateTime = f"{self.created_at:%Y%m%d%H%M%S}"
 
 
 def _named(source: Dataset) -> Dataset:

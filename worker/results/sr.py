@@ -55,7 +55,6 @@ def encode(source: ResultSource, assessment: Assessment, seg: Dataset) -> Datase
         device_serial_number=source.device_serial_number,
     )
     source.stamp(result, DESCRIPTION)
-    result.SeriesDate, result.SeriesTime = result.ContentDate, result.ContentTime
     _declare_codes(result)
     return result
 
