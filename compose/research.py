@@ -52,8 +52,8 @@ def train(
     start_from: Annotated[
         Path | None, typer.Option(help="Weights to go on from, their card beside them.", exists=True, dir_okay=False)
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of the model, as SEG and SR will say.")] = "phantom",
-    version: Annotated[str, typer.Option(help="Its version.")] = "2",
+    name: Annotated[str, typer.Option(help="Name of the model, as SEG and SR will say.")] = "ssc-ild-unet-site",
+    version: Annotated[str, typer.Option(help="Its version.")] = "1",
     seed: Annotated[int, typer.Option(help="Seed of phantoms, crops and splits.")] = 0,
     device: Device = "auto",
     processes: Processes = 2,

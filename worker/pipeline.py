@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from db.tracking import OutputFile
+from worker.analysis import card as model_card
 from worker.analysis import lungs, patterns, quantify
 from worker.analysis.patterns.model import PatternModel
 from worker.analysis.records import Assessment, LungMask, PatternMap
@@ -83,7 +84,13 @@ def _result_source(task: Task, model: PatternModel, series_read: SourceSeries) -
         headers=series_read.headers,
         job_key=task.job_key,
         created_at=task.created_at,
-        maker=Maker(SOFTWARE_VERSION, model.name, model.version, model.digest),
+        maker=Maker(
+            SOFTWARE_VERSION,
+            model_card.title(model.card),
+            model.version,
+            model.digest,
+            model_card.statement(model.card),
+        ),
         frames=tuple(one.frame for one in series_read.slices),
     )
 
@@ -102,7 +109,9 @@ def _encode(
             files.write_object(task.folder, "seg", segmentation),
             files.write_object(task.folder, "sr", report),
             files.write_picture(
-                task.folder, "overlay", picture.contact_sheet(series_read.volume, lung_mask, pattern_map)
+                task.folder,
+                "overlay",
+                picture.contact_sheet(series_read.volume, lung_mask, pattern_map, source.maker.statement),
             ),
         )
     except ENCODING_ERRORS as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-PACKAGED_WEIGHTS = Path(__file__).parent / "models" / "phantom-v2.safetensors"
+PACKAGED_WEIGHTS = Path(__file__).parent / "models" / "ssc-ild-unet-2-synthetic.safetensors"
 
 
 class WorkerSettings(BaseSettings):

@@ -86,7 +86,7 @@ def _volume(folder: Path, labelled: Labelled, layout: str) -> dict[str, Any]:
 def _dicom(folder: Path, labelled: Labelled, layout: str) -> dict[str, Any]:
     source = series.read(sorted((folder / "ct").iterdir()))
     made = ResultSource(
-        source.volume, source.headers, "k" * 64, datetime(2026, 1, 1, tzinfo=UTC), Maker("0", "m", "1", "ab")
+        source.volume, source.headers, "k" * 64, datetime(2026, 1, 1, tzinfo=UTC), Maker("0", "m 1", "1", "ab", "")
     )
     seg.encode(made, labelled.lungs, labelled.patterns).save_as(folder / "seg.dcm", enforce_file_format=True)
     return {"layout": "dicom", "series": f"{folder.name}/ct", "segmentation": f"{folder.name}/seg.dcm"}

@@ -12,7 +12,8 @@ from worker.results import seg, sr
 from worker.results.source import Maker, ResultSource
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-MAKER = Maker("0.1.0", "phantom", "1", "ab" * 32)
+STATEMENT = "Trained on labelled data of 9 patients; research use only; not clinically validated."
+MAKER = Maker("0.1.0", "ssc-ild-unet-site 1 (labelled)", "1", "ab" * 32, STATEMENT)
 
 
 def source(ct: TinyCT, job_key: str = "k" * 64) -> ResultSource:

@@ -11,7 +11,8 @@ from worker.errors import WeightsMismatch
 
 # Key of the weights file's own metadata that says how to use them: so the digest covers all that decides a result.
 WORKING_POINT = "working_point"
-RESEARCH_SENTENCE = "Trained on computed lesions; research use only; not clinically validated."
+# Fixed, whatever a card says of its training.
+RESEARCH_USE = "research use only; not clinically validated."
 
 
 def read(weights: Path) -> dict[str, Any]:
@@ -34,6 +35,18 @@ def read(weights: Path) -> dict[str, Any]:
             detail={"card": card.get("digest"), "file": found},
         )
     return card
+
+
+def title(card: dict[str, Any]) -> str:
+    """Return what people read as the name of a model: name, version and, in brackets, where its lesions come from."""
+    origin = f" ({card['origin']})" if card.get("origin") else ""
+    return f"{card['name']} {card['version']}{origin}"
+
+
+def statement(card: dict[str, Any]) -> str:
+    """Return what stands on every result of a model: what it was trained on, and that it is for research alone."""
+    data = card.get("training_data")
+    return f"{f'Trained on {data}' if data else 'Training data not stated'}; {RESEARCH_USE}"
 
 
 def digest(weights: Path) -> str:

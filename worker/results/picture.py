@@ -8,7 +8,6 @@ from scipy import ndimage
 from worker.analysis.records import LungMask, PatternMap
 from worker.reading.volume import CTVolume
 from worker.results.seg import SEGMENTS
-from worker.results.source import RESEARCH_SENTENCE
 
 WINDOW_HU = (-1350.0, 150.0)
 TILE = 320
@@ -23,9 +22,12 @@ LUNG_COLOURS = (COLOURS["right lung"], COLOURS["left lung"])
 Rgb = NDArray[np.uint8]
 
 
-def contact_sheet(volume: CTVolume, lungs: LungMask, patterns: PatternMap, count: int = 12) -> Image.Image:
+def contact_sheet(
+    volume: CTVolume, lungs: LungMask, patterns: PatternMap, statement: str, count: int = 12
+) -> Image.Image:
     """Return ``count`` pairs of original and overlay, evenly spread over the lungs from head to feet.
 
+    ``statement`` stands below: what the model was trained on, and that it is for research alone.
     Radiological convention: patient right on the left, anterior up. No patient identity is on it.
     """
     hu = volume.to_anatomical(volume.hu)
@@ -51,7 +53,7 @@ def contact_sheet(volume: CTVolume, lungs: LungMask, patterns: PatternMap, count
             (left + TILE + GAP // 2, top),
         )
         _caption(sheet, (left, top), f"{height_mm:+.0f} mm")
-    _legend(sheet)
+    _legend(sheet, statement)
     return sheet
 
 
@@ -117,11 +119,11 @@ def _caption(sheet: Image.Image, corner: tuple[int, int], text: str) -> None:
         draw.text((side + TILE - 16, top + TILE / 2), "L", DIM, font)
 
 
-def _legend(sheet: Image.Image) -> None:
+def _legend(sheet: Image.Image, statement: str) -> None:
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
     left = GAP + 4
     for finding, colour in (*COLOURS.items(),):
         draw.rectangle((left, 11, left + 14, 25), colour)
         draw.text((left + 20, 8), finding, TEXT, font)
         left += 40 + int(draw.textlength(finding, font))
-    draw.text((GAP + 4, sheet.height - FOOTER + 4), RESEARCH_SENTENCE, DIM, ImageFont.load_default(13))
+    draw.text((GAP + 4, sheet.height - FOOTER + 4), statement, DIM, ImageFont.load_default(13))

@@ -14,7 +14,8 @@ from worker.results import codes, local_time, uids
 
 MANUFACTURER = "Scleroscan"
 PRODUCT = "Scleroscan"
-RESEARCH_SENTENCE = "Trained on computed lesions; research use only; not clinically validated."
+# Of VR LO (PS3.5 6.2).
+LONGEST_NAME = 64
 TYPE_2 = (
     "PatientID",
     "PatientName",
@@ -30,12 +31,16 @@ TYPE_2 = (
 
 @dataclass(frozen=True)
 class Maker:
-    """Who made the results: software and model."""
+    """Who made the results: software and model.
+
+    ``model`` is what people read as its name, with its version and origin; ``statement`` what stands on every result.
+    """
 
     software_version: str
-    model_name: str
+    model: str
     model_version: str
     model_digest: str
+    statement: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +126,22 @@ class ResultSource:
         """Device UID that changes with software and model."""
         return uids.derive(self.maker.model_digest, f"device {self.maker.software_version}")
 
+    @property
+    def model_name(self) -> str:
+        """Name of the model as it fits into an attribute."""
+        return self.maker.model[:LONGEST_NAME].rstrip()
+
+    @property
+    def algorithm_version(self) -> str:
+        """Versions of the software and of the model."""
+        return f"{self.maker.software_version}/{self.maker.model_version}"
+
     def algorithm(self) -> hd.AlgorithmIdentificationSequence:
         """Return which algorithm made a segment, by the digest of its weights."""
         return hd.AlgorithmIdentificationSequence(
-            name=f"{PRODUCT} {self.maker.model_name}",
+            name=self.model_name,
             family=codes.ARTIFICIAL_INTELLIGENCE,
-            version=f"{self.maker.software_version}/{self.maker.model_version}",
+            version=self.algorithm_version,
             source=MANUFACTURER,
             parameters={"weights_sha256": self.maker.model_digest},
         )
@@ -136,10 +151,10 @@ class ResultSource:
         item = hd.ContributingEquipment(
             manufacturer=MANUFACTURER,
             purpose_of_reference=codes.PROCESSING_EQUIPMENT,
-            manufacturer_model_name=PRODUCT,
+            manufacturer_model_name=self.model_name,
             software_versions=self.maker.software_version,
             device_serial_number=self.device_serial_number,
-            contribution_description=RESEARCH_SENTENCE,
+            contribution_description=self.maker.statement,
         )
         item.DeviceUID = self.device_uid
         return item

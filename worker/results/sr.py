@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 from worker.analysis.records import Assessment
 from worker.results import codes
 from worker.results.seg import SEGMENTS, Segment
-from worker.results.source import MANUFACTURER, PRODUCT, RESEARCH_SENTENCE, ResultSource
+from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
 SERIES_NUMBER = 7002
 DESCRIPTION = "Scleroscan ILD measurements (research)"
@@ -64,7 +64,7 @@ def _observers(source: ResultSource) -> sr.ObservationContext:
         uid=source.device_uid,
         name=PRODUCT,
         manufacturer_name=MANUFACTURER,
-        model_name=f"{source.maker.model_name} {source.maker.model_version}",
+        model_name=source.model_name,
         serial_number=source.device_serial_number,
     )
     device_type = CodedConcept("121007", "DCM", "Device")
@@ -78,11 +78,11 @@ def _observers(source: ResultSource) -> sr.ObservationContext:
 
 def _algorithm(source: ResultSource) -> sr.AlgorithmIdentification:
     return sr.AlgorithmIdentification(
-        name=f"{PRODUCT} {source.maker.model_name}",
-        version=f"{source.maker.software_version}/{source.maker.model_version}",
+        name=source.model_name,
+        version=source.algorithm_version,
         family=codes.ARTIFICIAL_INTELLIGENCE,
         manufacturer=MANUFACTURER,
-        parameters=[f"weights_sha256={source.maker.model_digest}", RESEARCH_SENTENCE],
+        parameters=[f"weights_sha256={source.maker.model_digest}", source.maker.statement],
     )
 
 

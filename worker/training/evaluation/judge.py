@@ -59,8 +59,17 @@ def run(asked: Request, command: str, tell: Report) -> Evaluation:
         dense = dense_lungs.run(DENSE_SEED, tell, asked.case.side)
         model = pattern_model.load(asked.weights, asked.device)
         varied, repeat = sweep.run(range(SWEEP_SEED, SWEEP_SEED + asked.sweep), model, tell, asked.case.side)
-    digest = model_card.digest(asked.weights)
-    return Evaluation(_named(asked), digest, command, tuple(rows), tuple(dense), tuple(varied), repeat)
+    card = model_card.read(asked.weights)
+    return Evaluation(
+        of=_named(asked),
+        weights=card["digest"],
+        intended_use=model_card.statement(card),
+        command=command,
+        patients=tuple(rows),
+        dense_lungs=tuple(dense),
+        sweep=tuple(varied),
+        repeatability_points=repeat,
+    )
 
 
 def _named(asked: Request) -> str:

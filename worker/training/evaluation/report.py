@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from worker.analysis.card import RESEARCH_SENTENCE
 from worker.training.evaluation import evaluate, figures, summary
 from worker.training.evaluation.dense_lungs import DenseLungRow
 from worker.training.evaluation.score import PatientScore
@@ -21,12 +20,13 @@ SWEEP_HEAD = ("what varies", "value", "Dice lesion", "Dice reticulation", "bias 
 class Evaluation:
     """What was scored, by which weights, with which result.
 
-    ``repeatability_points`` is the mean change of extent between two scans that differ in their noise alone; None
-    without a sweep.
+    ``intended_use`` is what the card of the model says. ``repeatability_points`` is the mean change of extent between
+    two scans that differ in their noise alone; None without a sweep.
     """
 
     of: str
     weights: str
+    intended_use: str
     command: str
     patients: tuple[PatientScore, ...]
     dense_lungs: tuple[DenseLungRow, ...] = ()
@@ -35,7 +35,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, pooled and patient by patient."""
-        return {**asdict(self), "pooled": evaluate.pooled(self.patients), "intended_use": RESEARCH_SENTENCE}
+        return {**asdict(self), "pooled": evaluate.pooled(self.patients)}
 
 
 def write(evaluation: Evaluation, folder: Path) -> None:
@@ -52,7 +52,7 @@ def markdown(evaluation: Evaluation) -> str:
     """Return the evaluation for people."""
     pooled = evaluate.pooled(evaluation.patients)
     parts = [
-        f"# Evaluation: {evaluation.of}\n\n**{RESEARCH_SENTENCE}**\n",
+        f"# Evaluation: {evaluation.of}\n\n**{evaluation.intended_use}**\n",
         f"Weights `{evaluation.weights[:16]}…`. Made by\n\n    {evaluation.command}\n",
         "## Together\n",
         _table(["score", "value"], summary.rows(pooled, evaluation.repeatability_points)),

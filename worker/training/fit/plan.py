@@ -2,14 +2,21 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from worker.training.data.cases import CasePlan
 from worker.training.data.crops import CropPlan
+from worker.training.errors import TrainingError
+
+# Results say name, version and origin in an attribute of 64 characters, and " (synthetic and labelled)" has 25.
+LONGEST_NAME: Final = 39
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
     """Where a training run reads and writes, how long it goes on, and on what.
+
+    A name and version that results cannot say raise TrainingError (``model_name_unfit``).
 
     Attributes
     ----------
@@ -43,8 +50,8 @@ class TrainingPlan:
 
     out: Path
     cache: Path
-    name: str = "phantom"
-    version: str = "2"
+    name: str = "ssc-ild-unet-site"
+    version: str = "1"
     cases: int = 48
     healthy: Path | None = None
     painted: int = 0
@@ -62,3 +69,10 @@ class TrainingPlan:
     step_mm: float = 0.7
     case: CasePlan = field(default_factory=CasePlan)
     crop: CropPlan = field(default_factory=CropPlan)
+
+    def __post_init__(self) -> None:
+        """Refuse a name before an hour is spent on it."""
+        said = f"{self.name} {self.version}"
+        if len(said) > LONGEST_NAME or "\\" in said or not said.isprintable() or not self.name.strip():
+            message = f"name and version have at most {LONGEST_NAME} characters together, none of them a backslash"
+            raise TrainingError(message, code="model_name_unfit")

@@ -21,6 +21,7 @@ NOT_IN_CARD = frozenset({"out", "cache", "name", "version", "start_from", "healt
 READABLE = 0o644
 NOT_SEEN = "real disease, consolidation, surgery, contrast artefacts, implants, chests of children"
 CURVE_POINTS = 100
+SYNTHETIC, LABELLED = "synthetic", "labelled"
 
 
 def weights(unet: torch.nn.Module, thresholds: tuple[float, float], plan: TrainingPlan) -> None:
@@ -44,18 +45,22 @@ def weights(unet: torch.nn.Module, thresholds: tuple[float, float], plan: Traini
 
 def card(plan: TrainingPlan, losses: Sequence[float], scores: Sequence[PatientScore] = ()) -> dict[str, Any]:
     """Write both forms of the card beside the weights; return it."""
+    base = model_card.read(plan.start_from) if plan.start_from else None
+    training_data = _training_data(plan, base)
     written = {
         "name": plan.name,
         "version": plan.version,
+        "origin": _origin(plan, base),
         "digest": model_card.file_digest(plan.out),
-        "intended_use": model_card.RESEARCH_SENTENCE,
+        "intended_use": model_card.statement({"training_data": training_data}),
+        "training_data": training_data,
         "network": f"U-Net, {network.ENCODER} encoder, {network.SLICES_IN} slices in",
         "outputs": list(network.OUTPUTS),
         "trained_on": _trained_on(plan),
         "not_seen": NOT_SEEN if not plan.datasets else "whatever is not in the data it was trained on",
         "patients": _patients(plan),
         "training": {k: v for k, v in asdict(plan).items() if k not in NOT_IN_CARD},
-        "started_from": model_card.digest(plan.start_from) if plan.start_from else None,
+        "started_from": base["digest"] if base else None,
         "torch": torch.__version__,
         "steps": len(losses),
         "losses": _thinned(losses),
@@ -64,6 +69,22 @@ def card(plan: TrainingPlan, losses: Sequence[float], scores: Sequence[PatientSc
     plan.out.with_suffix(".json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
     plan.out.with_suffix(".md").write_text(as_markdown(written, model_card.working_point(plan.out)), encoding="utf-8")
     return written
+
+
+def _origin(plan: TrainingPlan, base: dict[str, Any] | None) -> str:
+    """Return where the lesions come from that the model or a forerunner has seen."""
+    inherited = str((base or {}).get("origin", "")).split(" and ")
+    own = {SYNTHETIC: bool(plan.cases or plan.healthy), LABELLED: bool(plan.datasets)}
+    return " and ".join(origin for origin, is_own in own.items() if is_own or origin in inherited)
+
+
+def _training_data(plan: TrainingPlan, base: dict[str, Any] | None) -> str:
+    """Return what stands behind "Trained on" in every result of the model."""
+    patients = sum(len(split.assign(dataset_file.read(path), plan.seed).train) for path in plan.datasets)
+    parts = ["computed lesions"] if plan.cases or plan.healthy else []
+    if plan.datasets:
+        parts.append(f"labelled data of {patients} patient{'' if patients == 1 else 's'}")
+    return " and ".join(parts) + (f", fine-tuned from {model_card.title(base)}" if base else "")
 
 
 def _trained_on(plan: TrainingPlan) -> str:
@@ -93,7 +114,7 @@ def _thinned(losses: Sequence[float]) -> list[float]:
 def as_markdown(written: dict[str, Any], point: dict[str, float]) -> str:
     """Return the card for people."""
     return (
-        f"# Model card: {written['name']} {written['version']}\n\n**{written['intended_use']}**\n\n"
+        f"# Model card: {model_card.title(written)}\n\n**{written['intended_use']}**\n\n"
         f"- SHA-256 of the weights: `{written['digest']}`\n- Network: {written['network']}\n"
         f"- Trained on: {written['trained_on']}\n- Has not seen: {written['not_seen']}\n"
         f"- Started from: {written['started_from'] or 'random'} weights\n"

@@ -15,7 +15,7 @@ from worker.analysis.patterns.model import PatternModel
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.training.data.labelled import Labelled, from_phantom
 from worker.training.evaluation import evaluate, judge, report, score, summary, sweep
-from worker.training.evaluation.score import Outline, PatientScore, Region
+from worker.training.evaluation.score import LungMaskScore, PatientScore, Region
 from worker.training.fit import calibrate, train
 
 SPEC = PhantomSpec(seed=4, shape=(30, 96, 96), spacing_mm=(9.0, 3.9, 3.9), extent_pct=25.0)
@@ -91,7 +91,7 @@ def test_thresholds_are_where_extents_have_no_bias(patient: Labelled) -> None:
 
 def row(name: str, true: float, found: float, dice: float | None) -> PatientScore:
     region = Region(dice, dice, true, found)
-    return PatientScore(name, dict.fromkeys(score.REGIONS, region), Outline(0.98, 0.9), ())
+    return PatientScore(name, dict.fromkeys(score.REGIONS, region), LungMaskScore(0.98, 0.9), ())
 
 
 def test_pooling_keeps_the_healthy_apart() -> None:

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 import yaml
 
 from tests.support.labelled import LAYOUTS, WINDOW_HU, patient, tiny_plan, write_dataset
+from worker.analysis import card as model_card
 from worker.phantom.chest_ct import render
 from worker.training.data import dataset_file, layouts, split
 from worker.training.errors import DatasetRejected
@@ -50,7 +51,9 @@ def test_every_layout_trains_two_epochs_and_is_judged_on_patients_apart(dataset:
     slices = sum(len(one.as_case().hu) for one in layouts.labelled(dataset, sides.train))
     assert card["steps"] == math.ceil(2 * slices / plan.batch)
     assert card["patients"] == {dataset_file.read(dataset).name: sorted(sides.train | sides.calibrate)}
+    assert (card["origin"], card["training_data"]) == ("labelled", "labelled data of 1 patient")
     found = judge.run(judge.Request(plan.out, (dataset,), sweep=0, device="cpu"), "evaluate", silent)
+    assert found.as_json()["intended_use"] == model_card.statement(card)
     assert [row.patient.rpartition("/")[2] for row in found.patients] == sorted(sides.test)
     assert 15 < found.patients[0].regions["total"].true_pct < 25
 
@@ -62,6 +65,16 @@ def test_judging_patients_that_the_model_was_trained_on_is_refused(tmp_path: Pat
     with pytest.raises(DatasetRejected) as refused:
         judge.run(judge.Request(plan.out, (path,), everyone=True, sweep=0, device="cpu"), "evaluate", silent)
     assert refused.value.code == "patient_on_both_sides"
+
+
+def test_a_model_that_goes_on_from_a_synthetic_one_says_both(tmp_path: Path) -> None:
+    base = replace(tiny_plan(tmp_path / "base"), name="base")
+    train.run(base, silent)
+    path = write_dataset(tmp_path / "set", "nrrd", patients=4)
+    plan = replace(tiny_plan(tmp_path), cases=0, datasets=(path,), epochs=1, start_from=base.out)
+    card = train.run(plan, silent)
+    assert card["training_data"] == "labelled data of 2 patients, fine-tuned from base 1 (synthetic)"
+    assert model_card.title(card) == "ssc-ild-unet-site 1 (synthetic and labelled)"
 
 
 def test_a_mask_on_another_grid_is_refused_with_the_patient_named(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from worker.analysis.patterns import model, network
 from worker.phantom.chest_ct import scene
 from worker.training.data.cases import phantoms
 from worker.training.data.crops import Crops
-from worker.training.errors import CheckpointOfAnotherPlan
+from worker.training.errors import CheckpointOfAnotherPlan, TrainingError
 from worker.training.fit import optimise, train
 from worker.training.fit.plan import TrainingPlan
 
@@ -44,17 +44,28 @@ def test_a_run_writes_weights_that_the_worker_loads(trained: Trained) -> None:
 def test_both_cards_say_what_the_model_is_not_and_what_it_scored(trained: Trained) -> None:
     plan, written, _ = trained
     for_people = plan.out.with_suffix(".md").read_text(encoding="utf-8")
-    assert model_card.RESEARCH_SENTENCE in for_people
+    assert "**Trained on computed lesions; research use only; not clinically validated.**" in for_people
     assert written["digest"] in for_people
     assert "Dice, lesion (total)" in for_people
     assert json.loads(plan.out.with_suffix(".json").read_text()) == json.loads(json.dumps(written))
-    assert (written["intended_use"], written["scores"]["patients"]) == (model_card.RESEARCH_SENTENCE, plan.held_out)
+    assert (written["intended_use"], written["scores"]["patients"]) == (model_card.statement(written), plan.held_out)
+    assert (written["origin"], written["training_data"]) == ("synthetic", "computed lesions")
 
 
 def test_a_run_that_goes_on_from_weights_names_them(trained: Trained, tmp_path: Path) -> None:
     plan, written, _ = trained
     further = replace(plan, out=tmp_path / "further.safetensors", start_from=plan.out, learning_rate=0.0, steps=1)
-    assert train.run(further, silent)["started_from"] == written["digest"]
+    card = train.run(further, silent)
+    assert card["started_from"] == written["digest"]
+    assert card["training_data"] == "computed lesions, fine-tuned from ssc-ild-unet-site 1 (synthetic)"
+    assert card["origin"] == "synthetic"
+
+
+@pytest.mark.parametrize("changes", [{"name": "a" * 38}, {"name": "a\\b"}, {"name": ""}, {"version": "1\n"}], ids=str)
+def test_a_name_that_results_cannot_say_is_refused_at_once(tmp_path: Path, changes: dict[str, str]) -> None:
+    with pytest.raises(TrainingError) as refused:
+        replace(tiny_plan(tmp_path), **changes)
+    assert refused.value.code == "model_name_unfit"
 
 
 def test_cards_name_no_path_of_the_machine(trained: Trained) -> None:

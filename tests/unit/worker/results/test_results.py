@@ -1,14 +1,15 @@
 """SEG and SR: bound to their source, repeatable, and honest about what they are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydicom import Dataset
 
 from tests.support.ct import TinyCT
-from tests.support.results import encoded, source
+from tests.support.results import MAKER, STATEMENT, encoded, source
 from worker.analysis.records import PatternMap
-from worker.results import picture, uids
-from worker.results.source import RESEARCH_SENTENCE
+from worker.results import picture, seg, uids
 
 CT = TinyCT()
 
@@ -75,11 +76,41 @@ def test_a_patient_keeps_the_tracking_uids_from_study_to_study() -> None:
     assert uids.tracking("", "1.2", "reticulation") != uids.tracking("", "1.3", "reticulation")
 
 
-def test_sr_says_that_it_is_research(objects: tuple[Dataset, Dataset]) -> None:
-    assert RESEARCH_SENTENCE in str(objects[1])
-    assert "(research)" in objects[0].SeriesDescription
-    descriptions = [item.ContributionDescription for item in objects[0].ContributingEquipmentSequence]
-    assert RESEARCH_SENTENCE in descriptions
+def texts(report: Dataset) -> list[str]:
+    """Return every text of an SR, at any depth."""
+    return [str(element.value) for element in report.iterall() if element.keyword == "TextValue"]
+
+
+def test_seg_and_sr_say_what_the_card_of_their_model_says(objects: tuple[Dataset, Dataset]) -> None:
+    assert texts(objects[1]).count(STATEMENT) == 8
+    for result in objects:
+        assert "(research)" in result.SeriesDescription
+        assert STATEMENT in [item.get("ContributionDescription") for item in result.ContributingEquipmentSequence]
+
+
+def test_seg_and_sr_name_the_model_by_version_and_origin(objects: tuple[Dataset, Dataset]) -> None:
+    segmentation, report = objects
+    for segment in segmentation.SegmentSequence:
+        assert segment.SegmentAlgorithmName == MAKER.model
+        (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
+        assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == (MAKER.model, "0.1.0/1")
+    # The device that observed once, the algorithm of each of the eight groups.
+    assert texts(report).count(MAKER.model) == 9
+    for result in objects:
+        assert MAKER.model in [item.get("ManufacturerModelName") for item in result.ContributingEquipmentSequence]
+
+
+def test_a_longer_name_is_cut_to_what_an_attribute_holds() -> None:
+    lungs, patterns = CT.masks()
+    long = replace(source(CT), maker=replace(MAKER, model="a" * 60 + " 1 (labelled)"))
+    segmentation = seg.encode(long, lungs, patterns)
+    assert segmentation.SegmentSequence[0].SegmentAlgorithmName == "a" * 60 + " 1 ("
+
+
+def test_the_contact_sheet_says_what_the_card_says() -> None:
+    sheets = [picture.contact_sheet(CT.volume(), *CT.masks(), said, 4) for said in (STATEMENT, "Trained on nothing.")]
+    footers = [np.asarray(sheet)[-picture.FOOTER :] for sheet in sheets]
+    assert not np.array_equal(*footers)
 
 
 def test_the_device_changes_with_the_model() -> None:
@@ -109,4 +140,4 @@ def test_the_contact_sheet_shows_disease_in_its_colour_on_the_right_side() -> No
     overlay = np.asarray(picture.overlay(CT.volume(), lungs, patterns, 3)).astype(int)
     reddish = (overlay[..., 0] - overlay[..., 1] > 30).nonzero()
     assert 18 <= reddish[1].min() <= reddish[1].max() < 24
-    assert picture.contact_sheet(CT.volume(), lungs, patterns, 4).width > 3 * picture.TILE
+    assert picture.contact_sheet(CT.volume(), lungs, patterns, STATEMENT, 4).width > 3 * picture.TILE

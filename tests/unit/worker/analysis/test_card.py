@@ -1,0 +1,38 @@
+"""The model card: what a model is called, and what is said of it wherever its results go."""
+
+from typing import Any
+
+import pytest
+
+from worker.analysis import card
+from worker.settings import PACKAGED_WEIGHTS
+
+RESEARCH_USE = "research use only; not clinically validated."
+
+
+def test_the_shipped_model_is_named_for_its_task_and_origin() -> None:
+    shipped = card.read(PACKAGED_WEIGHTS)
+    assert card.title(shipped) == "ssc-ild-unet 2 (synthetic)"
+    assert shipped["digest"] == "183cefbc11a63a079de0c50d5a3500939a93fbb885e230c5c2f55f9ea2c35fd8"
+    for_people = PACKAGED_WEIGHTS.with_suffix(".md").read_text(encoding="utf-8")
+    assert for_people.startswith(f"# Model card: {card.title(shipped)}\n\n**{card.statement(shipped)}**\n")
+
+
+def test_the_shipped_model_says_what_it_always_said() -> None:
+    assert card.statement(card.read(PACKAGED_WEIGHTS)) == f"Trained on computed lesions; {RESEARCH_USE}"
+
+
+@pytest.mark.parametrize(
+    ("written", "begins"),
+    [
+        ({"training_data": "labelled data of 9 patients"}, "Trained on labelled data of 9 patients; "),
+        ({"training_data": "x", "intended_use": "diagnosis", "statement": "validated"}, "Trained on x; "),
+        ({}, "Training data not stated; "),
+    ],
+)
+def test_no_card_can_say_more_than_research_use(written: dict[str, Any], begins: str) -> None:
+    assert card.statement(written) == begins + RESEARCH_USE
+
+
+def test_a_card_without_origin_is_called_by_name_and_version() -> None:
+    assert card.title({"name": "unet", "version": "7"}) == "unet 7"
