@@ -33,14 +33,19 @@ def cases(folder: Path, seeds: Sequence[int]) -> Iterator[Case]:
     InputRejected
         A series cannot be read, or holds no lungs.
     """
-    folders = sorted({path.parent for path in folder.rglob("*") if path.is_file()})
-    for turn, one in enumerate(folders):
-        own = [seed for place, seed in enumerate(seeds) if place % len(folders) == turn]
+    series_folders = folders(folder)
+    for turn, one in enumerate(series_folders):
+        own = [seed for place, seed in enumerate(seeds) if place % len(series_folders) == turn]
         if own:
             volume = series.read(sorted(path for path in one.iterdir() if path.is_file())).volume
             lung_mask = lungs.segment(volume)
             for seed in own:
                 yield painted(f"healthy lungs {turn + 1}", volume, lung_mask, seed)
+
+
+def folders(folder: Path) -> list[Path]:
+    """Return the folders of the series below a folder, in order."""
+    return sorted({path.parent for path in folder.rglob("*") if path.is_file()})
 
 
 def painted(name: str, volume: CTVolume, lung_mask: LungMask, seed: int) -> Case:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.training.data.dataset_file import DatasetFile, Side
@@ -11,6 +11,8 @@ from worker.training.errors import DatasetRejected
 # Of the patients whose side the data set leaves open.
 HELD_OUT_SHARE = 0.2
 LEAST_PATIENTS = 3
+# Names of patients by the side that they must not be on.
+Barred = Mapping[Side, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -35,21 +37,44 @@ class Split:
             )
 
 
-def assign(described: DatasetFile, seed: int = 0) -> Split:
+def assign(described: DatasetFile, seed: int = 0, barred: Barred | None = None) -> Split:
     """Return the split of a data set: as its scans name it, the rest by a hash of the patient's name.
+
+    Parameters
+    ----------
+    barred
+        Who must not be on a side, because the model that training goes on from knows them: they are trained on.
 
     Raises
     ------
     DatasetRejected
-        ``patient_on_both_sides``, or ``too_few_patients`` (fewer than three without a named side).
+        ``patient_on_both_sides``: somebody is named for two sides, or for one where they are barred;
+        ``too_few_patients``: fewer than three without a named side, or nobody is left for a side.
     """
     named = {side: {scan.patient for scan in described.scans if scan.side == side} for side in Side}
     chosen = set().union(*named.values())
     rest = _dealt([patient for patient in described.patients if patient not in chosen], seed)
+    for side, known in (barred or {}).items():
+        _require_allowed(side, sorted(named[side] & known))
+        moved = rest[side] & known
+        rest[Side.train] |= moved
+        rest[side] -= moved
+        if moved and not named[side] | rest[side]:
+            message = f"the model that this run goes on from knows all who would be there to {side}; add patients"
+            raise DatasetRejected(message, code="too_few_patients")
     return Split(*(frozenset(named[side] | rest[side]) for side in (Side.train, Side.calibrate, Side.test)))
 
 
-def _dealt(patients: Iterable[str], seed: int) -> Mapping[Side, set[str]]:
+def _require_allowed(side: Side, wrong: Sequence[str]) -> None:
+    if wrong:
+        raise DatasetRejected(
+            f"named to {side}, but known to the model that this run goes on from: {', '.join(wrong)}",
+            code="patient_on_both_sides",
+            detail={"patients": list(wrong)},
+        )
+
+
+def _dealt(patients: Iterable[str], seed: int) -> dict[Side, set[str]]:
     ordered = sorted(patients, key=lambda patient: hashlib.sha256(f"{seed} {patient}".encode()).digest())
     if not ordered:
         return {side: set() for side in Side}

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from worker.analysis import card as model_card
 from worker.analysis.patterns import model as pattern_model
-from worker.training.data import dataset_file, split
+from worker.training.data import dataset_file, patients, split
 from worker.training.data.cases import CasePlan
+from worker.training.data.dataset_file import Side
+from worker.training.data.patients import Known
 from worker.training.errors import DatasetRejected
 from worker.training.evaluation import dense_lungs, evaluate, report, sweep
 from worker.training.evaluation.dense_lungs import DenseLungRow
@@ -47,7 +49,8 @@ def run(asked: Request, command: str, tell: Report) -> Evaluation:
     Raises
     ------
     DatasetRejected
-        ``patient_on_both_sides``: the model was trained on one of the patients; or the data cannot be read.
+        ``patient_on_both_sides``: the model, or one that it goes on from, was trained on one of the patients; or the
+        data cannot be read.
     WeightsMismatch, DeviceUnavailable
         The model cannot be loaded.
     """
@@ -88,15 +91,16 @@ def _patients(asked: Request, tell: Report) -> list[PatientScore]:
     for path in asked.datasets:
         described = dataset_file.read(path)
         judged = described.patients if asked.everyone else sorted(split.assign(described, asked.seed).test)
-        _require_unknown(judged, model.card.get("patients", {}).get(described.name, ()))
+        _require_unknown(judged, patients.barred(Known.by(model.card), patients.digests(path, described))[Side.test])
         rows += evaluate.dataset(path, judged, model, tell)
     return rows
 
 
-def _require_unknown(judged: Sequence[str], known: Sequence[str]) -> None:
-    if both := sorted(set(judged) & set(known)):
+def _require_unknown(judged: Sequence[str], known: frozenset[str]) -> None:
+    if both := sorted(known.intersection(judged)):
         raise DatasetRejected(
-            f"the model was trained or calibrated on {', '.join(both)}; scores on them say nothing",
+            f"the model, or one it goes on from, was trained or calibrated on {', '.join(both)}; "
+            "scores on them say nothing",
             code="patient_on_both_sides",
             detail={"patients": both},
         )

@@ -10,10 +10,11 @@ from safetensors.torch import save_file
 
 from worker.analysis import card as model_card
 from worker.analysis.patterns import network
-from worker.training.data import dataset_file, split
+from worker.training.data import dataset_file
 from worker.training.evaluation import evaluate, summary
 from worker.training.evaluation.score import PatientScore
 from worker.training.fit.plan import TrainingPlan
+from worker.training.fit.sides import Sides
 
 # Names have entries of their own; paths are nobody's business.
 NOT_IN_CARD = frozenset({"out", "cache", "name", "version", "start_from", "healthy", "datasets"})
@@ -43,10 +44,12 @@ def weights(unet: torch.nn.Module, thresholds: tuple[float, float], plan: Traini
     part.rename(plan.out)
 
 
-def card(plan: TrainingPlan, losses: Sequence[float], scores: Sequence[PatientScore] = ()) -> dict[str, Any]:
+def card(
+    plan: TrainingPlan, sides: Sides, losses: Sequence[float], scores: Sequence[PatientScore] = ()
+) -> dict[str, Any]:
     """Write both forms of the card beside the weights; return it."""
     base = model_card.read(plan.start_from) if plan.start_from else None
-    training_data = _training_data(plan, base)
+    training_data = _training_data(plan, sides, base)
     written = {
         "name": plan.name,
         "version": plan.version,
@@ -58,7 +61,7 @@ def card(plan: TrainingPlan, losses: Sequence[float], scores: Sequence[PatientSc
         "outputs": list(network.OUTPUTS),
         "trained_on": _trained_on(plan),
         "not_seen": NOT_SEEN if not plan.datasets else "whatever is not in the data it was trained on",
-        "patients": _patients(plan),
+        "known_patients": sides.known.as_card(),
         "training": {k: v for k, v in asdict(plan).items() if k not in NOT_IN_CARD},
         "started_from": base["digest"] if base else None,
         "torch": torch.__version__,
@@ -78,9 +81,9 @@ def _origin(plan: TrainingPlan, base: dict[str, Any] | None) -> str:
     return " and ".join(origin for origin, is_own in own.items() if is_own or origin in inherited)
 
 
-def _training_data(plan: TrainingPlan, base: dict[str, Any] | None) -> str:
+def _training_data(plan: TrainingPlan, sides: Sides, base: dict[str, Any] | None) -> str:
     """Return what stands behind "Trained on" in every result of the model."""
-    patients = sum(len(split.assign(dataset_file.read(path), plan.seed).train) for path in plan.datasets)
+    patients = sum(len(sided.train) for sided in sides.splits)
     parts = ["computed lesions"] if plan.cases or plan.healthy else []
     if plan.datasets:
         parts.append(f"labelled data of {patients} patient{'' if patients == 1 else 's'}")
@@ -94,16 +97,6 @@ def _trained_on(plan: TrainingPlan) -> str:
         parts.append(f"{plan.painted} computed lesions painted into real healthy lungs")
     parts += [f"labelled patients of the data set {dataset_file.read(path).name}" for path in plan.datasets]
     return "; ".join(parts)
-
-
-def _patients(plan: TrainingPlan) -> dict[str, list[str]]:
-    """Return by data set whom the model knows: nobody among them may ever be scored."""
-    known = {}
-    for path in plan.datasets:
-        described = dataset_file.read(path)
-        sides = split.assign(described, plan.seed)
-        known[described.name] = sorted(sides.train | sides.calibrate)
-    return known
 
 
 def _thinned(losses: Sequence[float]) -> list[float]:

@@ -1,7 +1,7 @@
 """Training the pattern model: gather, optimise, calibrate, score, publish."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,29 +10,17 @@ from worker.analysis.patterns import engine, network
 from worker.analysis.patterns import model as pattern_model
 from worker.analysis.patterns.model import PatternModel
 from worker.phantom.chest_ct import render
-from worker.training.data import dataset_file, layouts, painted, split
+from worker.training.data import layouts, painted
 from worker.training.data.cases import Case, phantoms
 from worker.training.data.labelled import Labelled, from_phantom
-from worker.training.data.split import Split
 from worker.training.evaluation import evaluate, figures
 from worker.training.evaluation.evaluate import CALIBRATION_SEED, HELD_OUT_SEED, PhantomScorer, Report
 from worker.training.evaluation.score import PatientScore
 from worker.training.fit import calibrate, optimise, publish
 from worker.training.fit.plan import TrainingPlan
+from worker.training.fit.sides import Sides
 
 SEEDS_APART = 10_000
-
-
-@dataclass(frozen=True)
-class Sides:
-    """The data sets of a run, each with the patients of its sides."""
-
-    splits: tuple[Split, ...]
-
-    @classmethod
-    def from_plan(cls, plan: TrainingPlan) -> "Sides":
-        """Read what the data sets say. Raises DatasetRejected."""
-        return cls(tuple(split.assign(dataset_file.read(path), plan.seed) for path in plan.datasets))
 
 
 def run(plan: TrainingPlan, tell: Report) -> dict[str, Any]:
@@ -46,7 +34,8 @@ def run(plan: TrainingPlan, tell: Report) -> dict[str, Any]:
     Raises
     ------
     TrainingError
-        A data set cannot be used, or the checkpoint belongs to another run.
+        A data set cannot be used, would have somebody judged whom the weights to start from know, or the checkpoint
+        belongs to another run.
     InputRejected
         A series among the healthy lungs cannot be read.
     WeightsMismatch
@@ -56,6 +45,8 @@ def run(plan: TrainingPlan, tell: Report) -> dict[str, Any]:
     """
     torch.manual_seed(plan.seed)
     sides = Sides.from_plan(plan)
+    if sides.moved:
+        tell("patients known before, learnt from and not judged", sides.moved, sides.moved)
     source = list(_source(plan, sides, tell))
     device = pattern_model.choose_device(plan.device)
     unet = network.placed(_beginning(plan), device, torch.float32)
@@ -64,9 +55,9 @@ def run(plan: TrainingPlan, tell: Report) -> dict[str, Any]:
     model = replace(model, thresholds=calibrate.thresholds(_calibrating(plan, sides, tell), model))
     publish.weights(unet, model.thresholds, plan)
     # The weights are loaded as at work to be scored, and that takes their card.
-    publish.card(plan, losses)
+    publish.card(plan, sides, losses)
     figures.curve(losses, plan.out.with_suffix(".png"))
-    return publish.card(plan, losses, _scores(plan, sides, tell))
+    return publish.card(plan, sides, losses, _scores(plan, sides, tell))
 
 
 def _beginning(plan: TrainingPlan) -> torch.nn.Module:

@@ -13,7 +13,7 @@ import yaml
 from tests.support.labelled import LAYOUTS, WINDOW_HU, patient, tiny_plan, write_dataset
 from worker.analysis import card as model_card
 from worker.phantom.chest_ct import render
-from worker.training.data import dataset_file, layouts, split
+from worker.training.data import dataset_file, layouts, patients, split
 from worker.training.errors import DatasetRejected
 from worker.training.evaluation import judge
 from worker.training.fit import train
@@ -50,7 +50,11 @@ def test_every_layout_trains_two_epochs_and_is_judged_on_patients_apart(dataset:
     sides = split.assign(dataset_file.read(dataset))
     slices = sum(len(one.as_case().hu) for one in layouts.labelled(dataset, sides.train))
     assert card["steps"] == math.ceil(2 * slices / plan.batch)
-    assert card["patients"] == {dataset_file.read(dataset).name: sorted(sides.train | sides.calibrate)}
+    name = dataset_file.read(dataset).name
+    assert card["known_patients"] == {
+        "trained": sorted(patients.by_name(name, one) for one in sides.train),
+        "calibrated": sorted(patients.by_name(name, one) for one in sides.calibrate),
+    }
     assert (card["origin"], card["training_data"]) == ("labelled", "labelled data of 1 patient")
     found = judge.run(judge.Request(plan.out, (dataset,), sweep=0, device="cpu"), "evaluate", silent)
     assert found.as_json()["intended_use"] == model_card.statement(card)

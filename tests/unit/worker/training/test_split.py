@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from worker.training.data import split
-from worker.training.data.dataset_file import DatasetFile
+from worker.training.data.dataset_file import DatasetFile, Side
 from worker.training.data.split import Split
 from worker.training.errors import DatasetRejected
 
@@ -48,4 +48,28 @@ def test_a_patient_on_two_sides_is_refused() -> None:
 def test_two_patients_without_a_side_are_too_few() -> None:
     with pytest.raises(DatasetRejected) as refused:
         split.assign(described(["A", "B"]))
+    assert refused.value.code == "too_few_patients"
+
+
+def test_who_is_barred_from_a_side_is_trained_on() -> None:
+    data = described([f"P{n}" for n in range(20)])
+    usual = split.assign(data)
+    judged, calibrating = min(usual.test), min(usual.calibrate)
+    sides = split.assign(data, barred={Side.test: frozenset({judged}), Side.calibrate: frozenset({calibrating})})
+    assert sides.train == usual.train | {judged, calibrating}
+    assert (sides.test, sides.calibrate) == (usual.test - {judged}, usual.calibrate - {calibrating})
+
+
+@pytest.mark.parametrize("side", [Side.test, Side.calibrate])
+def test_naming_a_side_for_somebody_barred_from_it_is_refused(side: Side) -> None:
+    data = described(["A", "B", "C", "D"], {"A": side})
+    with pytest.raises(DatasetRejected, match=f"named to {side}.*: A") as refused:
+        split.assign(data, barred={side: frozenset("A")})
+    assert (refused.value.code, refused.value.detail) == ("patient_on_both_sides", {"patients": ["A"]})
+
+
+@pytest.mark.parametrize("side", [Side.test, Side.calibrate])
+def test_a_side_that_being_known_leaves_empty_is_refused(side: Side) -> None:
+    with pytest.raises(DatasetRejected, match=f"to {side}; add patients") as refused:
+        split.assign(described(["A", "B", "C", "D"]), barred={side: frozenset("ABCD")})
     assert refused.value.code == "too_few_patients"
