@@ -16,6 +16,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
 from db.address import ApplicationEntity
+from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.errors import UNPARSEABLE, PeerAway, PullIncomplete, ReceiveError
 from dicom_node.retrieve.request import Retrieved, RetrieveRequest
 from dicom_node.retrieve.source import STUDY_ROOT_FIND
@@ -76,7 +77,7 @@ class DimseArchive:
             contexts=contexts,
             ae_title=self.peer.ae_title,
             ext_neg=[build_role(sop_class, scp_role=True) for sop_class in CT_CLASSES],
-            evt_handlers=[(evt.EVT_C_STORE, self._keeper(taken))],
+            evt_handlers=[KEPT_FOR_WHO_ASKED, (evt.EVT_C_STORE, self._keeper(taken))],
         )
         if not association.is_established:
             raise PeerAway(f"{self.peer} does not take our association; does it know {self.our_ae}?")

@@ -10,6 +10,7 @@ from pynetdicom import AE
 
 from db.address import ApplicationEntity
 from db.errors import BadAddress
+from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.errors import BadSetting, PeerAway
 
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5, 10
@@ -61,7 +62,7 @@ class DicomSource:
         entity.dimse_timeout = entity.network_timeout = ANSWER_TIMEOUT_S
         entity.add_requested_context(STUDY_ROOT_FIND)
         peer = self.application_entity
-        association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title)
+        association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=[KEPT_FOR_WHO_ASKED])
         if not association.is_established:
             raise PeerAway(f"{peer} does not take our C-FIND association")
         try:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import tracking
 from db.address import ApplicationEntity
 from db.commitment import CommitmentAnswer
+from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.commitment.event_report import (
     COMMITMENT_CLASS,
     COMMITMENT_INSTANCE,
@@ -106,7 +107,14 @@ def report_to(callback: Callback, answer: CommitmentAnswer) -> None:
     # PS3.4 J.3.3: who reports is the SCP, though it opens the association.
     role = build_role(COMMITMENT_CLASS, scp_role=True)
     tls_args = (callback.tls, peer.host) if callback.tls else None
-    association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, ext_neg=[role], tls_args=tls_args)
+    association = entity.associate(
+        peer.host,
+        peer.port,
+        ae_title=peer.ae_title,
+        ext_neg=[role],
+        tls_args=tls_args,
+        evt_handlers=[KEPT_FOR_WHO_ASKED],
+    )
     if not association.is_established:
         raise PeerAway(f"{peer} does not take our association")
     try:

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -18,6 +17,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
+from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from tests.support import services
 
 ROOT = "1.2.826.0.1.3680043.10.1613"
@@ -99,7 +99,7 @@ def association(port: int, sop_classes: tuple[str, ...] = (CTImageStorage,)) -> 
     entity = AE("SCANNER")
     for sop_class in sop_classes:
         entity.add_requested_context(sop_class, ExplicitVRLittleEndian)
-    opened = entity.associate("127.0.0.1", port, ae_title="SCLEROSCAN")
+    opened = entity.associate("127.0.0.1", port, ae_title="SCLEROSCAN", evt_handlers=[KEPT_FOR_WHO_ASKED])
     assert opened.is_established
     try:
         yield opened
@@ -114,15 +114,8 @@ def send(opened: Association, dataset: bytes, sop_uid: str, sop_class: str = CTI
     request.MessageID, request.Priority = 1, 2
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = sop_class, sop_uid
     request.DataSet = BytesIO(dataset)
-    # The association's own thread would take the answer for a message of its own.
-    opened._reactor_checkpoint.clear()
-    while not opened._is_paused:
-        time.sleep(0.0001)
-    try:
-        opened.dimse.send_msg(request, opened.accepted_contexts[0].context_id)
-        _, answer = opened.dimse.get_msg(block=True)
-    finally:
-        opened._reactor_checkpoint.set()
+    opened.dimse.send_msg(request, opened.accepted_contexts[0].context_id)
+    _, answer = opened.dimse.get_msg(block=True)
     assert answer is not None, "the node broke the association off"
     return int(answer.Status)
 

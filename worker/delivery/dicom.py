@@ -13,6 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from db.address import ApplicationEntity
+from worker.delivery.answers import KEPT_FOR_WHO_ASKED
 from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -112,7 +113,7 @@ def _association(
         contexts=[build_context(sop_class, syntax) for sop_class, syntax in wanted],
         ae_title=destination.ae_title,
         max_pdu=MAX_PDU_BYTES,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
+        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), KEPT_FOR_WHO_ASKED],
     )
     try:
         if not association.is_established:

@@ -19,6 +19,7 @@ from db import audit
 from db.address import ApplicationEntity
 from db.tables import Instance
 from db.tracking import JobIdentity
+from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.scheduler.closing import Terms
 from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scheduler.registrar import Registrar
@@ -64,13 +65,12 @@ def answer(node: Node, path: Path, **request_changes: str) -> int:
     dataset = dcmread(path)
     entity = AE("SCANNER")
     entity.add_requested_context(dataset.SOPClassUID, ExplicitVRLittleEndian)
-    association = entity.associate("127.0.0.1", node.address.port)
+    association = entity.associate("127.0.0.1", node.address.port, evt_handlers=[KEPT_FOR_WHO_ASKED])
     request = C_STORE()
     request.MessageID, request.Priority = 1, 2
     request.AffectedSOPClassUID = dataset.SOPClassUID
     request.AffectedSOPInstanceUID = request_changes.get("sop_uid", dataset.SOPInstanceUID)
     request.DataSet = BytesIO(encode(dataset, is_implicit_vr=False, is_little_endian=True))
-    association._reactor_checkpoint.clear()  # else the reactor takes the answer for a message of its own
     association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
     _, response = association.dimse.get_msg(block=True)
     association.release()
@@ -209,7 +209,7 @@ def test_hard_case_01_an_association_still_open_holds_its_series_back(
     paths = TinyCT().write(tmp_path / "ct")
     entity = AE("SCANNER")
     entity.add_requested_context(dcmread(paths[0]).SOPClassUID, ExplicitVRLittleEndian)
-    association = entity.associate("127.0.0.1", node.address.port)
+    association = entity.associate("127.0.0.1", node.address.port, evt_handlers=[KEPT_FOR_WHO_ASKED])
     for path in paths:
         association.send_c_store(path)
     watcher = node.scheduler(sessions)

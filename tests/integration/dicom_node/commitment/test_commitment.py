@@ -2,6 +2,7 @@
 
 import queue
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from db import tracking
 from db.address import ApplicationEntity
 from db.commitment import CommitmentRequest
 from db.tables import Commitment, Instance
+from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.commitment.event_report import COMMITMENT_CLASS, COMMITMENT_INSTANCE, SAME_ASSOCIATION_S
 from dicom_node.commitment.mailbox import Mailbox
 from dicom_node.scheduler.commitment_judge import CommitmentJudge
@@ -41,7 +43,7 @@ def reporting(reports: Reports) -> list[tuple[object, object]]:
         reports.put((event.event_type, event.event_information))
         return 0x0000, None
 
-    return [(evt.EVT_N_EVENT_REPORT, take)]
+    return [KEPT_FOR_WHO_ASKED, (evt.EVT_N_EVENT_REPORT, take)]
 
 
 @contextmanager
@@ -314,18 +316,18 @@ def test_images_sent_while_the_answer_is_on_its_way_are_taken_and_end_nothing(
 ) -> None:
     """The modality answers the report only after it has sent another image and seen that accepted."""
     statuses: queue.Queue[int] = queue.Queue()
-    late = ct_slice(9)
+    late, asked = ct_slice(9), threading.Event()
 
     def take(event: evt.Event) -> tuple[int, None]:
-        # pynetdicom runs this handler beside its reactor, which would take the answer to the image for itself.
-        event.assoc._reactor_checkpoint.clear()
-        time.sleep(0.2)
+        # pynetdicom runs this handler beside who asked for commitment, who shall have the answer to that first.
+        asked.wait(ANSWER_WITHIN_S)
         statuses.put(send(event.assoc, encoded(late), late.SOPInstanceUID))
         return 0x0000, None
 
     with node_service.running(tmp_path, sessions) as node, modality(node.port, queue.Queue()) as opened:
         opened.bind(evt.EVT_N_EVENT_REPORT, take)
         assert ask(opened, store(opened, 2)) == 0x0000
+        asked.set()
         assert statuses.get(timeout=ANSWER_WITHIN_S) == 0x0000
         services.wait_until(lambda: commitment(sessions).state == "answered", ANSWER_WITHIN_S)
         assert store(opened, 1, series=2)

@@ -15,6 +15,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 
+from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.scp.access_control import CALLED_NOT_RECOGNIZED, CALLING_NOT_RECOGNIZED, AccessControl, Peer
 from dicom_node.scp.handlers import Receiver
 from dicom_node.scp.listener import Address, Listener, Security
@@ -79,7 +80,12 @@ def ask(port: int, calling: str = "SCANNER", called: str = "SCLEROSCAN", **optio
     entity = AE(calling)
     entity.acse_timeout = entity.network_timeout = 10
     return entity.associate(
-        "127.0.0.1", port, ae_title=called, contexts=[build_context(CTImageStorage, ExplicitVRLittleEndian)], **options
+        "127.0.0.1",
+        port,
+        ae_title=called,
+        contexts=[build_context(CTImageStorage, ExplicitVRLittleEndian)],
+        evt_handlers=[KEPT_FOR_WHO_ASKED],
+        **options,
     )
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import select
 
 from db.engine import open_database
 from db.tables import Job, JobInstance
+from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.scp.handlers import CONGESTED, Receiver
 from dicom_node.scp.listener import Address, Listener
 from dicom_node.spool.folder import Spool
@@ -315,7 +316,7 @@ def test_hard_case_11_every_transfer_syntax_is_kept_as_sent_and_decodes_equal(tm
             ds, opened = dcmread(source), AE("SCANNER")
             opened.add_requested_context(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID)
             raw = source.read_bytes()
-            sending = opened.associate("127.0.0.1", node.port)
+            sending = opened.associate("127.0.0.1", node.port, evt_handlers=[KEPT_FOR_WHO_ASKED])
             start = 144 + int.from_bytes(raw[140:144], "little")
             assert send(sending, raw[start:], ds.SOPInstanceUID) == SUCCESS, source.name
             sending.release()
