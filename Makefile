@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: help install demo services test check bench chaos soak clean
+.PHONY: help install demo services test check bench chaos soak stalls clean
 
 help:
 	@echo "make install   the environment, in $(VENV)"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench     speeds beside those of a peer"
 	@echo "make chaos     kill -9 at random moments of receiving; ROUNDS=200 SEED=1"
 	@echo "make soak      10,000 images, 1,000 associations, 10,000 connects: is anything kept?"
+	@echo "make stalls    150,000 small images over 1,000 associations, three ways: is each answered?"
 	@echo "make clean     remove what these commands made here"
 
 install: $(VENV)/installed
@@ -55,6 +56,9 @@ chaos: install services
 
 soak: install services
 	$(BIN)/python -m tests.soak
+
+stalls: install services
+	$(BIN)/python -m tests.stalls
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache scleroscan-demo
