@@ -1,6 +1,7 @@
 """The states, and the arrows between them.
 
 series      receiving → complete | incomplete | skipped       complete | incomplete | skipped → receiving (late images)
+                                                          incomplete → receiving (sent again after a break)
 job         queued → running → encoded → delivered
             running → queued (again) | rejected | review | failed        encoded → failed
             failed | review → queued (by an operator)                    any but superseded → superseded
@@ -21,6 +22,10 @@ class SeriesState(StrEnum):
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
     SKIPPED = "skipped"
+
+
+# The code of a series that the same images, sent again, open again: so far nobody has said that they are all.
+ASSOCIATION_BROKEN_OFF = "association_broken_off"
 
 
 class JobState(StrEnum):

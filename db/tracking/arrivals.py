@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.errors import UnknownSubject
 from db.image_plane import ImagePlane
-from db.states import SeriesState
+from db.states import ASSOCIATION_BROKEN_OFF, SeriesState
 from db.tables import Instance, Series, Study
 from db.tracking.commitments import is_committed
 from db.tracking.events import Change, begin, lock_series, move
@@ -67,7 +67,7 @@ def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> se
 
     The same image again changes nothing, unless its file had been removed meanwhile. Other bytes under a known SOP
     Instance UID replace the earlier ones in later jobs; both stay recorded. An image for a closed series opens the
-    series again.
+    series again; of a series closed as broken off any image does, for its sender may be done this time.
     """
     by_series: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
@@ -87,7 +87,7 @@ def _register_series(session: Session, series_uid: str, arrivals: list[Arrival],
     here = {key for key, removed_at in known.items() if removed_at is None}
     come = {(a.sop_uid, a.digest): a for a in arrivals if (a.sop_uid, a.digest) not in here}
     if not come:
-        return False
+        return _sent_again(session, series, arrivals, now)
     for sop_uid, digest in come.keys() & known.keys():
         one = (Instance.series_uid == series_uid, Instance.sop_uid == sop_uid, Instance.digest == digest)
         session.execute(update(Instance).where(*one).values(removed_at=None))
@@ -97,6 +97,15 @@ def _register_series(session: Session, series_uid: str, arrivals: list[Arrival],
     if series.state != SeriesState.RECEIVING:
         detail = {"late": len(come), "replaced": replaced}
         move(session, series, SeriesState.RECEIVING, Change(WHO, now, "late_images", detail))
+    session.flush()
+    return True
+
+
+def _sent_again(session: Session, series: Series, arrivals: list[Arrival], now: datetime) -> bool:
+    if (series.state, series.code) != (SeriesState.INCOMPLETE, ASSOCIATION_BROKEN_OFF):
+        return False
+    series.last_arrival_at = min(now, max(series.last_arrival_at, *(a.received_at for a in arrivals)))
+    move(session, series, SeriesState.RECEIVING, Change(WHO, now, "sent_again"))
     session.flush()
     return True
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
 from db.engine import is_of_the_values
-from db.states import JobState, SeriesState
+from db.states import ASSOCIATION_BROKEN_OFF, JobState, SeriesState
 from db.tracking import JobIdentity, ReceivingSeries, Retention, StudySeries
 from dicom_node.scheduler.agenda import Agenda
 from dicom_node.scheduler.commitment_judge import CommitmentJudge
@@ -124,8 +124,10 @@ class Closer:
             self._forget(series_uid)
             return None
         is_open = self._agenda.is_carried(series_uid)
+        # Asked after the other question: one that ended between the two is not missed.
+        broke_off = not is_open and self._open_series.broke_off(series_uid)
         expected = None if is_open else self._terms.expectations.number_of(series, now)
-        evidence = Evidence(series.planes, series.last_arrival_at, is_open, expected, series.committed)
+        evidence = Evidence(series.planes, series.last_arrival_at, is_open, expected, series.committed, broke_off)
         verdict = completeness.judge(evidence, self._terms.policy, now)
         if isinstance(verdict, Complete | Incomplete):
             return Candidate(series, verdict, self._facts_of(series))
@@ -209,7 +211,7 @@ class Closer:
 
     def _open_job(self, session: Session, series_uid: str, verdict: Complete | Incomplete, now: datetime) -> int | None:
         # A stack cut off at an end looks whole to the reading gate: it would be measured, and wrongly.
-        if verdict.code == "fewer_than_expected":
+        if verdict.code in {"fewer_than_expected", ASSOCIATION_BROKEN_OFF}:
             return None
         # Any other incomplete series gets its job too: the gate alone refuses, with its code and numbers.
         return tracking.open_job(session, series_uid, self._terms.identity, now)

@@ -7,6 +7,7 @@ from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from db.states import ASSOCIATION_BROKEN_OFF
 from dicom_node.errors import OutOfSpace, ReceiveError, UnreadableInstance, WrongSOPClass
 from dicom_node.scp.commands import StoreRequest
 from dicom_node.scp.upper_layer import EVT_ENDED, EVT_STORE
@@ -74,9 +75,12 @@ class Receiver:
         return ImageReception(event, self._spool, self.open_series, self._buffers[association])
 
     def closed(self, event: evt.Event) -> None:
-        """Note that an association is over, however it ended."""
-        self.open_series.ended(id(event.assoc))
+        """Note that an association is over, and whether its sender was done."""
         self._buffers.pop(id(event.assoc), None)
+        released = bool(event.assoc.is_released)
+        carried = self.open_series.ended(id(event.assoc), released=released)
+        if not released:
+            _tell_of_break(event.assoc.requestor.ae_title, carried)
 
 
 class ImageReception:
@@ -132,6 +136,14 @@ class ImageReception:
         identity = image.read(self._incoming.beginning, UID(self._context.transfer_syntax))
         # Where it is compressed as a whole, or the UIDs lie further on, the file tells.
         return identity or image.read_file(self._incoming.path)
+
+
+def _tell_of_break(calling_ae: str, carried: dict[str, int]) -> None:
+    # The title is whatever the peer wrote: no control character of it reaches a terminal.
+    escaped = calling_ae.encode("unicode_escape").decode("ascii")
+    for series_uid, images in carried.items():
+        facts = {"code": ASSOCIATION_BROKEN_OFF, "calling_ae": escaped, "series_uid": series_uid, "images": images}
+        logger.warning("association broke off", extra=facts)
 
 
 def _reject(event: evt.Event, reason: tuple[int, int, int]) -> None:

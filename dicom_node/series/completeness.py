@@ -9,12 +9,14 @@ from statistics import median
 from typing import Any
 
 from db.image_plane import POSITION_TOLERANCE_MM, ImagePlane
+from db.states import ASSOCIATION_BROKEN_OFF
 
 # Slices that differ by less in every direction cosine are one stack; whether it can be measured the gate decides.
 COSINE_TOLERANCE = 0.01
 # A gap is a step this much larger than the usual one.
 GAP_FACTOR = 1.5
 FEWEST_FOR_GEOMETRY = 3
+MISSING = frozenset({"gap_remains", "fewer_than_expected", ASSOCIATION_BROKEN_OFF})
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Evidence:
         How many instances the source holds of the series; None where it was not asked or does not know.
     committed
         Whether one storage commitment request of the modality named every instance received so far.
+    broke_off
+        Whether the last association that carried images of the series ended other than by release.
     """
 
     planes: Sequence[ImagePlane | None]
@@ -52,6 +56,7 @@ class Evidence:
     association_open: bool
     expected: int | None = None
     committed: bool = False
+    broke_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def judge(evidence: Evidence, policy: Policy, now: datetime) -> Waiting | Comple
         return Waiting("not_quiet_yet")
     geometry = measure(evidence.planes)
     code = _strongest(evidence, geometry)
-    if code in {"gap_remains", "fewer_than_expected"}:
+    if code in MISSING:
         return Incomplete(code, _detail(evidence, geometry, quiet_s)) if quiet_s >= policy.gap_wait_s else Waiting(code)
     if code in {"contiguous", "quiet"} and quiet_s < policy.quiet_s:
         return Waiting("not_quiet_yet")
@@ -117,13 +122,15 @@ def _strongest(evidence: Evidence, geometry: Geometry) -> str:
     # Some modalities ask for each image on its own: one image is always "all so far".
     if evidence.committed and contiguous:
         return "commitment"
+    if evidence.broke_off:
+        return ASSOCIATION_BROKEN_OFF
     return "contiguous" if contiguous and not evidence.association_open else "quiet"
 
 
 def _detail(evidence: Evidence, geometry: Geometry, quiet_s: float) -> dict[str, Any]:
     """Return the numbers behind the verdict, and all evidence that was there beside the one it is named for."""
     found = {
-        "association_ended": not evidence.association_open,
+        "association_ended": not (evidence.association_open or evidence.broke_off),
         "contiguous": geometry.slices >= FEWEST_FOR_GEOMETRY and not geometry.gaps,
         "expected_number": len(evidence.planes) == evidence.expected,
         "commitment": evidence.committed,

@@ -1,34 +1,54 @@
-"""Which associations are open, known to every process: each holds the lock of one file, which names its series.
+"""Which associations are open, and which broke off, known to every process: each locks a file that names its series.
 
-The kernel drops the lock with its process, so nothing stays open that a crash has ended.
+The kernel drops the lock with its process, so nothing stays open that a crash has ended; and the names of its series
+stay in the file, so that nothing passes for sent whole. See docs/decisions/0030.
 """
 
 import fcntl
+import logging
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
+from db.states import ASSOCIATION_BROKEN_OFF
+from dicom_node.spool.broken_off import BrokenOff
+from dicom_node.spool.image import UID_GRAMMAR
+
 LONGEST_LIST = 1_048_576
+logger = logging.getLogger(__name__)
 
 
 class Slot:
     """One association's file, locked as long as it lasts."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, broken_off: BrokenOff) -> None:
         self._descriptor = descriptor
-        self._carried: set[str] = set()
+        self._broken_off = broken_off
+        self._breaks_before: dict[str, str | None] = {}
+        self.images: dict[str, int] = {}
 
     def carry(self, series_uid: str) -> None:
-        """Note that the association carries a series."""
-        if series_uid not in self._carried:
+        """Note that the association carries an image of a series."""
+        if series_uid not in self.images:
             os.write(self._descriptor, series_uid.encode("ascii") + b"\n")
-            self._carried.add(series_uid)
+            # Once a series, not once an image: a power cut is to leave no series that passes for sent whole.
+            os.fdatasync(self._descriptor)
+            self._breaks_before[series_uid] = self._broken_off.token(series_uid)
+        self.images[series_uid] = self.images.get(series_uid, 0) + 1
 
-    def leave(self) -> None:
-        """Free the slot: the association has ended."""
-        os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
+    def leave(self, released: bool) -> None:
+        """Free the slot: the association has ended, by release or otherwise."""
+        try:
+            for series_uid, before in self._breaks_before.items():
+                if released:
+                    self._broken_off.mend(series_uid, before)
+                else:
+                    self._broken_off.note(series_uid)
+            os.ftruncate(self._descriptor, 0)
+        finally:
+            os.close(self._descriptor)
 
 
 class OpenSeries:
@@ -47,6 +67,7 @@ class OpenSeries:
         self._slots = slots
         self._lock = Lock()
         self._by_association: dict[int, Slot] = {}
+        self._broken_off = BrokenOff(folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def opened(self, association: int) -> bool:
@@ -59,7 +80,7 @@ class OpenSeries:
         return True
 
     def carried(self, association: int, series_uid: str) -> None:
-        """Note that an association carries a series.
+        """Note that an association carries an image of a series.
 
         A sender may hang up while its last image is still being written: an association that ended holds nothing back.
         """
@@ -67,31 +88,67 @@ class OpenSeries:
             if association in self._by_association:
                 self._by_association[association].carry(series_uid)
 
-    def ended(self, association: int) -> None:
-        """Forget an association."""
+    def ended(self, association: int, *, released: bool) -> dict[str, int]:
+        """Forget an association and return how many images of which series it carried.
+
+        Where it did not end by release, each of these series counts as broken off until it was sent again.
+        """
         with self._lock:
             slot = self._by_association.pop(association, None)
-            if slot is not None:
-                slot.leave()
+            if slot is None:
+                return {}
+            slot.leave(released)
+        return slot.images
 
     def carried_now(self) -> frozenset[str]:
         """Return every series that an open association has carried, whichever process holds it."""
-        with os.scandir(self._folder) as slots:
-            # Most slots are empty, and to see that takes no opening.
-            used = [Path(slot.path) for slot in slots if slot.stat().st_size]
-        return frozenset(uid.decode("ascii") for slot in used for uid in _carried_now(slot))
+        return frozenset(uid for path in self._used() for uid in _carried_now(path))
 
     def __contains__(self, series_uid: str) -> bool:
         return series_uid in self.carried_now()
+
+    def broke_off(self, series_uid: str) -> bool:
+        """Whether an association that carried images of a series broke off, and the series was not sent again since.
+
+        To be asked after whether one is open: an association that ends between the two questions is not missed.
+        """
+        for path in self._used():
+            with _opened(path) as descriptor:
+                if os.fstat(descriptor).st_size and _lock(descriptor, fcntl.LOCK_EX):
+                    self._note_death(descriptor)
+        return self._broken_off.token(series_uid) is not None
+
+    def _used(self) -> list[Path]:
+        with os.scandir(self._folder) as entries:
+            # Most slots are empty, and to see that takes no opening.
+            return [Path(entry.path) for entry in entries if entry.is_file() and entry.stat().st_size]
 
     def _take(self) -> Slot | None:
         for number in range(self._slots):
             descriptor = os.open(self._folder / f"{number:04d}", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             if _lock(descriptor, fcntl.LOCK_EX):
-                os.ftruncate(descriptor, 0)
-                return Slot(descriptor)
+                self._note_death(descriptor)
+                return Slot(descriptor, self._broken_off)
             os.close(descriptor)
         return None
+
+    def _note_death(self, descriptor: int) -> None:
+        """Empty the file of an association whose process is gone; its series are broken off."""
+        for series_uid in _names(descriptor):
+            self._broken_off.note(series_uid)
+            # Who called, and how many images came, died with the process.
+            facts = {"code": ASSOCIATION_BROKEN_OFF, "series_uid": series_uid}
+            logger.warning("association broke off", extra=facts)
+        os.ftruncate(descriptor, 0)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int, kind: int) -> bool:
@@ -101,14 +158,17 @@ def _lock(descriptor: int, kind: int) -> bool:
     return False
 
 
-def _carried_now(path: Path) -> set[bytes]:
+def _names(descriptor: int) -> set[str]:
+    listed = os.pread(descriptor, LONGEST_LIST, 0).decode("ascii", "replace").split("\n")
+    # Of the last line a power cut may have left anything.
+    return {name for name in listed if UID_GRAMMAR.fullmatch(name)}
+
+
+def _carried_now(path: Path) -> set[str]:
     """Return the series of one open association; none where it has ended."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        carried = os.read(descriptor, LONGEST_LIST)
+    with _opened(path) as descriptor:
+        carried = _names(descriptor)
         # Only a file with something in it is tried, or a new association might find its slot locked by this look.
         if not carried or _lock(descriptor, fcntl.LOCK_SH):
             return set()
-        return set(carried.splitlines())
-    finally:
-        os.close(descriptor)
+        return carried

@@ -30,13 +30,13 @@ def test_a_series_is_open_from_its_first_image_to_the_end_of_the_association(ser
     assert "1.2" not in series
     series.carried(1, "1.2")
     assert "1.2" in series
-    series.ended(1)
+    series.ended(1, released=True)
     assert "1.2" not in series
 
 
 def test_an_image_written_after_its_sender_hung_up_holds_nothing_back(series: OpenSeries) -> None:
     series.opened(1)
-    series.ended(1)
+    series.ended(1, released=True)
     series.carried(1, "1.2")
     assert "1.2" not in series
 
@@ -45,15 +45,15 @@ def test_a_series_over_two_associations_is_open_until_both_have_ended(series: Op
     for association in (1, 2):
         series.opened(association)
         series.carried(association, "1.2")
-    series.ended(1)
+    series.ended(1, released=True)
     assert "1.2" in series
-    series.ended(2)
+    series.ended(2, released=True)
     assert "1.2" not in series
 
 
 def test_there_are_as_many_places_as_were_set_and_one_that_was_left_is_free_again(series: OpenSeries) -> None:
     assert [series.opened(1), series.opened(2), series.opened(3)] == [True, True, False]
-    series.ended(1)
+    series.ended(1, released=True)
     assert series.opened(3)
 
 
