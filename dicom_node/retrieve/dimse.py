@@ -33,9 +33,9 @@ SUCCESS = 0x0000
 
 @dataclass
 class _Taken:
-    """What came over one association of C-GET: the UIDs kept, and why others were not."""
+    """What came over one association of C-GET: the instances kept, each with its series, and why others were not."""
 
-    kept: set[str] = field(default_factory=set)
+    kept: dict[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
 
 
@@ -61,7 +61,7 @@ class DimseArchive:
                 association.release()
         if not pulled:
             raise PeerAway(f"{self.peer} has no CT series of that study")
-        return Retrieved(sum(one.images for one in pulled), 0, pulled[0].way)
+        return Retrieved(sum(one.images for one in pulled), 0, pulled[0].way, frozenset(taken.kept.values()))
 
     def _associate(self, taken: _Taken) -> Association:
         # A context each, or the archive would have to convert every image to the one syntax it picked; 128 is the most.
@@ -133,7 +133,7 @@ class DimseArchive:
                 logger.warning("image refused", extra={"status": f"0x{error.status:04X}", "reason": str(error)})
                 taken.refused.append(str(error))
                 return error.status
-            taken.kept.add(image.sop_uid)
+            taken.kept[image.sop_uid] = image.series_uid
             return SUCCESS
 
         return keep

@@ -7,6 +7,8 @@ from dicom_node.retrieve.source import application_entity
 from dicom_node.retrieve.web import WebArchive
 from dicom_node.settings import NodeSettings
 from dicom_node.spool import part10
+from dicom_node.spool.broken_off import BrokenOff
+from dicom_node.spool.folder import Spool
 from dicom_node.spool.image import check_uid
 
 
@@ -31,9 +33,15 @@ def run(settings: NodeSettings, request: RetrieveRequest, source: str | None = N
         if uid is not None:
             check_uid(uid)
     spool = part10.spool_beside(settings.spool_dir, settings.min_free_mb)
+    retrieved = _archive(url, spool, settings).fetch(request)
+    BrokenOff(spool.associations).mend_all(retrieved.series)
+    return retrieved
+
+
+def _archive(url: str, spool: Spool, settings: NodeSettings) -> DimseArchive | WebArchive:
     if url.startswith(("http://", "https://")):
         token = settings.source_token.get_secret_value() if settings.source_token else None
-        return WebArchive(url.rstrip("/"), token, spool, settings).fetch(request)
+        return WebArchive(url.rstrip("/"), token, spool, settings)
     if url.startswith("dicom://"):
-        return DimseArchive(application_entity(url), spool, settings.ae_title).fetch(request)
+        return DimseArchive(application_entity(url), spool, settings.ae_title)
     raise BadSetting(f"{url} is no source: write dicom://AET@host:port or the URL of a DICOMweb service")

@@ -29,8 +29,12 @@ class RetrieveRequest:
 
 @dataclass(frozen=True)
 class Retrieved:
-    """How many CT images came and by which way, and how many objects of other kinds were left out."""
+    """How many CT images came and by which way, and how many objects of other kinds were left out.
+
+    ``series`` of the images, but for those that came by C-MOVE over an association with the listener.
+    """
 
     images: int
     left_out: int
     way: str
+    series: frozenset[str] = frozenset()

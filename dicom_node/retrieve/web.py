@@ -34,12 +34,13 @@ class WebArchive:
         try:
             with httpx2.Client(headers=bearer(self.token), timeout=timeout) as client:
                 expected = self._number(client, request)
-                images, left_out = self._retrieve(client, request)
+                came = self._retrieve(client, request)
         except (httpx2.HTTPError, Malformed) as error:
             raise PeerAway(f"the archive does not answer, or breaks off ({type(error).__name__}: {error})") from error
-        if images + left_out < expected:
-            raise PullIncomplete(f"{images + left_out} of {expected} objects came; pull again")
-        return Retrieved(images, left_out, "WADO-RS")
+        if len(came) < expected:
+            raise PullIncomplete(f"{len(came)} of {expected} objects came; pull again")
+        series = [uid for uid in came if uid is not None]
+        return Retrieved(len(series), len(came) - len(series), "WADO-RS", frozenset(series))
 
     def _number(self, client: httpx2.Client, request: RetrieveRequest) -> int:
         url = f"{self.base_url}{request.path}/instances"
@@ -47,23 +48,22 @@ class WebArchive:
         answer.raise_for_status()
         return len(answer.json()) if answer.content else 0
 
-    def _retrieve(self, client: httpx2.Client, request: RetrieveRequest) -> tuple[int, int]:
-        images = left_out = 0
+    def _retrieve(self, client: httpx2.Client, request: RetrieveRequest) -> list[str | None]:
+        """Keep the images and return the series of each; None for each object of another kind."""
+        came = []
         with client.stream("GET", f"{self.base_url}{request.path}", headers={"Accept": ANY_SYNTAX}) as answer:
             answer.raise_for_status()
             _, limiter = multipart.boundary(answer.headers.get("content-type", ""))
             reader = PartReader(limiter, self.settings.web_max_instance_mb * 1_000_000)
             for chunk in answer.iter_bytes():
-                for part in reader.feed(chunk):
-                    taken = self._keep(bytes(part.body))
-                    images, left_out = images + taken, left_out + (not taken)
+                came += [self._keep(bytes(part.body)) for part in reader.feed(chunk)]
             reader.close()
-        return images, left_out
+        return came
 
-    def _keep(self, content: bytes) -> bool:
+    def _keep(self, content: bytes) -> str | None:
         try:
             image = part10.read(content)
         except WrongSOPClass:
-            return False
+            return None
         part10.keep(self.spool, image, Way(SENDER, self.settings.ae_title))
-        return True
+        return image.series_uid

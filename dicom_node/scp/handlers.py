@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from pydicom.uid import UID
 from pynetdicom import evt
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
 
 from db.states import ASSOCIATION_BROKEN_OFF
 from dicom_node.errors import OutOfSpace, ReceiveError, UnreadableInstance, WrongSOPClass
@@ -45,6 +45,7 @@ class Receiver:
             (evt.EVT_REQUESTED, self.requested),
             (evt.EVT_C_ECHO, self.echo),
             (EVT_STORE, self.store),
+            (evt.EVT_ACSE_RECV, self.released),
             (EVT_ENDED, self.closed),
         ]
 
@@ -74,13 +75,16 @@ class Receiver:
             self._buffers[association] = bytearray(PIECE)
         return ImageReception(event, self._spool, self.open_series, self._buffers[association])
 
+    def released(self, event: evt.Event) -> None:
+        """Note that a sender is done, before its request is answered: what it was told then holds after a crash."""
+        if isinstance(cast(Any, event).primitive, A_RELEASE):
+            self.open_series.ended(id(event.assoc), released=True)
+
     def closed(self, event: evt.Event) -> None:
-        """Note that an association is over, and whether its sender was done."""
+        """Note that an association is over; one that was not released by now broke off."""
         self._buffers.pop(id(event.assoc), None)
-        released = bool(event.assoc.is_released)
-        carried = self.open_series.ended(id(event.assoc), released=released)
-        if not released:
-            _tell_of_break(event.assoc.requestor.ae_title, carried)
+        carried = self.open_series.ended(id(event.assoc), released=False)
+        _tell_of_break(event.assoc.requestor.ae_title, carried)
 
 
 class ImageReception:
@@ -139,10 +143,8 @@ class ImageReception:
 
 
 def _tell_of_break(calling_ae: str, carried: dict[str, int]) -> None:
-    # The title is whatever the peer wrote: no control character of it reaches a terminal.
-    escaped = calling_ae.encode("unicode_escape").decode("ascii")
     for series_uid, images in carried.items():
-        facts = {"code": ASSOCIATION_BROKEN_OFF, "calling_ae": escaped, "series_uid": series_uid, "images": images}
+        facts = {"code": ASSOCIATION_BROKEN_OFF, "calling_ae": calling_ae, "series_uid": series_uid, "images": images}
         logger.warning("association broke off", extra=facts)
 
 

@@ -46,7 +46,9 @@ class Slot:
                     self._broken_off.mend(series_uid, before)
                 else:
                     self._broken_off.note(series_uid)
-            os.ftruncate(self._descriptor, 0)
+            if self.images:
+                os.ftruncate(self._descriptor, 0)
+                os.fsync(self._descriptor)
         finally:
             os.close(self._descriptor)
 

@@ -4,6 +4,7 @@ A file holds a token of its own, so that an association that sends the series ag
 only what was there when it began: of two senders at once, the one that ends well cannot speak for the other.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,7 +27,7 @@ class BrokenOff:
 
     def note(self, series_uid: str) -> None:
         """Note that an association that carried the series broke off."""
-        self._folder.mkdir(exist_ok=True, mode=0o700)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         token = uuid4().hex
         part = self._folder / token
         part.write_text(token)
@@ -40,7 +41,13 @@ class BrokenOff:
         except FileNotFoundError:
             return None
 
+    def mend_all(self, series_uids: Iterable[str]) -> None:
+        """Take back the breaks of series that came whole by another way than an association."""
+        for series_uid in set(series_uids):
+            self.mend(series_uid, self.token(series_uid))
+
     def mend(self, series_uid: str, token: str | None) -> None:
         """Take a break back, unless there was another since."""
         if token is not None and self.token(series_uid) == token:
             (self._folder / series_uid).unlink(missing_ok=True)
+            sync_folder(self._folder)

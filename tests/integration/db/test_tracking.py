@@ -110,6 +110,26 @@ def test_other_bytes_under_a_known_uid_replace_the_first_and_both_stay(sessions:
         assert [(r.digest[0], r.replaced_at) for r in rows] == [("d", later(1)), ("e", None)]
 
 
+@pytest.mark.parametrize(
+    ("state", "code", "opened"),
+    [
+        ("incomplete", "association_broken_off", {"1.2.3"}),
+        ("incomplete", "fewer_than_expected", set()),
+        ("complete", "contiguous", set()),
+    ],
+)
+def test_the_same_images_open_only_a_series_broken_off(
+    sessions: Sessions, state: str, code: str, opened: set[str]
+) -> None:
+    with sessions.begin() as session:
+        tracking.register(session, images(3), NOW)
+        tracking.close_series(session, "1.2.3", state, code, {}, later(30))
+        assert tracking.register(session, images(2, received_at=later(60)), later(61)) == opened
+        series = session.get_one(Series, "1.2.3")
+        assert (series.state == "receiving", series.last_arrival_at == later(60)) == (bool(opened), bool(opened))
+        assert session.query(Instance).count() == 3
+
+
 def test_a_late_image_opens_the_series_again_and_the_new_job_supersedes_the_old(sessions: Sessions) -> None:
     first = opened(sessions)
     with sessions.begin() as session:

@@ -19,6 +19,7 @@ from dicom_node.errors import BadSetting, PeerAway, PullIncomplete, UnreadableIn
 from dicom_node.retrieve import pull
 from dicom_node.retrieve.request import RetrieveRequest
 from dicom_node.settings import NodeSettings
+from dicom_node.spool.broken_off import BrokenOff
 from tests.support import node_service, services
 from tests.support.ct_files import write_one
 from tests.support.node_senders import ROOT, ct_slice, encoded, header, series_uid, write
@@ -78,6 +79,15 @@ def test_one_series_comes_alone_and_says_where_from(tmp_path: Path, filled: serv
     meta = dcmread(next(iter(spooled(tmp_path).values())), stop_before_pixels=True).file_meta
     sender = "WADO-RS" if how == "WADO-RS" else "ORTHANC"
     assert (meta.SendingApplicationEntityTitle, meta.ReceivingApplicationEntityTitle) == (sender, "SCLEROSCAN")
+
+
+@pytest.mark.parametrize("how", ["WADO-RS", "C-GET"])
+def test_a_pull_mends_a_series_that_was_broken_off(tmp_path: Path, filled: services.Orthanc, how: str) -> None:
+    broken_off = BrokenOff(tmp_path / "spool" / "associations")
+    for series in (701, 702, 703):
+        broken_off.note(series_uid(series))
+    pull.run(settings(tmp_path), RetrieveRequest(STUDY), address(filled, how))
+    assert [broken_off.token(series_uid(series)) is None for series in (701, 702, 703)] == [True, True, False]
 
 
 def test_a_compressed_image_stays_compressed(tmp_path: Path, orthanc: services.Orthanc) -> None:

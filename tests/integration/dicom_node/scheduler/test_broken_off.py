@@ -22,7 +22,7 @@ from tests.support.node_service import RunningNode
 
 SUCCESS, PENDING = 0x0000, 0xFF00
 SLICES, CAME = 79, 60
-QUICK: dict[str, Any] = {"quiet_s": 0.5, "gap_wait_s": 2.0, "settle_s": 0.2}
+QUICK: dict[str, Any] = {"quiet_s": 0.5, "gap_wait_s": 1.0, "settle_s": 0.2}
 
 
 def images(count: int) -> list[Dataset]:

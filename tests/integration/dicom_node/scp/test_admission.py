@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
-from pynetdicom import AE, build_context
+from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 
 from dicom_node.answers import KEPT_FOR_WHO_ASKED
@@ -25,6 +25,8 @@ from dicom_node.spool.image import CT_CLASSES
 from tests.support import services
 from tests.support.node_senders import association, ct_slice, encoded, send, write
 
+# The type of an A-ABORT PDU (PS3.8 9.3.8).
+ABORT = b"\x07"
 SCANNER = Peer(ae_title="SCANNER", addresses=("127.0.0.0/8",))
 ELSEWHERE = Peer(ae_title="SCANNER", addresses=("192.0.2.0/24",))
 
@@ -93,6 +95,18 @@ def rejection(asked: Association) -> tuple[int, int, int]:
     assert asked.is_rejected
     answer = asked.acceptor.primitive
     return answer.result, answer.result_source, answer.diagnostic
+
+
+def test_a_title_with_control_characters_opens_no_association(tmp_path: Path) -> None:
+    node, sent = Node(tmp_path, Security()), []
+    with node.listener:
+        context = build_context(CTImageStorage, ExplicitVRLittleEndian)
+        kept = [(evt.EVT_DATA_SENT, lambda event: sent.append(event.data))]
+        AE("SCANNER").associate("127.0.0.1", node.port, contexts=[context], evt_handlers=kept).release()
+        bent = sent[0].replace(b"SCANNER".ljust(16), b"\x1b[2JSCANNER".ljust(16))
+        with socket.create_connection(("127.0.0.1", node.port), timeout=30) as asking:
+            asking.sendall(bent)
+            assert asking.recv(1) == ABORT
 
 
 def test_hard_case_09_an_unknown_calling_ae_is_rejected_for_good(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from pydicom.uid import (
     MRImageStorage,
     SegmentationStorage,
 )
-from pynetdicom import AE, build_context
+from pynetdicom import AE, build_context, evt
+from pynetdicom.pdu_primitives import A_RELEASE
 from sqlalchemy import select
 
 from db.engine import open_database
@@ -180,6 +181,23 @@ def largest_file(size_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_release_is_noted_before_it_is_answered(tmp_path: Path) -> None:
+    spool, noted = Spool(tmp_path), []
+    spool.prepare()
+    receiver = Receiver(spool)
+
+    def answered(event: evt.Event) -> None:
+        if isinstance(event.primitive, A_RELEASE):
+            noted.append((series_uid() in receiver.open_series, receiver.open_series.broke_off(series_uid())))
+
+    handlers = [*receiver.handlers(), (evt.EVT_ACSE_SENT, answered)]
+    with Listener(Address("SCLEROSCAN", "127.0.0.1", 0), handlers, CT_CLASSES) as listener:
+        with association(listener.port) as opened:
+            assert send(opened, encoded(ct_slice(0)), ct_slice(0).SOPInstanceUID) == SUCCESS
+            assert series_uid() in receiver.open_series
+        assert noted == [(False, False)]
 
 
 def test_hard_case_05_a_connection_cut_in_the_middle_of_an_image_leaves_no_file_and_holds_no_series_back(

@@ -20,6 +20,7 @@ from sqlalchemy.orm import sessionmaker
 from dicom_node.errors import BadSetting
 from dicom_node.multipart import Malformed, PartReader, TooLarge, boundary
 from dicom_node.settings import NodeSettings
+from dicom_node.spool.broken_off import BrokenOff
 from dicom_node.stow import server
 from tests.support import node_service, services
 from tests.support.node_senders import PATIENT, ROOT, ct_slice, encoded, header, series_uid, write
@@ -95,6 +96,16 @@ def test_the_data_set_is_kept_byte_for_byte_and_the_sender_stands_in_the_file(tm
     assert path.read_bytes().endswith(encoded(ds))
     meta = dcmread(path, stop_before_pixels=True).file_meta
     assert (meta.SendingApplicationEntityTitle, meta.ReceivingApplicationEntityTitle) == ("STOW-RS", "SCLEROSCAN")
+
+
+def test_a_request_kept_whole_mends_a_series_broken_off(tmp_path: Path) -> None:
+    broken_off = BrokenOff(tmp_path / "associations")
+    with serving(tmp_path) as url:
+        broken_off.note(series_uid())
+        assert post(url, [part10(ct_slice(0)), b"no dicom at all"]).status_code == 202
+        assert broken_off.token(series_uid()) is not None
+        assert post(url, [part10(ct_slice(0))]).status_code == 200
+        assert broken_off.token(series_uid()) is None
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")

@@ -24,8 +24,9 @@ def judged(
     association_open: bool = False,
     expected: int | None = None,
     committed: bool = False,
+    broke_off: bool = False,
 ) -> Waiting | Complete | Incomplete:
-    evidence = Evidence(planes, LAST, association_open, expected, committed)
+    evidence = Evidence(planes, LAST, association_open, expected, committed, broke_off)
     return judge(evidence, POLICY, LAST + timedelta(seconds=after_s))
 
 
@@ -125,3 +126,33 @@ def test_a_commitment_request_for_a_single_image_completes_nothing_early() -> No
 
 def test_no_evidence_closes_a_series_whose_association_is_open() -> None:
     assert judged([*STACK], 100, association_open=True, expected=20, committed=True) == Waiting("association_open")
+
+
+def test_a_stack_whose_association_broke_off_waits_and_is_then_incomplete() -> None:
+    assert judged([*STACK], 59, broke_off=True) == Waiting("association_broken_off")
+    verdict = judged([*STACK], 60, broke_off=True)
+    assert isinstance(verdict, Incomplete)
+    assert (verdict.code, verdict.detail["evidence"]) == ("association_broken_off", ["contiguous"])
+
+
+def test_images_without_geometry_that_broke_off_are_incomplete() -> None:
+    verdict = judged([None], 60, broke_off=True)
+    assert isinstance(verdict, Incomplete)
+    assert verdict.code == "association_broken_off"
+
+
+def test_the_number_of_the_source_outweighs_a_break() -> None:
+    verdict = judged([*STACK], 2, expected=20, broke_off=True)
+    assert isinstance(verdict, Complete)
+    assert (verdict.code, verdict.detail["evidence"]) == ("expected_number", ["contiguous", "expected_number"])
+
+
+def test_a_commitment_request_for_every_image_outweighs_a_break() -> None:
+    verdict = judged([*STACK], 2, committed=True, broke_off=True)
+    assert isinstance(verdict, Complete)
+    assert (verdict.code, verdict.detail["evidence"]) == ("commitment", ["contiguous", "commitment"])
+
+
+def test_missing_slices_outweigh_a_break() -> None:
+    assert judged([*GAPPED], 59, broke_off=True) == Waiting("gap_remains")
+    assert judged([*STACK], 59, expected=21, broke_off=True) == Waiting("fewer_than_expected")

@@ -67,4 +67,61 @@ def test_a_series_is_open_in_every_process_until_the_one_that_holds_it_dies(seri
         holder.kill()
         holder.wait()
         assert "1.2" not in series
+        assert series.broke_off("1.2")
         assert series.opened(2)
+
+
+def carry(series: OpenSeries, association: int, *series_uids: str) -> None:
+    """Open an association that carries an image of each series."""
+    assert series.opened(association)
+    for uid in series_uids:
+        series.carried(association, uid)
+
+
+def test_an_association_released_leaves_no_series_broken_off(series: OpenSeries) -> None:
+    carry(series, 1, "1.2", "1.2", "1.3")
+    assert not series.broke_off("1.2")
+    assert series.ended(1, released=True) == {"1.2": 2, "1.3": 1}
+    assert not series.broke_off("1.2")
+
+
+def test_each_series_of_a_broken_association_is_broken_off(series: OpenSeries, tmp_path: Path) -> None:
+    carry(series, 1, "1.2", "1.2", "1.3")
+    assert series.ended(1, released=False) == {"1.2": 2, "1.3": 1}
+    for one in (series, OpenSeries(tmp_path, slots=2)):
+        assert [one.broke_off(uid) for uid in ("1.2", "1.3", "1.4")] == [True, True, False]
+        assert "1.2" not in one
+
+
+def test_a_series_is_mended_by_its_release_and_not_before(series: OpenSeries) -> None:
+    carry(series, 1, "1.2")
+    series.ended(1, released=False)
+    carry(series, 2, "1.2")
+    assert series.broke_off("1.2")
+    series.ended(2, released=True)
+    assert not series.broke_off("1.2")
+
+
+def test_a_sender_that_ends_well_mends_no_later_break(series: OpenSeries) -> None:
+    carry(series, 1, "1.2")
+    carry(series, 2, "1.2")
+    series.ended(1, released=False)
+    series.ended(2, released=True)
+    assert series.broke_off("1.2")
+
+
+def test_a_slot_taken_again_forgets_no_death(series: OpenSeries, tmp_path: Path) -> None:
+    (tmp_path / "0000").write_text("1.2\n1.3\n1.4 cut o\0")
+    assert series.opened(1)
+    assert [series.broke_off(uid) for uid in ("1.2", "1.3")] == [True, True]
+    assert sorted(path.name for path in (tmp_path / "broken-off").iterdir()) == ["1.2", "1.3"]
+
+
+def test_a_break_that_cannot_be_noted_is_noted_later(series: OpenSeries, tmp_path: Path) -> None:
+    carry(series, 1, "1.2")
+    in_the_way = tmp_path / "broken-off"
+    in_the_way.write_text("no folder")
+    with pytest.raises(OSError, match="broken-off"):
+        series.ended(1, released=False)
+    in_the_way.unlink()
+    assert series.broke_off("1.2")
