@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
 from db.tracking import Change, Retention
+from dicom_node.spool.broken_off import BrokenOff
 from dicom_node.spool.folder import Spool
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,15 @@ def clear_leftovers(spool: Spool) -> None:
     cleared = spool.clear_leftovers()
     if cleared:
         logger.info("half-written files of killed processes removed", extra={"files": cleared})
+
+
+def clear_breaks(spool: Spool) -> None:
+    """Forget of which series an association broke off, where no image of them is left."""
+    broken_off = BrokenOff(spool.associations)
+    noted = broken_off.noted()
+    # What waits has no folder yet. Asked for after the series were: an image is there before its break is.
+    if not spool.waiting():
+        broken_off.mend_all(uid for uid in noted if not spool.holds(uid))
 
 
 def _delete(path: str) -> None:

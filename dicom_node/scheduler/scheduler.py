@@ -102,6 +102,7 @@ class Scheduler:
             cleaning.clear_leftovers(self._spool)
             if self._terms.retention is not None:
                 cleaning.clean(self._sessions, self._terms.retention, now)
+                cleaning.clear_breaks(self._spool)
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
 
     def _wake(self, now: datetime) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from dicom_node.spool.folder import sync_folder
+from dicom_node.spool.image import UID_GRAMMAR
 
 FOLDER = "broken-off"
 
@@ -33,6 +34,12 @@ class BrokenOff:
         part.write_text(token)
         part.rename(self._folder / series_uid)
         sync_folder(self._folder)
+
+    def noted(self) -> list[str]:
+        """Return every series noted."""
+        if not self._folder.is_dir():
+            return []
+        return [path.name for path in self._folder.iterdir() if UID_GRAMMAR.fullmatch(path.name)]
 
     def token(self, series_uid: str) -> str | None:
         """Return what tells the last break from earlier ones; None where none is noted."""

@@ -189,6 +189,10 @@ class Spool:
         check_uid(series_uid)
         return self._series / series_uid / name.filename
 
+    def holds(self, series_uid: str) -> bool:
+        """Whether registered images of a series are here."""
+        return (self._series / series_uid).is_dir()
+
     def settle(self, waiting: Path, target: Path) -> None:
         """Move a registered file to where :meth:`settled_path` says."""
         target.parent.mkdir(mode=0o700, exist_ok=True)

@@ -13,6 +13,7 @@ from db.tables import Delivery, Instance, Job, Output, Series
 from db.tracking import JobIdentity, Retention
 from dicom_node.scheduler import cleaning
 from dicom_node.scheduler.registrar import Registrar
+from dicom_node.spool.broken_off import BrokenOff
 from dicom_node.spool.folder import Spool, SpooledName
 from tests.support.node_senders import ct_slice, encoded, header, series_uid
 
@@ -113,6 +114,22 @@ def test_a_series_sent_again_after_its_removal_is_whole_again_under_its_old_job(
         assert session.scalars(select(Instance.removed_at)).all() == [None] * 3
         before = session.scalars(select(Job.id)).one()
         assert tracking.open_job(session, series_uid(), IDENTITY, NOW) == before
+
+
+def test_a_break_is_forgotten_with_the_last_image(spool: Spool, sessions: sessionmaker[Session]) -> None:
+    broken_off = BrokenOff(spool.associations)
+    received(spool, sessions, 0)
+    broken_off.note(series_uid())
+    cleaning.clear_breaks(spool)
+    assert broken_off.noted() == [series_uid()]
+    with_job(sessions, "delivered")
+    cleaning.clean(sessions, RETENTION, LONG_AFTER)
+    spool.keep(SpooledName.for_dataset(ct_slice(1).SOPInstanceUID, b"not registered yet"), b"", b"not registered yet")
+    cleaning.clear_breaks(spool)
+    assert broken_off.noted() == [series_uid()]
+    spool.waiting()[0].unlink()
+    cleaning.clear_breaks(spool)
+    assert broken_off.noted() == []
 
 
 def owes_a_delivery(sessions: sessionmaker[Session]) -> None:
