@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.errors import UnknownSubject
@@ -15,6 +15,7 @@ from db.states import ASSOCIATION_BROKEN_OFF, SeriesState
 from db.tables import Instance, Series, Study
 from db.tracking.commitments import is_committed
 from db.tracking.events import Change, begin, lock_series, move
+from db.tracking.retention import not_sent_again
 
 WHO = "dicom_node"
 
@@ -51,7 +52,8 @@ class Arrival:
 class ReceivingSeries:
     """A series still receiving, as it is judged; ``planes`` of its current instances.
 
-    ``committed``: one storage commitment request named every current instance.
+    ``committed``: one storage commitment request named every current instance. ``not_sent_again``: so many images of
+    its current job were removed after their time and are not there.
     """
 
     series_uid: str
@@ -60,14 +62,16 @@ class ReceivingSeries:
     last_arrival_at: datetime
     planes: tuple[ImagePlane | None, ...]
     committed: bool = False
+    not_sent_again: int = 0
 
 
 def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> set[str]:
-    """Add rows for images not known yet and return the series they touched.
+    """Add rows for images not known yet, given in the order they came, and return the series they touched.
 
-    The same image again changes nothing, unless its file had been removed meanwhile. Other bytes under a known SOP
-    Instance UID replace the earlier ones in later jobs; both stay recorded. An image for a closed series opens the
-    series again; of a series closed as broken off any image does, for its sender may be done this time.
+    The same image again changes nothing, unless its file had been removed meanwhile: it is then taken as if it were
+    new. Other bytes under a known SOP Instance UID replace the earlier ones in later jobs; both stay recorded. An image
+    for a closed series opens the series again; of a series closed as broken off any image does, for its sender may be
+    done this time.
     """
     by_series: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
@@ -88,10 +92,7 @@ def _register_series(session: Session, series_uid: str, arrivals: list[Arrival],
     come = {(a.sop_uid, a.digest): a for a in arrivals if (a.sop_uid, a.digest) not in here}
     if not come:
         return _sent_again(session, series, arrivals, now)
-    for sop_uid, digest in come.keys() & known.keys():
-        one = (Instance.series_uid == series_uid, Instance.sop_uid == sop_uid, Instance.digest == digest)
-        session.execute(update(Instance).where(*one).values(removed_at=None))
-    replaced = _add(session, series_uid, {key: a for key, a in come.items() if key not in known}, now)
+    replaced = _take(session, series_uid, list(come.values()), now)
     # Not later than now: the clock may have been set back since, and the series would wait for it to catch up.
     series.last_arrival_at = min(now, max(series.last_arrival_at, *(a.received_at for a in come.values())))
     if series.state != SeriesState.RECEIVING:
@@ -110,21 +111,21 @@ def _sent_again(session: Session, series: Series, arrivals: list[Arrival], now: 
     return True
 
 
-def _add(session: Session, series_uid: str, new: dict[tuple[str, str], Arrival], now: datetime) -> int:
-    """Add rows for new images and return how many SOP instances they replace."""
-    known = session.scalars(select(Instance.sop_uid).where(Instance.series_uid == series_uid)).all()
-    replaced = set(known) & {sop_uid for sop_uid, _ in new}
-    if replaced:
-        session.execute(
-            update(Instance)
-            .where(Instance.series_uid == series_uid, Instance.sop_uid.in_(replaced), Instance.replaced_at.is_(None))
-            .values(replaced_at=now)
-        )
-    rows = [_instance(a) for a in sorted(new.values(), key=lambda a: a.received_at)]
-    newest = {row.sop_uid: row for row in rows}
+def _take(session: Session, series_uid: str, come: Sequence[Arrival], now: datetime) -> int:
+    """Let what came count from now on, of one SOP instance the latest, and return how many instances it replaces."""
+    newest = {arrival.sop_uid: arrival.digest for arrival in come}
+    rows = session.scalars(
+        select(Instance).where(Instance.series_uid == series_uid, Instance.sop_uid.in_(newest)).order_by(Instance.id)
+    ).all()
+    known = {(row.sop_uid, row.digest): row for row in rows}
+    replaced = {row.sop_uid for row in rows if row.replaced_at is None and row.digest != newest[row.sop_uid]}
     for row in rows:
-        row.replaced_at = None if newest[row.sop_uid] is row else now
-    session.add_all(rows)
+        row.replaced_at = row.replaced_at or now
+    for arrival in come:
+        row = known.get((arrival.sop_uid, arrival.digest)) or _instance(arrival)
+        row.replaced_at = None if newest[row.sop_uid] == row.digest else now
+        row.removed_at = None
+        session.add(row)
     return len(replaced)
 
 
@@ -191,6 +192,7 @@ def series_to_judge(session: Session, series_uid: str) -> ReceivingSeries | None
         last_arrival_at=row.last_arrival_at,
         planes=_planes(session, row.uid),
         committed=is_committed(session, row.uid),
+        not_sent_again=not_sent_again(session, row.uid),
     )
 
 

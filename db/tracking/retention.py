@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.states import JobState, SeriesState
-from db.tables import Delivery, Instance, Job, Series
+from db.tables import Delivery, Instance, Job, JobInstance, Measurement, Series
 from db.tracking.events import Change, append, lock_series
+from db.tracking.jobs import current_series_job
 
 UNRESOLVED = (JobState.REJECTED, JobState.FAILED, JobState.REVIEW)
 
@@ -81,3 +82,23 @@ def remove(
     noted = Change(change.who, change.now, "images_removed", {"images": len(images)})
     append(session, series, (series.state, series.state), noted)
     return len(images)
+
+
+def not_sent_again(session: Session, series_uid: str) -> int:
+    """Return how many images of a series' result were removed and are not there again, in any version.
+
+    A job that left no numbers has nothing that a smaller set of images could take the place of.
+    """
+    job = current_series_job(session, series_uid)
+    if job is None or session.scalar(select(Measurement.job_id).where(Measurement.job_id == job.id).limit(1)) is None:
+        return 0
+    there = select(Instance.sop_uid).where(
+        Instance.series_uid == series_uid, Instance.replaced_at.is_(None), Instance.removed_at.is_(None)
+    )
+    missed = (
+        select(func.count())
+        .select_from(JobInstance)
+        .join(Instance, Instance.id == JobInstance.instance_id)
+        .where(JobInstance.job_id == job.id, Instance.sop_uid.not_in(there))
+    )
+    return session.scalar(missed) or 0

@@ -38,10 +38,10 @@ def study_series(session: Session, study_uid: str) -> list[StudySeries]:
 
 
 def current_files(session: Session, series_uid: str) -> list[tuple[str, str]]:
-    """Return (path, calling AE) of every current image of a series."""
+    """Return (path, calling AE) of every current image of a series that is in the spool."""
     rows = session.execute(
         select(Instance.path, Instance.calling_ae).where(
-            Instance.series_uid == series_uid, Instance.replaced_at.is_(None)
+            Instance.series_uid == series_uid, Instance.replaced_at.is_(None), Instance.removed_at.is_(None)
         )
     )
     return [(path, calling_ae) for path, calling_ae in rows]

@@ -127,7 +127,15 @@ class Closer:
         # Asked after the other question: one that ended between the two is not missed.
         broke_off = not is_open and self._open_series.broke_off(series_uid)
         expected = None if is_open else self._terms.expectations.number_of(series, now)
-        evidence = Evidence(series.planes, series.last_arrival_at, is_open, expected, series.committed, broke_off)
+        evidence = Evidence(
+            planes=series.planes,
+            last_arrival_at=series.last_arrival_at,
+            association_open=is_open,
+            expected=expected,
+            committed=series.committed,
+            broke_off=broke_off,
+            not_sent_again=series.not_sent_again,
+        )
         verdict = completeness.judge(evidence, self._terms.policy, now)
         if isinstance(verdict, Complete | Incomplete):
             return Candidate(series, verdict, self._facts_of(series))
@@ -211,7 +219,7 @@ class Closer:
 
     def _open_job(self, session: Session, series_uid: str, verdict: Complete | Incomplete, now: datetime) -> int | None:
         # A stack cut off at an end looks whole to the reading gate: it would be measured, and wrongly.
-        if verdict.code in {"fewer_than_expected", ASSOCIATION_BROKEN_OFF}:
+        if isinstance(verdict, Incomplete) and verdict.is_cut_off:
             return None
         # Any other incomplete series gets its job too: the gate alone refuses, with its code and numbers.
         return tracking.open_job(session, series_uid, self._terms.identity, now)

@@ -16,7 +16,7 @@ COSINE_TOLERANCE = 0.01
 # A gap is a step this much larger than the usual one.
 GAP_FACTOR = 1.5
 FEWEST_FOR_GEOMETRY = 3
-MISSING = frozenset({"gap_remains", "fewer_than_expected", ASSOCIATION_BROKEN_OFF})
+CUT_OFF = frozenset({"fewer_than_expected", "fewer_than_before", ASSOCIATION_BROKEN_OFF})
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Evidence:
         Whether one storage commitment request of the modality named every instance received so far.
     broke_off
         Whether the last association that carried images of the series ended other than by release.
+    not_sent_again
+        How many instances of the series' current result were removed after their time and have not come again.
     """
 
     planes: Sequence[ImagePlane | None]
@@ -57,6 +59,7 @@ class Evidence:
     expected: int | None = None
     committed: bool = False
     broke_off: bool = False
+    not_sent_again: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,11 @@ class Incomplete:
     code: str
     detail: dict[str, Any]
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether what came may look whole to the reading gate and is not: it must not be measured."""
+        return self.code in CUT_OFF
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -103,7 +111,7 @@ def judge(evidence: Evidence, policy: Policy, now: datetime) -> Waiting | Comple
         return Waiting("not_quiet_yet")
     geometry = measure(evidence.planes)
     code = _strongest(evidence, geometry)
-    if code in MISSING:
+    if code in CUT_OFF | {"gap_remains"}:
         return Incomplete(code, _detail(evidence, geometry, quiet_s)) if quiet_s >= policy.gap_wait_s else Waiting(code)
     if code in {"contiguous", "quiet"} and quiet_s < policy.quiet_s:
         return Waiting("not_quiet_yet")
@@ -115,6 +123,8 @@ def _strongest(evidence: Evidence, geometry: Geometry) -> str:
     received, contiguous = len(evidence.planes), geometry.slices >= FEWEST_FOR_GEOMETRY
     if evidence.expected is not None and received < evidence.expected:
         return "fewer_than_expected"
+    if evidence.not_sent_again:
+        return "fewer_than_before"
     if geometry.gaps:
         return "gap_remains"
     if received == evidence.expected:
@@ -143,6 +153,8 @@ def _detail(evidence: Evidence, geometry: Geometry, quiet_s: float) -> dict[str,
     detail["evidence"] = [name for name, there in found.items() if there]
     if evidence.expected is not None:
         detail["expected"] = evidence.expected
+    if evidence.not_sent_again:
+        detail["not_sent_again"] = evidence.not_sent_again
     if geometry.step_mm is not None:
         detail["step_mm"] = round(geometry.step_mm, 3)
     if geometry.gaps:

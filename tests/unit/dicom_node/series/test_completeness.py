@@ -25,8 +25,9 @@ def judged(
     expected: int | None = None,
     committed: bool = False,
     broke_off: bool = False,
+    not_sent_again: int = 0,
 ) -> Waiting | Complete | Incomplete:
-    evidence = Evidence(planes, LAST, association_open, expected, committed, broke_off)
+    evidence = Evidence(planes, LAST, association_open, expected, committed, broke_off, not_sent_again)
     return judge(evidence, POLICY, LAST + timedelta(seconds=after_s))
 
 
@@ -156,3 +157,25 @@ def test_a_commitment_request_for_every_image_outweighs_a_break() -> None:
 def test_missing_slices_outweigh_a_break() -> None:
     assert judged([*GAPPED], 59, broke_off=True) == Waiting("gap_remains")
     assert judged([*STACK], 59, expected=21, broke_off=True) == Waiting("fewer_than_expected")
+
+
+@pytest.mark.parametrize("planes", [STACK, GAPPED, [None, None]], ids=["whole", "gapped", "nowhere"])
+def test_fewer_images_than_the_result_had_are_incomplete(planes: list[ImagePlane | None]) -> None:
+    assert judged([*planes], 59, not_sent_again=3) == Waiting("fewer_than_before")
+    verdict = judged([*planes], 60, not_sent_again=3)
+    assert isinstance(verdict, Incomplete)
+    assert (verdict.code, verdict.is_cut_off) == ("fewer_than_before", True)
+    assert (verdict.detail["instances"], verdict.detail["not_sent_again"]) == (len(planes), 3)
+
+
+def test_neither_source_nor_commitment_makes_up_for_them() -> None:
+    verdict = judged([*STACK], 60, expected=len(STACK), committed=True, not_sent_again=3)
+    assert isinstance(verdict, Incomplete)
+    assert verdict.code == "fewer_than_before"
+
+
+def test_a_gap_alone_is_not_cut_off_and_the_gate_judges_it() -> None:
+    gapped, short = judged([*GAPPED], 60), judged([*STACK], 60, expected=21)
+    assert isinstance(gapped, Incomplete)
+    assert isinstance(short, Incomplete)
+    assert (gapped.is_cut_off, short.is_cut_off) == (False, True)
