@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom import Dataset
 
 from worker.errors import InputRejected
-from worker.reading import choice, headers, originals, slices
+from worker.reading import belonging, choice, headers, originals, slices
 from worker.reading.choice import Kept
 from worker.reading.geometry import gate, placement, stacks
 from worker.reading.headers import SourceFile
@@ -91,7 +91,7 @@ def read(paths: Sequence[Path]) -> SourceSeries:
 
 def _read(paths: Sequence[Path]) -> SourceSeries:
     files = [headers.read(path) for path in paths]
-    _require_one_series(files)
+    belonging.require_one(files)
     found, aside = _sorted_out(files)
     _require_slices(found, aside)
     placements = [placement.read(one.header) for one in found]
@@ -133,16 +133,6 @@ def _volume(ordered: Sequence[SourceSlice], stack: gate.Stack) -> CTVolume:
         frame_of_reference_uid=headers.text(first, "FrameOfReferenceUID"),
         slice_thickness_mm=headers.number(first, "SliceThickness") or None,
     )
-
-
-def _require_one_series(files: Sequence[SourceFile]) -> None:
-    uids = {headers.text(file.header, "SeriesInstanceUID") for file in files}
-    if len(uids) > 1:
-        raise InputRejected(
-            f"The files belong to {len(uids)} series; measure one at a time.",
-            code="mixed_series",
-            detail={"series": len(uids)},
-        )
 
 
 def _require_slices(found: Sequence[SourceSlice], aside: Sequence[SetAside]) -> None:

@@ -301,8 +301,20 @@ def one_slice(**attributes: object) -> Spoil:
 
 
 def doubled(datasets: list[Dataset]) -> None:
-    other = slices()[4]
+    other = copy.deepcopy(datasets[4])
     other.SOPInstanceUID += ".1"
+    datasets.append(other)
+
+
+def of_two_hospitals(datasets: list[Dataset]) -> None:
+    each(IssuerOfPatientID="CANARY A")(datasets)
+    one_slice(IssuerOfPatientID="CANARY B")(datasets)
+
+
+def localizer_of_another(datasets: list[Dataset]) -> None:
+    other = copy.deepcopy(datasets[4])
+    other.SOPInstanceUID += ".1"
+    each(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], PatientID="CANARYOTHER")([other])
     datasets.append(other)
 
 
@@ -340,6 +352,11 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "MIP": (each(ImageType=["DERIVED", "SECONDARY", "MIP"]), "derived_image"),
     "derived and secondary": (each(ImageType=["DERIVED", "SECONDARY", "AXIAL"]), "derived_image"),
     "another series": (one_slice(SeriesInstanceUID="1.2.3"), "mixed_series"),
+    "another study": (one_slice(StudyInstanceUID="1.2.3"), "several_studies"),
+    "another patient": (one_slice(PatientID="CANARYOTHER"), "several_patients"),
+    "a patient without ID": (one_slice(PatientID=""), "several_patients"),
+    "a patient of another hospital": (of_two_hospitals, "several_patients"),
+    "a localizer of another patient": (localizer_of_another, "several_patients"),
     "no UID": (without("SOPInstanceUID"), "no_identity"),
     "magnetic resonance": (each(SOPClassUID="1.2.840.10008.5.1.4.1.1.4", Modality="MR"), "not_ct"),
     "enhanced without frames": (each(SOPClassUID=EnhancedCTImageStorage), "no_geometry"),
@@ -367,6 +384,22 @@ def test_what_cannot_be_measured_rightly_is_refused_by_its_code_and_without_a_na
     assert re.fullmatch(r"[A-Z0-9][^\n]*\.", str(refused))
     assert "CANARY" not in f"{refused} {refused.detail}"
     assert json.loads(json.dumps(refused.detail)) == refused.detail
+
+
+def test_patients_and_studies_are_counted_not_named(tmp_path: Path) -> None:
+    datasets = slices()
+    one_slice(PatientID="CANARYOTHER", StudyInstanceUID="1.2.3")(datasets)
+    paths = write(tmp_path, datasets)
+    assert refusal(paths) == ("several_studies", {"studies": 2, "received": 12})
+    one_slice(StudyInstanceUID=ct_files.STUDY_UID)(datasets)
+    assert refusal(write(tmp_path, datasets)) == ("several_patients", {"patients": 2, "issuers": 0, "received": 12})
+
+
+def test_another_name_or_no_issuer_is_no_other_patient(tmp_path: Path) -> None:
+    datasets = slices()
+    each(IssuerOfPatientID="HOSPITAL")(datasets)
+    one_slice(PatientName="Phantom^", IssuerOfPatientID="")(datasets)
+    assert read(tmp_path, datasets).volume.hu.shape == SUPINE.shape
 
 
 def test_a_missing_slice_is_named_by_its_neighbour(tmp_path: Path) -> None:
