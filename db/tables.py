@@ -59,7 +59,7 @@ class Base(DeclarativeBase):
 
 
 class Study(Base):
-    """A study and whose it is."""
+    """A study and whose it is: as its first image said, or the last series that was sent again with a correction."""
 
     __tablename__ = "study"
     uid: Mapped[str] = mapped_column(UID, primary_key=True)
@@ -114,7 +114,7 @@ class CommitmentReference(Base):
 
 
 class Instance(Base):
-    """One received image: where it lies, byte for byte as sent.
+    """One received image: where it lies, byte for byte as sent, and whose it says it is.
 
     ``replaced_at`` marks that other bytes came later, ``removed_at`` that the cleaning policy took the file away.
     """
@@ -132,6 +132,9 @@ class Instance(Base):
     receiving_ae: Mapped[str]
     transfer_syntax: Mapped[str] = mapped_column(UID)
     path: Mapped[str]
+    patient_id: Mapped[str]
+    patient_name: Mapped[str]
+    accession_number: Mapped[str]
     plane: Mapped[dict[str, Any] | None]
     replaced_at: Mapped[datetime | None]
     removed_at: Mapped[datetime | None]

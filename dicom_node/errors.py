@@ -1,6 +1,6 @@
 """Errors of receiving, each with the DICOM status that the sender sees (PS3.4 Table B.2-1, PS3.7 Annex C).
 
-ReceiveError .status   UnreadableInstance 0xC000 · WrongSOPClass 0xA900 · OutOfSpace 0xA700
+ReceiveError .status   UnreadableInstance 0xC000 · WrongSOPClass 0xA900 · OutOfSpace 0xA700 · StudyConflict
 NodeError              BadSetting · PeerAway · PullIncomplete
 """
 
@@ -48,6 +48,10 @@ class OutOfSpace(ReceiveError):
     """The image could not be made durable: disk full, read-only, or below the watermark."""
 
     status = 0xA700
+
+
+class StudyConflict(ReceiveError):
+    """The image names a series that belongs to another study; found after it was acknowledged."""
 
 
 class NodeError(Exception):

@@ -3,7 +3,15 @@
 Each function takes a session inside a transaction (``with sessions.begin() as session``) and the time as a parameter.
 """
 
-from db.tracking.arrivals import Arrival, ReceivingSeries, close_series, open_series, register, series_to_judge
+from db.tracking.arrivals import (
+    Arrival,
+    ReceivingSeries,
+    Registered,
+    close_series,
+    open_series,
+    register,
+    series_to_judge,
+)
 from db.tracking.clock import forget_the_future
 from db.tracking.commitments import (
     answer_later,
@@ -66,6 +74,7 @@ __all__ = [
     "OutputFile",
     "PendingObject",
     "ReceivingSeries",
+    "Registered",
     "Retention",
     "StudySeries",
     "answer_later",

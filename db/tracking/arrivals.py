@@ -13,8 +13,10 @@ from db.errors import UnknownSubject
 from db.image_plane import ImagePlane
 from db.states import ASSOCIATION_BROKEN_OFF, SeriesState
 from db.tables import Instance, Series, Study
+from db.tracking import patients
 from db.tracking.commitments import is_committed
 from db.tracking.events import Change, begin, lock_series, move
+from db.tracking.patients import Identity
 from db.tracking.retention import not_sent_again
 
 WHO = "dicom_node"
@@ -65,34 +67,59 @@ class ReceivingSeries:
     not_sent_again: int = 0
 
 
-def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> set[str]:
-    """Add rows for images not known yet, given in the order they came, and return the series they touched.
+@dataclass(frozen=True)
+class Registered:
+    """What became of some arrivals: the series they touched, and those to set aside since their series has an owner."""
+
+    series: frozenset[str]
+    strangers: tuple[Arrival, ...]
+
+
+def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> Registered:
+    """Add rows for images not known yet, given in the order they came.
 
     The same image again changes nothing, unless its file had been removed meanwhile: it is then taken as if it were
     new. Other bytes under a known SOP Instance UID replace the earlier ones in later jobs; both stay recorded. An image
     for a closed series opens the series again; of a series closed as broken off any image does, for its sender may be
-    done this time.
+    done this time. One that names another study than its series belongs to gets no row.
     """
     by_series: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         by_series[arrival.series_uid].append(arrival)
+    touched: list[tuple[Series, frozenset[Identity]]] = []
+    strangers: list[Arrival] = []
     # One order for all writers, or two of them could each hold a series that the other waits for.
-    return {uid for uid in sorted(by_series) if _register_series(session, uid, by_series[uid], now)}
+    for uid in sorted(by_series):
+        series = _series(session, by_series[uid][0], now)
+        own = [arrival for arrival in by_series[uid] if arrival.study_uid == series.study_uid]
+        strangers += _strangers(session, series, by_series[uid], now)
+        before = patients.said(session, uid)
+        if _register_series(session, series, own, now):
+            touched.append((series, before))
+    # So with their studies: after the series, and in one order.
+    for series, before in sorted(touched, key=lambda pair: pair[0].study_uid):
+        patients.compare(session, series, before, Change(WHO, now))
+    return Registered(frozenset(series.uid for series, _ in touched), tuple(strangers))
 
 
-def _register_series(session: Session, series_uid: str, arrivals: list[Arrival], now: datetime) -> bool:
-    series = _series(session, arrivals[0], now)
-    known = {
-        (sop_uid, digest): removed_at
-        for sop_uid, digest, removed_at in session.execute(
-            select(Instance.sop_uid, Instance.digest, Instance.removed_at).where(Instance.series_uid == series_uid)
-        )
-    }
-    here = {key for key, removed_at in known.items() if removed_at is None}
+def _strangers(session: Session, series: Series, arrivals: Sequence[Arrival], now: datetime) -> list[Arrival]:
+    """Return the images that name another study than that of their series, having noted them."""
+    found = [arrival for arrival in arrivals if arrival.study_uid != series.study_uid]
+    for study_uid in sorted({arrival.study_uid for arrival in found}):
+        sop_uids = [arrival.sop_uid for arrival in found if arrival.study_uid == study_uid]
+        patients.note_strangers(session, series, study_uid, sop_uids, Change(WHO, now))
+    return found
+
+
+def _register_series(session: Session, series: Series, arrivals: list[Arrival], now: datetime) -> bool:
+    there = select(Instance.sop_uid, Instance.digest).where(
+        Instance.series_uid == series.uid, Instance.removed_at.is_(None)
+    )
+    here = {(sop_uid, digest) for sop_uid, digest in session.execute(there)}
     come = {(a.sop_uid, a.digest): a for a in arrivals if (a.sop_uid, a.digest) not in here}
     if not come:
         return _sent_again(session, series, arrivals, now)
-    replaced = _take(session, series_uid, list(come.values()), now)
+    replaced = _take(session, series.uid, list(come.values()), now)
     # Not later than now: the clock may have been set back since, and the series would wait for it to catch up.
     series.last_arrival_at = min(now, max(series.last_arrival_at, *(a.received_at for a in come.values())))
     if series.state != SeriesState.RECEIVING:
@@ -103,7 +130,7 @@ def _register_series(session: Session, series_uid: str, arrivals: list[Arrival],
 
 
 def _sent_again(session: Session, series: Series, arrivals: list[Arrival], now: datetime) -> bool:
-    if (series.state, series.code) != (SeriesState.INCOMPLETE, ASSOCIATION_BROKEN_OFF):
+    if not arrivals or (series.state, series.code) != (SeriesState.INCOMPLETE, ASSOCIATION_BROKEN_OFF):
         return False
     series.last_arrival_at = min(now, max(series.last_arrival_at, *(a.received_at for a in arrivals)))
     move(session, series, SeriesState.RECEIVING, Change(WHO, now, "sent_again"))
@@ -170,6 +197,9 @@ def _instance(arrival: Arrival) -> Instance:
         receiving_ae=arrival.receiving_ae,
         transfer_syntax=arrival.transfer_syntax,
         path=arrival.path,
+        patient_id=arrival.patient_id,
+        patient_name=arrival.patient_name,
+        accession_number=arrival.accession_number,
         plane=arrival.plane.as_json() if arrival.plane else None,
     )
 

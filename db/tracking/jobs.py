@@ -51,7 +51,6 @@ class Claim:
     attempt: int
     key: str
     series_uid: str
-    patient_id: str
     created_at: datetime
     files: tuple[ClaimedFile, ...]
     who: str
@@ -167,7 +166,6 @@ def claim(session: Session, job_id: int, who: str, terms: LeaseTerms, now: datet
         attempt=job.attempt,
         key=job.key,
         series_uid=job.series_uid,
-        patient_id=job.series.study.patient_id,
         created_at=job.created_at,
         files=_files(session, job.id),
         who=who,

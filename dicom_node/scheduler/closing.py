@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
 from db.engine import is_of_the_values
-from db.states import ASSOCIATION_BROKEN_OFF, JobState, SeriesState
+from db.states import JobState, SeriesState
 from db.tracking import JobIdentity, ReceivingSeries, Retention, StudySeries
 from dicom_node.scheduler.agenda import Agenda
 from dicom_node.scheduler.commitment_judge import CommitmentJudge

@@ -15,7 +15,7 @@ from db import tracking
 from db.engine import is_of_the_values
 from db.image_plane import ImagePlane
 from db.tracking import Arrival
-from dicom_node.errors import UNPARSEABLE, UnreadableInstance
+from dicom_node.errors import UNPARSEABLE, StudyConflict, UnreadableInstance
 from dicom_node.spool.folder import Spool, SpooledName
 from dicom_node.spool.image import check_uid
 
@@ -84,10 +84,13 @@ class Registrar:
         if not batch:
             return
         with self._sessions.begin() as session:
-            tracking.register(session, [arrival for _, arrival in batch], now)
-        for path, arrival in batch:
+            strangers = tracking.register(session, [arrival for _, arrival in batch], now).strangers
+        registered = [pair for pair in batch if pair[1] not in strangers]
+        for path, arrival in registered:
             self._spool.settle(path, Path(arrival.path))
-        self._spool.sync_settled(Path(arrival.path) for _, arrival in batch)
+        self._spool.sync_settled(Path(arrival.path) for _, arrival in registered)
+        for path in [path for path, arrival in batch if arrival in strangers]:
+            self._set_aside(path, StudyConflict())
 
     def _read(self, path: Path) -> Waiting | None:
         try:

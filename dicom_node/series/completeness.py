@@ -120,14 +120,11 @@ def judge(evidence: Evidence, policy: Policy, now: datetime) -> Waiting | Comple
 
 def _strongest(evidence: Evidence, geometry: Geometry) -> str:
     """Name what speaks loudest. More images than the source holds prove nothing: it may still be receiving itself."""
-    received, contiguous = len(evidence.planes), geometry.slices >= FEWEST_FOR_GEOMETRY
-    if evidence.expected is not None and received < evidence.expected:
-        return "fewer_than_expected"
-    if evidence.not_sent_again:
-        return "fewer_than_before"
-    if geometry.gaps:
-        return "gap_remains"
-    if received == evidence.expected:
+    missing = _missing(evidence, geometry)
+    if missing is not None:
+        return missing
+    contiguous = geometry.slices >= FEWEST_FOR_GEOMETRY
+    if len(evidence.planes) == evidence.expected:
         return "expected_number"
     # Some modalities ask for each image on its own: one image is always "all so far".
     if evidence.committed and contiguous:
@@ -135,6 +132,15 @@ def _strongest(evidence: Evidence, geometry: Geometry) -> str:
     if evidence.broke_off:
         return ASSOCIATION_BROKEN_OFF
     return "contiguous" if contiguous and not evidence.association_open else "quiet"
+
+
+def _missing(evidence: Evidence, geometry: Geometry) -> str | None:
+    """Name what says that images are missing; None where nothing does."""
+    if evidence.expected is not None and len(evidence.planes) < evidence.expected:
+        return "fewer_than_expected"
+    if evidence.not_sent_again:
+        return "fewer_than_before"
+    return "gap_remains" if geometry.gaps else None
 
 
 def _detail(evidence: Evidence, geometry: Geometry, quiet_s: float) -> dict[str, Any]:

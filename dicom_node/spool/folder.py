@@ -3,7 +3,7 @@
 incoming/       files being written, each locked by its writer; what a crash leaves here was never acknowledged
 new/            durable, not yet registered: this folder is the registrar's queue, <instance>-<digest>-<order>.dcm
 series/         registered, <series>/<instance>-<digest>.dcm
-refused/        acknowledged, but unreadable to the registrar: kept for a person to look at
+refused/        acknowledged, but unreadable to the registrar or of another study than its series: kept for a person
 associations/   one small file an open association, see :mod:`dicom_node.spool.associations`
 epoch           how often the machine was started, and its boot id: the order of arrival does not hang on the clock
 """

@@ -96,8 +96,8 @@ def test_a_database_without_tables_is_refused_with_the_way_out(tmp_path: Any) ->
 
 def test_the_same_image_twice_is_one_row(sessions: Sessions) -> None:
     with sessions.begin() as session:
-        assert tracking.register(session, images(2), NOW) == {"1.2.3"}
-        assert tracking.register(session, images(2), later(5)) == set()
+        assert tracking.register(session, images(2), NOW).series == {"1.2.3"}
+        assert tracking.register(session, images(2), later(5)).series == set()
         assert session.query(Instance).count() == 2
         assert session.get_one(Series, "1.2.3").last_arrival_at == NOW
 

@@ -359,3 +359,16 @@ def test_images_after_the_request_are_not_covered_by_it(
 def instance_count(sessions: sessionmaker[Session]) -> int:
     with sessions.begin() as session:
         return len(session.scalars(select(Instance.id)).all())
+
+
+def test_an_image_of_another_study_is_not_committed_to(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
+    reports: Reports = queue.Queue()
+    stranger = ct_slice(7)
+    stranger.StudyInstanceUID = "1.2.3.4"
+    with node_service.running(tmp_path, sessions) as node, modality(node.port, reports) as opened:
+        images = store(opened, 2)
+        assert send(opened, encoded(stranger), stranger.SOPInstanceUID) == 0x0000
+        assert ask(opened, [*images, (CTImageStorage, stranger.SOPInstanceUID)]) == 0x0000
+        kind, report = reports.get(timeout=ANSWER_WITHIN_S)
+        assert (kind, uids(report, "FailedSOPSequence")) == (SOME_FAILED, {stranger.SOPInstanceUID})
+        assert report.FailedSOPSequence[0].FailureReason == 0x0112
