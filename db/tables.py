@@ -225,7 +225,10 @@ class QualityFlag(Base):
 
 
 class Delivery(Base):
-    """One output on its way to one destination. While it is being sent ``due_at`` lies ahead, as a lease."""
+    """One output on its way to one destination. While it is being sent ``due_at`` lies ahead, as a lease.
+
+    ``attempts`` are those since ``retried_at``, when an operator last had it tried again; None where nobody had.
+    """
 
     __tablename__ = "delivery"
     __table_args__ = (UniqueConstraint("output_id", "destination"),)
@@ -240,6 +243,7 @@ class Delivery(Base):
     status: Mapped[int | None]
     reason: Mapped[str | None]
     created_at: Mapped[datetime]
+    retried_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     committed_at: Mapped[datetime | None]
     output: Mapped[Output] = relationship()

@@ -23,7 +23,11 @@ class DueDelivery:
 
 @dataclass(frozen=True)
 class PendingObject:
-    """One object to send now. ``waiting_since`` is when its delivery was opened; ``attempts`` includes this one."""
+    """One object to send now.
+
+    ``waiting_since`` is when its delivery was opened, or an operator last had it tried again; ``attempts``, which
+    include this one, count from then on.
+    """
 
     delivery_id: int
     sop_uid: str
@@ -48,6 +52,7 @@ def open_deliveries(session: Session, job: Job, destinations: tuple[str, ...], c
                 begin(session, _pending(job.id, output.id, destination, change.now), change)
             elif delivery.state == DeliveryState.FAILED:
                 delivery.due_at, delivery.notified_at = change.now, None
+                delivery.retried_at, delivery.attempts = change.now, 0
                 move(session, delivery, DeliveryState.PENDING, change)
     _close_job(session, job, change)
 
@@ -64,8 +69,8 @@ def _pending(job_id: int, output_id: int, destination: str, now: datetime) -> De
     )
 
 
-def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[tuple[int, str]]:
-    """Return (job id, destination) where something is pending and due, and note that a worker was woken for it."""
+def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[DueDelivery]:
+    """Return what is pending and due, and note that a worker was woken for it."""
     silent = or_(Delivery.notified_at.is_(None), Delivery.notified_at <= now - timedelta(seconds=renotify_s))
     rows = session.scalars(
         select(Delivery)
@@ -75,7 +80,7 @@ def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[t
     ).all()
     for row in rows:
         row.notified_at = now
-    return list(dict.fromkeys((row.job_id, row.destination) for row in rows))
+    return list(dict.fromkeys(DueDelivery(row.job_id, row.destination) for row in rows))
 
 
 def pending(session: Session, due: DueDelivery, lease_s: float, now: datetime) -> tuple[PendingObject, ...]:
@@ -96,9 +101,17 @@ def pending(session: Session, due: DueDelivery, lease_s: float, now: datetime) -
     for row in rows:
         row.attempts += 1
         row.due_at = now + timedelta(seconds=lease_s)
-    return tuple(
-        PendingObject(r.id, r.output.sop_uid or "", r.output.path, r.output.digest, r.attempts, r.created_at)
-        for r in rows
+    return tuple(_pending_object(row) for row in rows)
+
+
+def _pending_object(row: Delivery) -> PendingObject:
+    return PendingObject(
+        delivery_id=row.id,
+        sop_uid=row.output.sop_uid or "",
+        path=row.output.path,
+        digest=row.output.digest,
+        attempts=row.attempts,
+        waiting_since=row.retried_at or row.created_at,
     )
 
 

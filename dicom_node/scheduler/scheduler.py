@@ -109,7 +109,10 @@ class Scheduler:
         with self._sessions.begin() as session:
             jobs = tracking.due_jobs(session, now, self._terms.renotify_s)
             deliveries = tracking.due_deliveries(session, now, self._terms.renotify_s)
-        due: list[tuple[int, str | None]] = [*((job_id, None) for job_id in jobs), *deliveries]
+        due: list[tuple[int, str | None]] = [
+            *((job_id, None) for job_id in jobs),
+            *((d.job_id, d.destination) for d in deliveries),
+        ]
         self._unsent.extend(wake_up for wake_up in due if wake_up not in self._unsent)
         # With the broker away each try costs its timeout, and images wait meanwhile: one try a tick is enough.
         while self._unsent and self._send(*self._unsent[0]):

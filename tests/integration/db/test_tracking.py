@@ -219,7 +219,7 @@ def taken(sessions: Sessions, job_id: int, now: datetime) -> tuple[tracking.Pend
 def test_a_job_is_delivered_when_every_object_is_sent(sessions: Sessions) -> None:
     job_id = encoded(sessions, (PACS,))
     with sessions.begin() as session:
-        assert tracking.due_deliveries(session, later(11), 30) == [(job_id, PACS)]
+        assert tracking.due_deliveries(session, later(11), 30) == [DueDelivery(job_id, PACS)]
     first, second = taken(sessions, job_id, later(11))
     assert taken(sessions, job_id, later(12)) == ()
     for item, state in ((first, "encoded"), (second, "delivered")):
