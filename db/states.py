@@ -5,6 +5,7 @@ series      receiving → complete | incomplete | skipped       complete | incom
 job         queued → running → encoded → delivered
             running → queued (again) | rejected | review | failed        encoded → failed
             failed | review → queued (by an operator)                    any but superseded → superseded
+            superseded → queued (its images are the current ones again, or a worker knows its own job better)
 delivery    pending → sent → committed             pending → failed → pending (by an operator)
 commitment  open → answered | unanswerable, without events: the rows of a request tell its whole story
 """
@@ -85,6 +86,7 @@ ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {
             (JobState.ENCODED, JobState.FAILED),
             (JobState.FAILED, JobState.QUEUED),
             (JobState.REVIEW, JobState.QUEUED),
+            (JobState.SUPERSEDED, JobState.QUEUED),
         }
         | {(state, JobState.SUPERSEDED) for state in JobState if state != JobState.SUPERSEDED}
     ),

@@ -1,7 +1,7 @@
 """Images as they come in: studies, series and instances."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,8 @@ from db.tracking.patients import Identity
 from db.tracking.retention import not_sent_again
 
 WHO = "dicom_node"
+# SOP Instance UID and digest.
+Version = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,18 @@ class Arrival:
     modality: str
     series_description: str
     plane: ImagePlane | None
+
+    @property
+    def version(self) -> Version:
+        """Which version of which image it is."""
+        return self.sop_uid, self.digest
+
+
+@dataclass(frozen=True)
+class _Known:
+    removed_at: datetime | None
+    replaced_at: datetime | None
+    received_at: datetime
 
 
 @dataclass(frozen=True)
@@ -79,9 +93,10 @@ def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> Re
     """Add rows for images not known yet, given in the order they came.
 
     The same image again changes nothing, unless its file had been removed meanwhile: it is then taken as if it were
-    new. Other bytes under a known SOP Instance UID replace the earlier ones in later jobs; both stay recorded. An image
-    for a closed series opens the series again; of a series closed as broken off any image does, for its sender may be
-    done this time. One that names another study than its series belongs to gets no row.
+    new. Other bytes under a known SOP Instance UID replace the earlier ones in later jobs; all stay recorded, and the
+    version that was sent last counts, be it the first one again. An image for a closed series opens the series again;
+    of a series closed as broken off any image does, for its sender may be done this time. One that names another study
+    than its series belongs to gets no row.
     """
     by_series: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
@@ -112,11 +127,13 @@ def _strangers(session: Session, series: Series, arrivals: Sequence[Arrival], no
 
 
 def _register_series(session: Session, series: Series, arrivals: list[Arrival], now: datetime) -> bool:
-    there = select(Instance.sop_uid, Instance.digest).where(
-        Instance.series_uid == series.uid, Instance.removed_at.is_(None)
-    )
-    here = {(sop_uid, digest) for sop_uid, digest in session.execute(there)}
-    come = {(a.sop_uid, a.digest): a for a in arrivals if (a.sop_uid, a.digest) not in here}
+    known = _known(session, series.uid)
+    come: dict[Version, Arrival] = {}
+    for arrival in arrivals:
+        if _is_news(known.get(arrival.version), arrival):
+            # At the end, where it came last.
+            come.pop(arrival.version, None)
+            come[arrival.version] = arrival
     if not come:
         return _sent_again(session, series, arrivals, now)
     replaced = _take(session, series.uid, list(come.values()), now)
@@ -138,6 +155,19 @@ def _sent_again(session: Session, series: Series, arrivals: list[Arrival], now: 
     return True
 
 
+def _known(session: Session, series_uid: str) -> dict[Version, _Known]:
+    columns = (Instance.sop_uid, Instance.digest, Instance.removed_at, Instance.replaced_at, Instance.received_at)
+    rows = session.execute(select(*columns).where(Instance.series_uid == series_uid))
+    return {(sop_uid, digest): _Known(removed, replaced, came) for sop_uid, digest, removed, replaced, came in rows}
+
+
+def _is_news(known: _Known | None, arrival: Arrival) -> bool:
+    """Whether an arrival changes something: a file that is registered again, as after a crash, does not."""
+    if known is None or known.removed_at is not None:
+        return True
+    return known.replaced_at is not None and known.received_at != arrival.received_at
+
+
 def _take(session: Session, series_uid: str, come: Sequence[Arrival], now: datetime) -> int:
     """Let what came count from now on, of one SOP instance the latest, and return how many instances it replaces."""
     newest = {arrival.sop_uid: arrival.digest for arrival in come}
@@ -149,9 +179,9 @@ def _take(session: Session, series_uid: str, come: Sequence[Arrival], now: datet
     for row in rows:
         row.replaced_at = row.replaced_at or now
     for arrival in come:
-        row = known.get((arrival.sop_uid, arrival.digest)) or _instance(arrival)
+        row = known.get(arrival.version) or _instance(arrival)
         row.replaced_at = None if newest[row.sop_uid] == row.digest else now
-        row.removed_at = None
+        row.removed_at, row.received_at = None, arrival.received_at
         session.add(row)
     return len(replaced)
 

@@ -1,7 +1,7 @@
 """Jobs: opened once per instance set, claimed under a lease, fenced by the attempt."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,19 @@ class JobIdentity:
 
     model_digest: str
     settings_digest: str
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The images that a job is for: ``digest`` over their UIDs and bytes, ``instance_ids`` their rows."""
+
+    series_uid: str
+    digest: str
+    instance_ids: tuple[int, ...]
+
+    def job_key(self, identity: JobIdentity) -> str:
+        """Return the key of their job under an identity."""
+        return _digest(self.series_uid, self.digest, identity.model_digest, identity.settings_digest)
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,8 @@ def register_model(session: Session, model: ModelIdentity, now: datetime) -> Non
 def open_job(session: Session, series_uid: str, identity: JobIdentity, now: datetime) -> int:
     """Return the job for the current images of a series; open it where there is none, superseding older ones.
 
+    A job that was superseded, and whose images are the current ones again, is queued again.
+
     Raises
     ------
     UnknownSubject
@@ -81,18 +96,41 @@ def open_job(session: Session, series_uid: str, identity: JobIdentity, now: date
         .order_by(Instance.sop_uid)
     ).all()
     instances_digest = _digest(*(f"{i.sop_uid} {i.digest}" for i in instances))
-    key = _digest(series_uid, instances_digest, identity.model_digest, identity.settings_digest)
-    existing = session.scalar(select(Job.id).where(Job.key == key))
-    if existing is not None:
-        return existing
+    images = ImageSet(series_uid, instances_digest, tuple(i.id for i in instances))
     older = _current_job(session, series_uid)
-    job = Job(
+    existing = session.scalar(select(Job).where(Job.key == images.job_key(identity)))
+    if existing is not None and (older is None or older.instances_digest == instances_digest):
+        return existing.id
+    return place_job(session, images, identity, older, Change(WHO, now, "newer_images")).id
+
+
+def place_job(session: Session, images: ImageSet, identity: JobIdentity, older: Job | None, change: Change) -> Job:
+    """Queue the job of an image set, opened or, where it was superseded once, again; it supersedes ``older``.
+
+    ``change`` has the code under which ``older`` is superseded.
+    """
+    key = images.job_key(identity)
+    job = session.scalar(select(Job).where(Job.key == key))
+    if job is None:
+        job = _new_job(key, images, identity, change.now)
+        begin(session, job, Change(change.who, change.now, detail={"instances": len(images.instance_ids)}))
+        session.add_all(JobInstance(job_id=job.id, instance_id=one) for one in images.instance_ids)
+    else:
+        _queue_again(job, change.now)
+        move(session, job, JobState.QUEUED, change)
+    if older is not None:
+        job.supersedes_id = older.id
+        move(session, older, JobState.SUPERSEDED, replace(change, detail={"by_job": job.id}))
+    return job
+
+
+def _new_job(key: str, images: ImageSet, identity: JobIdentity, now: datetime) -> Job:
+    return Job(
         key=key,
-        series_uid=series_uid,
-        instances_digest=instances_digest,
+        series_uid=images.series_uid,
+        instances_digest=images.digest,
         model_digest=identity.model_digest,
         settings_digest=identity.settings_digest,
-        supersedes_id=older.id if older else None,
         state=JobState.QUEUED,
         attempt=0,
         attempts_forgiven=0,
@@ -101,11 +139,10 @@ def open_job(session: Session, series_uid: str, identity: JobIdentity, now: date
         created_at=now,
         updated_at=now,
     )
-    begin(session, job, Change(WHO, now, detail={"instances": len(instances)}))
-    session.add_all(JobInstance(job_id=job.id, instance_id=i.id) for i in instances)
-    if older:
-        move(session, older, JobState.SUPERSEDED, Change(WHO, now, "newer_images", {"by_job": job.id}))
-    return job.id
+
+
+def _queue_again(job: Job, now: datetime) -> None:
+    job.attempts_forgiven, job.due_at, job.notified_at, job.updated_at = job.attempt, now, None, now
 
 
 def _current_job(session: Session, series_uid: str) -> Job | None:
@@ -260,7 +297,7 @@ def retry(session: Session, job_id: int, who: str, now: datetime) -> None:
     job = _locked(session, job_id)
     if job.state not in {JobState.FAILED, JobState.REVIEW}:
         raise IllegalTransition(f"job {job_id} is {job.state}; only failed jobs and jobs in review can be retried")
-    job.attempts_forgiven, job.due_at, job.notified_at, job.updated_at = job.attempt, now, None, now
+    _queue_again(job, now)
     move(session, job, JobState.QUEUED, Change(who, now, "retried"))
 
 
