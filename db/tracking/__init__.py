@@ -25,6 +25,7 @@ from db.tracking.commitments import (
 )
 from db.tracking.deliveries import DueDelivery, PendingObject, delivered, due_deliveries, pending, postpone, refuse
 from db.tracking.events import Change, move, verify_chain
+from db.tracking.identities import correct_identity
 from db.tracking.jobs import (
     Claim,
     ClaimedFile,
@@ -82,6 +83,7 @@ __all__ = [
     "beat",
     "claim",
     "close_series",
+    "correct_identity",
     "current_files",
     "current_series_job",
     "delivered",

@@ -63,6 +63,7 @@ class Claim:
     job_id: int
     attempt: int
     key: str
+    identity: JobIdentity
     series_uid: str
     created_at: datetime
     files: tuple[ClaimedFile, ...]
@@ -194,19 +195,25 @@ def claim(session: Session, job_id: int, who: str, terms: LeaseTerms, now: datet
         _give_up_lease(session, job, terms, Change(who, now, "lease_expired", {"attempt": job.attempt}))
     if job.state == JobState.FAILED:
         return None
+    return start_attempt(session, job, who, terms.lease_s, now)
+
+
+def start_attempt(session: Session, job: Job, who: str, lease_s: float, now: datetime) -> Claim:
+    """Give a queued job to ``who`` for ``lease_s`` seconds."""
     job.attempt += 1
-    job.lease_until = now + timedelta(seconds=terms.lease_s)
+    job.lease_until = now + timedelta(seconds=lease_s)
     job.updated_at, job.code, job.reason = now, None, None
     move(session, job, JobState.RUNNING, Change(who, now, detail={"attempt": job.attempt}))
     return Claim(
         job_id=job.id,
         attempt=job.attempt,
         key=job.key,
+        identity=JobIdentity(job.model_digest, job.settings_digest),
         series_uid=job.series_uid,
         created_at=job.created_at,
         files=_files(session, job.id),
         who=who,
-        lease_s=terms.lease_s,
+        lease_s=lease_s,
     )
 
 

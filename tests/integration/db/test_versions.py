@@ -42,6 +42,11 @@ def test_the_order_of_sending_counts_within_a_batch_too(sessions: sessionmaker[S
     assert current(sessions) == [FIRST]
 
 
+def test_a_clock_that_was_set_back_between_versions_is_no_matter(sessions: sessionmaker[Session]) -> None:
+    sent(sessions, (FIRST, 100), (SECOND, 1))
+    assert current(sessions) == [SECOND]
+
+
 def test_a_file_registered_again_after_a_crash_changes_nothing(sessions: sessionmaker[Session]) -> None:
     sent(sessions, (FIRST, 0))
     sent(sessions, (SECOND, 1))
