@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import tracking
 from db.errors import ClaimLost
 from db.states import JobState
-from db.tracking import Claim, Failure, JobResults, LeaseTerms, ModelIdentity
-from worker import pipeline
+from db.tracking import Claim, Failure, JobIdentity, JobResults, LeaseTerms, ModelIdentity
+from worker import identity, pipeline
 from worker.analysis.patterns import model
 from worker.errors import InputRejected, PipelineError
 from worker.settings import WorkerSettings
@@ -36,9 +36,9 @@ class AnalysisTask:
     @cached_property
     def _model(self) -> model.PatternModel:
         loaded = model.load(self._settings.weights, self._settings.device, self._settings.engine)
-        identity = ModelIdentity(loaded.digest, loaded.name, loaded.version, loaded.card)
+        row = ModelIdentity(loaded.digest, loaded.name, loaded.version, loaded.card)
         with self._sessions.begin() as session:
-            tracking.register_model(session, identity, datetime.now(UTC))
+            tracking.register_model(session, row, datetime.now(UTC))
         return loaded
 
     def run(self, job_id: int) -> None:
@@ -48,17 +48,27 @@ class AnalysisTask:
         if held is None:
             logger.info("job not to be had", extra={"job_id": job_id})
             return
+        while held is not None:
+            held = self._attempt(held)
+
+    def _attempt(self, held: Claim) -> Claim | None:
+        """See a claim to its end; return the claim of our own identity's job where this one is of another."""
         try:
             with self._kept(held):
-                self._assess(held)
+                return self._assess(held)
         except ClaimLost:
-            logger.warning("job taken over by another worker", extra={"job_id": job_id, "attempt": held.attempt})
+            facts = {"job_id": held.job_id, "attempt": held.attempt}
+            logger.warning("job taken over by another worker", extra=facts)
+            return None
 
-    def _assess(self, held: Claim) -> None:
+    def _assess(self, held: Claim) -> Claim | None:
         try:
-            if not self._resumed(held):
-                result = pipeline.run(self._task(held), self._model, self._stage_noter(held))
-                self._record(held, result)
+            if self._resumed(held):
+                return None
+            if (ours := identity.of(self._model.digest, self._model.engine.name)) != held.identity:
+                return self._corrected(held, ours)
+            result = pipeline.run(self._task(held), self._model, self._stage_noter(held))
+            self._record(held, result)
         except PipelineError as error:
             self._end(held, error)
         except ClaimLost:
@@ -68,6 +78,14 @@ class AnalysisTask:
             self._hand_back(
                 held, Failure("unexpected_error", f"{type(error).__name__}; the worker's log has the trace")
             )
+        return None
+
+    def _corrected(self, held: Claim, ours: JobIdentity) -> Claim:
+        with self._sessions.begin() as session:
+            claim = tracking.correct_identity(session, held, ours, datetime.now(UTC))
+        facts = {"job_id": held.job_id, "by_job": claim.job_id, "model_digest": ours.model_digest}
+        logger.warning("job was opened for other weights or another engine", extra=facts)
+        return claim
 
     def _resumed(self, held: Claim) -> bool:
         with self._sessions.begin() as session:

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Final
 
 from db.tracking import JobIdentity
-from worker.analysis import card
+from worker.analysis import card, engine_choice
 from worker.settings import WorkerSettings
 
 SOFTWARE_VERSION: Final = "0.1.0"
@@ -13,17 +14,24 @@ SOFTWARE_VERSION: Final = "0.1.0"
 ANALYSIS_VERSION: Final = 2
 
 
+def of(model_digest: str, engine: str) -> JobIdentity:
+    """Return the identity of what really computes: a model by the digest of its weights, and the engine it runs in."""
+    deciding = json.dumps({"analysis": ANALYSIS_VERSION, "engine": engine}, sort_keys=True)
+    # The digest of the weights covers thresholds and voxel size as well: they stand in their file.
+    return JobIdentity(model_digest, hashlib.sha256(deciding.encode()).hexdigest())
+
+
 def current(settings: WorkerSettings) -> JobIdentity:
-    """Return the identity under which jobs are opened.
+    """Return the identity that a worker with these settings has, as far as one can tell who loads no model.
 
     Raises
     ------
     WeightsMismatch
         The weights are missing, or are not those of the model card beside them.
     """
-    deciding = json.dumps({"analysis": ANALYSIS_VERSION, "engine": settings.engine}, sort_keys=True)
-    return JobIdentity(
-        # It covers thresholds and voxel size as well: they stand in the file of the weights.
-        model_digest=card.digest(settings.weights),
-        settings_digest=hashlib.sha256(deciding.encode()).hexdigest(),
-    )
+    return of(card.digest(settings.weights), engine_choice.choose(settings.engine, _on_cpu(settings.device)))
+
+
+def _on_cpu(device: str) -> bool:
+    """Whether a device is the CPU. Of ``auto`` only the worker knows for sure, and corrects what was wrong here."""
+    return device == "cpu" if device != "auto" else not any(Path("/dev").glob("nvidia[0-9]*"))

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import openvino
 import torch
 
+from worker.analysis import engine_choice
+from worker.analysis.engine_choice import EngineName
 from worker.analysis.patterns import network
 
 # Compiled for as many sizes of slices at once; another series has another size.
@@ -37,7 +39,7 @@ class TorchEngine:
 
     unet: torch.nn.Module
     dtype: torch.dtype
-    name: str = "torch"
+    name: str = EngineName.TORCH
 
     @property
     def precision(self) -> str:
@@ -64,7 +66,7 @@ class OpenVinoEngine:
 
     model: openvino.Model
     precision: str
-    name: str = "openvino"
+    name: str = EngineName.OPENVINO
     _compiled: dict[tuple[int, ...], Any] = field(default_factory=dict)
 
     @classmethod
@@ -106,7 +108,7 @@ class OpenVinoEngine:
 
 def start(unet: torch.nn.Module, device: torch.device, wanted: str = "auto") -> Engine:
     """Return the engine for a network on its device: ``auto``, ``torch`` or ``openvino``, which runs on a CPU alone."""
-    if wanted == "torch" or device.type != "cpu":
+    if engine_choice.choose(wanted, device.type == "cpu") is EngineName.TORCH:
         return TorchEngine.from_unet(unet, device)
     return OpenVinoEngine.from_unet(unet)
 

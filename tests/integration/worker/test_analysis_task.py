@@ -1,0 +1,79 @@
+"""Jobs from claim to their end, by the packaged model, on real rows."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import tracking
+from db.tables import Job
+from db.tracking import JobIdentity
+from dicom_node.scheduler.registrar import Registrar
+from dicom_node.spool.folder import Spool
+from dicom_node.spool.part10 import Way, keep, read
+from tests.support.ct import TinyCT
+from worker import identity
+from worker.analysis_task import AnalysisTask
+from worker.settings import WorkerSettings
+
+OF_THE_NODE = JobIdentity("n" * 64, "s" * 64)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> WorkerSettings:
+    return WorkerSettings(device="cpu", results_dir=tmp_path / "results")
+
+
+@pytest.fixture
+def series_uid(tmp_path: Path, sessions: sessionmaker[Session]) -> str:
+    """A registered series of slices that show no chest, which ends before the network would run."""
+    spool = Spool(tmp_path / "spool")
+    spool.prepare()
+    paths = TinyCT().write(tmp_path / "ct")
+    for path in paths:
+        keep(spool, read(path.read_bytes()), Way("SCANNER", "SCLEROSCAN"))
+    now = datetime.now(UTC)
+    Registrar(spool, sessions).run(now)
+    uid = str(dcmread(paths[0]).SeriesInstanceUID)
+    with sessions.begin() as session:
+        tracking.close_series(session, uid, "complete", "quiet", {}, now)
+    return uid
+
+
+def opened(sessions: sessionmaker[Session], series_uid: str, of: JobIdentity) -> int:
+    with sessions.begin() as session:
+        return tracking.open_job(session, series_uid, of, datetime.now(UTC) - timedelta(seconds=1))
+
+
+def outcomes(sessions: sessionmaker[Session]) -> list[tuple[str, str | None, str]]:
+    """State, code and model of every job, oldest first."""
+    with sessions.begin() as session:
+        jobs = session.scalars(select(Job).order_by(Job.id))
+        return [(str(job.state), job.code, job.model_digest) for job in jobs]
+
+
+def test_a_worker_computes_under_its_own_identity(
+    sessions: sessionmaker[Session], series_uid: str, settings: WorkerSettings
+) -> None:
+    AnalysisTask(settings, sessions, "worker").run(opened(sessions, series_uid, OF_THE_NODE))
+    ours = identity.current(settings).model_digest
+    assert outcomes(sessions) == [("superseded", None, "n" * 64), ("rejected", "not_chest", ours)]
+
+
+def test_a_worker_that_the_node_knows_computes_the_job_it_was_given(
+    sessions: sessionmaker[Session], series_uid: str, settings: WorkerSettings
+) -> None:
+    ours = identity.current(settings)
+    AnalysisTask(settings, sessions, "worker").run(opened(sessions, series_uid, ours))
+    assert outcomes(sessions) == [("rejected", "not_chest", ours.model_digest)]
+
+
+def test_weights_that_cannot_be_loaded_fail_the_job_they_were_wanted_for(
+    sessions: sessionmaker[Session], series_uid: str, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    without = settings.model_copy(update={"weights": tmp_path / "absent.safetensors"})
+    AnalysisTask(without, sessions, "worker").run(opened(sessions, series_uid, OF_THE_NODE))
+    assert outcomes(sessions) == [("failed", "weights_mismatch", "n" * 64)]
