@@ -18,6 +18,7 @@ from db.tracking import Claim, Failure, JobIdentity, JobResults, LeaseTerms, Mod
 from worker import identity, pipeline
 from worker.analysis.patterns import model
 from worker.errors import InputRejected, PipelineError
+from worker.reading.unchanged import ReceivedFile
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class AnalysisTask:
                 return None
             if (ours := identity.of(self._model.digest, self._model.engine.name)) != held.identity:
                 return self._corrected(held, ours)
-            result = pipeline.run(self._task(held), self._model, self._stage_noter(held))
+            result = pipeline.run(self.task(held), self._model, self._stage_noter(held))
             self._record(held, result)
         except PipelineError as error:
             self._end(held, error)
@@ -94,12 +95,14 @@ class AnalysisTask:
             tracking.resume(session, held, self._settings.destinations, datetime.now(UTC))
         return True
 
-    def _task(self, held: Claim) -> pipeline.Task:
+    def task(self, held: Claim) -> pipeline.Task:
+        """Return what a claim is to be computed of, and where its results go."""
         return pipeline.Task(
-            files=tuple(Path(file.path) for file in held.files),
+            files=tuple(ReceivedFile(Path(file.path), file.digest) for file in held.files),
             job_key=held.key,
             created_at=held.created_at,
-            folder=self._settings.results_dir / held.key,
+            # Rows outlive the folder that this process was started in.
+            folder=self._settings.results_dir.absolute() / held.key,
         )
 
     def _stage_noter(self, held: Claim) -> Callable[[str], None]:

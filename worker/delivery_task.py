@@ -12,7 +12,7 @@ from db.address import ApplicationEntity
 from db.errors import BadAddress
 from db.tracking import Change, DueDelivery, PendingObject
 from worker.delivery import dicom
-from worker.errors import DeliveryFailed, PeerRefused
+from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -35,23 +35,35 @@ class DeliveryTask:
             self._deliver(item, destination)
 
     def _deliver(self, item: PendingObject, destination: str) -> None:
+        outcome: int | DeliveryFailed = PeerUnreachable(
+            "the delivery ended unexpectedly; the worker's log has the trace", code="unexpected_error"
+        )
         try:
-            status = self._send(item, destination)
+            outcome = self._send(item, destination)
         except DeliveryFailed as failure:
-            self._note_failure(item, failure)
+            outcome = failure
+        finally:
+            # Whatever else was raised goes on to Celery, which logs it; the row has its next try all the same.
+            self._note(item, destination, outcome)
+
+    def _note(self, item: PendingObject, destination: str, outcome: int | DeliveryFailed) -> None:
+        if isinstance(outcome, DeliveryFailed):
+            self._note_failure(item, outcome)
             return
         with self._sessions.begin() as session:
-            tracking.delivered(session, item.delivery_id, status, self._change())
+            tracking.delivered(session, item.delivery_id, outcome, self._change())
         logger.info("object delivered", extra={"sop_uid": item.sop_uid, "destination": destination})
 
     def _send(self, item: PendingObject, destination: str) -> int:
-        path = Path(item.path)
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != item.digest:
-            raise PeerRefused(
-                "the encoded file is gone or was changed since it was written: nothing was sent", code="output_damaged"
-            )
+        path = self._file(item.path)
+        _require_unchanged(path, item.digest)
         (receipt,) = dicom.store([path], _application_entity(destination), self._settings.ae_title)
         return receipt.status
+
+    def _file(self, recorded: str) -> Path:
+        """Return where an object lies. Old rows may hold paths as a relative WORKER_RESULTS_DIR made them."""
+        path = Path(recorded)
+        return path if path.is_absolute() else self._settings.results_dir.absolute() / path.parent.name / path.name
 
     def _note_failure(self, item: PendingObject, failure: DeliveryFailed) -> None:
         change = self._change(failure.code, failure.detail)
@@ -75,6 +87,23 @@ class DeliveryTask:
 
     def _change(self, code: str | None = None, detail: dict[str, object] | None = None) -> Change:
         return Change(self._who, datetime.now(UTC), code, detail or {})
+
+
+def _require_unchanged(path: Path, digest: str) -> None:
+    try:
+        unchanged = hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    except FileNotFoundError:
+        unchanged = False
+    except OSError as error:
+        raise PeerUnreachable(
+            f"the encoded file cannot be read ({error.strerror})",
+            code="file_unavailable",
+            detail={"errno": error.errno},
+        ) from error
+    if not unchanged:
+        raise PeerRefused(
+            "the encoded file is gone or was changed since it was written: nothing was sent", code="output_damaged"
+        )
 
 
 def _application_entity(destination: str) -> ApplicationEntity:

@@ -4,6 +4,7 @@
       InputRejected        no     the series cannot be measured rightly: job state `rejected`
       ModelFailed                 WeightsMismatch no · DeviceUnavailable yes
       ImplausibleResult    no     job state `review`: stored, never delivered silently
+      ImageChanged         no     a file is not what was received: job state `failed`
       EncodingFailed       no
       DeliveryFailed              PeerUnreachable yes · PeerRefused no
 
@@ -40,6 +41,12 @@ class InputRejected(PipelineError):
     """The series cannot be measured rightly."""
 
     code = "input_rejected"
+
+
+class ImageChanged(PipelineError):
+    """A file of the series is not, byte for byte, what was received."""
+
+    code = "image_changed"
 
 
 class ModelFailed(PipelineError):

@@ -12,8 +12,9 @@ from worker.analysis.patterns.model import PatternModel
 from worker.analysis.records import Assessment, LungMask, PatternMap
 from worker.errors import EncodingFailed, ImplausibleResult
 from worker.identity import SOFTWARE_VERSION
-from worker.reading import chest, headers, series
+from worker.reading import chest, headers, series, unchanged
 from worker.reading.series import SourceSeries
+from worker.reading.unchanged import ReceivedFile
 from worker.results import files, picture, seg, sr
 from worker.results.source import Maker, ResultSource
 
@@ -25,7 +26,7 @@ ENCODING_ERRORS = (AttributeError, KeyError, TypeError, ValueError)
 class Task:
     """What one run works on: files of a series, the key that decides all UIDs, the folder for results."""
 
-    files: tuple[Path, ...]
+    files: tuple[ReceivedFile, ...]
     job_key: str
     created_at: datetime
     folder: Path
@@ -50,13 +51,16 @@ def run(task: Task, model: PatternModel, enter: Callable[[str], None]) -> Result
 
     Raises
     ------
+    ImageChanged
+        A file is not what was received.
     InputRejected
         The series cannot be measured rightly.
     EncodingFailed
         No valid object can be made from its headers.
     """
     enter("read")
-    source = series.read(task.files)
+    unchanged.require(task.files)
+    source = series.read([file.path for file in task.files])
     chest.require(source.volume)
     enter("lungs")
     lung_mask = lungs.segment(source.volume)

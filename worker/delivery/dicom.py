@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
@@ -15,6 +14,7 @@ from pynetdicom.presentation import build_context
 from db.address import ApplicationEntity
 from worker.delivery.answers import KEPT_FOR_WHO_ASKED
 from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
+from worker.reading.headers import MALFORMED
 
 VERIFICATION = "1.2.840.10008.1.1"
 MAX_PDU_BYTES = 131072
@@ -96,25 +96,17 @@ def _item(path: Path) -> _Item:
         return _Item(
             path, str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID)
         )
-    except (InvalidDicomError, AttributeError, OSError) as error:
+    except (*MALFORMED, FileNotFoundError) as error:
         raise PeerRefused(f"{path.name} is no DICOM file that could be sent", code="unsendable_file") from error
+    except OSError as error:
+        raise PeerUnreachable(f"{path.name} cannot be read ({error.strerror})", code="file_unavailable") from error
 
 
 @contextmanager
 def _association(
     destination: ApplicationEntity, calling_ae: str, wanted: Sequence[tuple[str, str | None]]
 ) -> Iterator[Association]:
-    entity = AE(calling_ae)
-    entity.connection_timeout, entity.acse_timeout = CONNECT_TIMEOUT_S, CONNECT_TIMEOUT_S
-    entity.dimse_timeout, entity.network_timeout = ANSWER_TIMEOUT_S, NETWORK_TIMEOUT_S
-    association = entity.associate(
-        destination.host,
-        destination.port,
-        contexts=[build_context(sop_class, syntax) for sop_class, syntax in wanted],
-        ae_title=destination.ae_title,
-        max_pdu=MAX_PDU_BYTES,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), KEPT_FOR_WHO_ASKED],
-    )
+    association = _asked(destination, calling_ae, wanted)
     try:
         if not association.is_established:
             raise _not_established(association, destination)
@@ -122,6 +114,29 @@ def _association(
     finally:
         if association.is_established:
             association.release()
+
+
+def _asked(destination: ApplicationEntity, calling_ae: str, wanted: Sequence[tuple[str, str | None]]) -> Association:
+    """Return an association after the peer's answer, or without one."""
+    try:
+        entity = AE(calling_ae)
+        entity.connection_timeout, entity.acse_timeout = CONNECT_TIMEOUT_S, CONNECT_TIMEOUT_S
+        entity.dimse_timeout, entity.network_timeout = ANSWER_TIMEOUT_S, NETWORK_TIMEOUT_S
+        return entity.associate(
+            destination.host,
+            destination.port,
+            contexts=[build_context(sop_class, syntax) for sop_class, syntax in wanted],
+            ae_title=destination.ae_title,
+            max_pdu=MAX_PDU_BYTES,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), KEPT_FOR_WHO_ASKED],
+        )
+    except OSError as error:
+        # Of a host that cannot be resolved the reason comes at once; a server of names may be back later.
+        raise PeerUnreachable(f"{destination} cannot be reached ({error.strerror})") from error
+    except ValueError as error:
+        raise PeerRefused(
+            f"no association can be asked for from {calling_ae} with {destination}: {error}", code="bad_destination"
+        ) from error
 
 
 def _not_established(association: Association, destination: ApplicationEntity) -> DeliveryFailed:
@@ -155,7 +170,7 @@ def _store(association: Association, item: _Item, destination: ApplicationEntity
         )
     try:
         status = association.send_c_store(item.path).get("Status")
-    except (RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise PeerUnreachable(f"the association with {destination} broke off") from error
     if status is None:
         raise PeerUnreachable(f"{destination} broke off while an object was being sent")

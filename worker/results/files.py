@@ -38,11 +38,29 @@ def write_picture(folder: Path, name: str, picture: Image.Image) -> WrittenFile:
 
 def _write(path: Path, content: bytes) -> str:
     """Write durably under a temporary name, then rename; return the SHA-256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    _sync_folder(path.parent)
     return hashlib.sha256(content).hexdigest()
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, with those above it, so that it survives a power cut."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

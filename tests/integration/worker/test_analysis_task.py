@@ -9,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
-from db.tables import Job
-from db.tracking import JobIdentity
+from db.tables import Instance, Job
+from db.tracking import JobIdentity, LeaseTerms
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.part10 import Way, keep, read
@@ -69,6 +69,31 @@ def test_a_worker_that_the_node_knows_computes_the_job_it_was_given(
     ours = identity.current(settings)
     AnalysisTask(settings, sessions, "worker").run(opened(sessions, series_uid, ours))
     assert outcomes(sessions) == [("rejected", "not_chest", ours.model_digest)]
+
+
+def test_results_lie_at_a_path_that_holds_wherever_it_is_read(
+    sessions: sessionmaker[Session], series_uid: str, settings: WorkerSettings
+) -> None:
+    relative = settings.model_copy(update={"results_dir": Path("results")})
+    job_id = opened(sessions, series_uid, OF_THE_NODE)
+    with sessions.begin() as session:
+        held = tracking.claim(session, job_id, "worker", LeaseTerms(60, 3), datetime.now(UTC))
+    assert held is not None
+    task = AnalysisTask(relative, sessions, "worker").task(held)
+    assert task.folder == Path.cwd() / "results" / held.key
+
+
+def test_an_image_that_is_not_the_one_that_came_is_not_measured(
+    sessions: sessionmaker[Session], series_uid: str, settings: WorkerSettings
+) -> None:
+    with sessions.begin() as session:
+        path = Path(session.scalars(select(Instance.path).order_by(Instance.id)).all()[5])
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    AnalysisTask(settings, sessions, "worker").run(opened(sessions, series_uid, identity.current(settings)))
+    ((state, code, _),) = outcomes(sessions)
+    assert (state, code) == ("failed", "image_changed")
 
 
 def test_weights_that_cannot_be_loaded_fail_the_job_they_were_wanted_for(

@@ -1,15 +1,19 @@
 """The way through: what is no chest ends before the outline and the network."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import torch
 
+from dicom_node.spool import part10
 from tests.support.ct_files import slices, write
 from worker import pipeline
 from worker.analysis.patterns.model import PatternModel
 from worker.errors import InputRejected
+from worker.reading.unchanged import ReceivedFile
 
 
 class NeverRun:
@@ -21,11 +25,14 @@ class NeverRun:
         raise AssertionError("the network saw what is no chest")
 
 
+def task_of(paths: Sequence[Path], folder: Path) -> pipeline.Task:
+    received = (ReceivedFile(path, sha256(part10.read(path.read_bytes()).dataset).hexdigest()) for path in paths)
+    return pipeline.Task(tuple(received), "k" * 64, datetime(2026, 1, 2, tzinfo=UTC), folder)
+
+
 def test_what_shows_no_chest_is_refused_before_anything_is_outlined(tmp_path: Path) -> None:
     model = PatternModel(NeverRun(), (0.5, 0.5), 1.0, 2.0, "", "never", "0", {}, torch.device("cpu"))
-    task = pipeline.Task(
-        tuple(write(tmp_path / "ct", slices())), "k" * 64, datetime(2026, 1, 2, tzinfo=UTC), tmp_path / "results"
-    )
+    task = task_of(write(tmp_path / "ct", slices()), tmp_path / "results")
     stages: list[str] = []
     with pytest.raises(InputRejected) as caught:
         pipeline.run(task, model, stages.append)

@@ -1,6 +1,5 @@
 """Delivery on real sockets: what is taken, what passes, what is final."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,27 +12,11 @@ from db.tracking import Arrival, JobIdentity, JobResults, LeaseTerms, OutputFile
 from dicom_node.scp.archive import Archive
 from tests.integration.db.test_tracking import ARRIVAL
 from tests.support import services
-from tests.support.ct import TinyCT
-from tests.support.results import encoded
 from worker.delivery import dicom
 from worker.delivery_task import DeliveryTask
 from worker.errors import PeerRefused, PeerUnreachable
 from worker.results import files
 from worker.settings import WorkerSettings
-
-OBJECTS = ("seg", "sr")
-
-
-@pytest.fixture
-def objects(tmp_path: Path) -> list[files.WrittenFile]:
-    datasets = encoded(TinyCT())
-    return [files.write_object(tmp_path / "results", kind, ds) for kind, ds in zip(OBJECTS, datasets, strict=True)]
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
-    with Archive(tmp_path / "archive") as one:
-        yield one
 
 
 def nobody() -> ApplicationEntity:

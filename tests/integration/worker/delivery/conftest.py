@@ -1,0 +1,27 @@
+"""What tests of delivery send, and who takes it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicom_node.scp.archive import Archive
+from tests.support.ct import TinyCT
+from tests.support.results import encoded
+from worker.results import files
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> list[files.WrittenFile]:
+    """SEG and SR of a tiny series, in files."""
+    datasets = encoded(TinyCT())
+    return [
+        files.write_object(tmp_path / "results", kind, ds) for kind, ds in zip(("seg", "sr"), datasets, strict=True)
+    ]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    """An archive that takes everything."""
+    with Archive(tmp_path / "archive") as one:
+        yield one
