@@ -24,7 +24,7 @@ from db.engine import open_database
 from db.states import JobState
 from dicom_node.scp.archive import Archive
 from worker.analysis import quantify
-from worker.analysis.records import Assessment
+from worker.analysis.records import Assessment, Quantity, Region
 from worker.delivery import dicom
 from worker.errors import PeerUnreachable
 from worker.phantom.chest_ct import PhantomSpec, render
@@ -39,6 +39,11 @@ VOLUME_TOLERANCE_PCT, EXTENT_TOLERANCE_POINTS = 3.0, 5.0
 PHANTOM = PhantomSpec(
     seed=20260101, shape=(110, 512, 512), spacing_mm=(2.5, 0.7, 0.7), extent_pct=20.0, reticulation_share=0.5
 )
+NAMES = {
+    Region.TOTAL: "total extent",
+    Region.GROUND_GLASS: "ground glass",
+    Region.RETICULATION: "reticulation",
+}
 Report = Callable[[str], None]
 
 
@@ -79,11 +84,11 @@ class Outcome:
         """Return rows (name, measured, truth, unit, near enough)."""
         if self.truth is None or not self.row:
             return []
-        volume, true_volume = self.row["lung_volume_ml"], self.truth.value("lung", "volume")
+        volume, true_volume = self.row["lung_volume_ml"], self.truth.value(Region.LUNG, Quantity.VOLUME)
         near = abs(volume / true_volume - 1) * 100 <= VOLUME_TOLERANCE_PCT
         rows = [("lung volume", volume, true_volume, "ml", near)]
-        for region, name in (("total", "total extent"), ("ggo", "ground glass"), ("reticulation", "reticulation")):
-            measured, true = self.row[f"{region}_extent_pct"], self.truth.value(region, "extent")
+        for region, name in NAMES.items():
+            measured, true = self.row[f"{region}_extent_pct"], self.truth.value(region, Quantity.EXTENT)
             rows.append((name, measured, true, "%", abs(measured - true) <= EXTENT_TOLERANCE_POINTS))
         return rows
 

@@ -14,7 +14,16 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import tracking
 from db.errors import ClaimLost
 from db.states import JobState
-from db.tracking import Claim, Failure, JobIdentity, JobResults, LeaseTerms, ModelIdentity
+from db.tracking import (
+    Claim,
+    Failure,
+    FlagRow,
+    JobIdentity,
+    JobResults,
+    LeaseTerms,
+    MeasurementRow,
+    ModelIdentity,
+)
 from worker import identity, pipeline
 from worker.analysis.patterns import model
 from worker.errors import InputRejected, PipelineError
@@ -116,9 +125,10 @@ class AnalysisTask:
     def _record(self, held: Claim, result: pipeline.Result) -> None:
         results = JobResults(
             measurements=tuple(
-                (m.region, m.side, m.zone, m.quantity, m.value, m.unit) for m in result.assessment.measurements
+                MeasurementRow(m.region, m.side, m.zone, m.quantity, m.value, m.unit)
+                for m in result.assessment.measurements
             ),
-            flags=tuple((flag.code, flag.text, flag.value) for flag in result.assessment.flags),
+            flags=tuple(FlagRow(flag.code, flag.text, flag.value) for flag in result.assessment.flags),
             outputs=result.outputs,
         )
         with self._sessions.begin() as session:

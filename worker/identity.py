@@ -10,8 +10,8 @@ from worker.analysis import card, engine_choice
 from worker.settings import WorkerSettings
 
 SOFTWARE_VERSION: Final = "0.1.0"
-# Raised whenever the code would give other numbers for the same images and weights.
-ANALYSIS_VERSION: Final = 2
+# Raised whenever the code would give other numbers, or other words for them, for the same images and weights.
+ANALYSIS_VERSION: Final = 3
 
 
 def of(model_digest: str, engine: str) -> JobIdentity:

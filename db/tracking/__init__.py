@@ -45,7 +45,16 @@ from db.tracking.jobs import (
     retry,
 )
 from db.tracking.leadership import Leadership, beat, leadership, resign, take_over
-from db.tracking.results import JobResults, OutputFile, encoded_before, record_for_review, record_results, resume
+from db.tracking.results import (
+    FlagRow,
+    JobResults,
+    MeasurementRow,
+    OutputFile,
+    encoded_before,
+    record_for_review,
+    record_results,
+    resume,
+)
 from db.tracking.retention import Retention, removable, remove
 from db.tracking.routing import (
     BETTER_RECONSTRUCTION,
@@ -67,10 +76,12 @@ __all__ = [
     "ClaimedFile",
     "DueDelivery",
     "Failure",
+    "FlagRow",
     "JobIdentity",
     "JobResults",
     "Leadership",
     "LeaseTerms",
+    "MeasurementRow",
     "ModelIdentity",
     "OutputFile",
     "PendingObject",

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from db.commitment import CommitmentAnswer, CommitmentRequest
+from db.commitment import CommitmentAnswer, CommitmentRequest, SOPOutcome
 from db.states import CommitmentState
 from db.tables import Commitment, CommitmentReference, Instance
 
@@ -95,7 +95,7 @@ def _answer(session: Session, row: Commitment) -> CommitmentAnswer:
         receiving_ae=row.receiving_ae,
         attempts=row.attempts,
         requested_at=row.requested_at,
-        outcomes=tuple((r.sop_uid, r.sop_class, r.failure) for r in references),
+        outcomes=tuple(SOPOutcome(r.sop_uid, r.sop_class, r.failure) for r in references),
     )
 
 

@@ -1,6 +1,6 @@
 """What a finished job leaves behind: numbers, quality flags and files, and the deliveries that follow."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -25,14 +25,32 @@ class OutputFile:
 
 
 @dataclass(frozen=True)
+class MeasurementRow:
+    """One number of a job, in the words of the analysis: what of, where, what was measured; ``unit`` in UCUM."""
+
+    region: str
+    side: str
+    zone: str
+    quantity: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class FlagRow:
+    """One quality flag of a job: stable code, one sentence, the number behind it."""
+
+    code: str
+    text: str
+    value: float | None
+
+
+@dataclass(frozen=True)
 class JobResults:
-    """Everything a job leaves behind.
+    """Everything a job leaves behind."""
 
-    ``measurements`` are rows (region, side, zone, quantity, value, unit); ``flags`` are rows (code, text, value).
-    """
-
-    measurements: tuple[tuple[str, str, str, str, float, str], ...]
-    flags: tuple[tuple[str, str, float | None], ...]
+    measurements: tuple[MeasurementRow, ...]
+    flags: tuple[FlagRow, ...]
     outputs: tuple[OutputFile, ...]
     detail: dict[str, Any] = field(default_factory=dict)
 
@@ -58,18 +76,12 @@ def record_for_review(session: Session, held: Claim, results: JobResults, failur
 
 
 def _keep(session: Session, job: Job, results: JobResults) -> None:
-    session.add_all(Measurement(job_id=job.id, **_measurement(row)) for row in results.measurements)
-    session.add_all(
-        QualityFlag(job_id=job.id, code=code, text=text, value=value) for code, text, value in results.flags
-    )
+    session.add_all(Measurement(job_id=job.id, **asdict(row)) for row in results.measurements)
+    session.add_all(QualityFlag(job_id=job.id, **asdict(row)) for row in results.flags)
     session.add_all(
         Output(job_id=job.id, kind=o.kind, sop_uid=o.sop_uid, digest=o.digest, path=o.path) for o in results.outputs
     )
     session.flush()
-
-
-def _measurement(row: tuple[str, str, str, str, float, str]) -> dict[str, Any]:
-    return dict(zip(("region", "side", "zone", "quantity", "value", "unit"), row, strict=True))
 
 
 def encoded_before(session: Session, held: Claim) -> bool:

@@ -3,7 +3,7 @@
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from db.commitment import CommitmentAnswer
+from db.commitment import CommitmentAnswer, SOPOutcome
 
 COMMITMENT_CLASS, COMMITMENT_INSTANCE = UID("1.2.840.10008.1.20.1"), UID("1.2.840.10008.1.20.1.1")
 # Event types of the Storage Commitment Push Model (PS3.4 J.3.3.1.2).
@@ -16,8 +16,8 @@ def event_report(answer: CommitmentAnswer) -> tuple[int, Dataset]:
     """Return event type and Event Information (PS3.4 Table J.3-2): what is kept, and what failed and why."""
     report = Dataset()
     report.TransactionUID = answer.transaction_uid
-    kept = [_item(uid, sop_class, None) for uid, sop_class, failure in answer.outcomes if failure is None]
-    failed = [_item(uid, sop_class, failure) for uid, sop_class, failure in answer.outcomes if failure is not None]
+    kept = [_item(one) for one in answer.outcomes if one.failure is None]
+    failed = [_item(one) for one in answer.outcomes if one.failure is not None]
     if kept:
         report.ReferencedSOPSequence = kept
     if failed:
@@ -25,9 +25,9 @@ def event_report(answer: CommitmentAnswer) -> tuple[int, Dataset]:
     return SOME_FAILED if failed else ALL_COMMITTED, report
 
 
-def _item(sop_uid: str, sop_class: str, failure: int | None) -> Dataset:
+def _item(one: SOPOutcome) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_uid
-    if failure is not None:
-        item.FailureReason = failure
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = one.sop_class, one.sop_uid
+    if one.failure is not None:
+        item.FailureReason = one.failure
     return item

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from db.commitment import CommitmentAnswer, CommitmentRequest
+from db.commitment import CommitmentAnswer, CommitmentRequest, SOPOutcome, SOPReference
 from dicom_node.spool.folder import Spool, sync_folder
 
 
@@ -41,7 +41,7 @@ class Mailbox:
         """Return the request in a file."""
         fields: dict[str, Any] = json.loads(path.read_text())
         fields["requested_at"] = datetime.fromisoformat(fields["requested_at"])
-        fields["references"] = tuple((uid, sop_class) for uid, sop_class in fields["references"])
+        fields["references"] = tuple(SOPReference(*pair) for pair in fields["references"])
         return CommitmentRequest(**fields)
 
     def post(self, request: CommitmentRequest, answer: CommitmentAnswer) -> None:
@@ -56,7 +56,7 @@ class Mailbox:
         except FileNotFoundError:
             return None
         fields["requested_at"] = datetime.fromisoformat(fields["requested_at"])
-        fields["outcomes"] = tuple((uid, sop_class, failure) for uid, sop_class, failure in fields["outcomes"])
+        fields["outcomes"] = tuple(SOPOutcome(*triple) for triple in fields["outcomes"])
         return CommitmentAnswer(**fields)
 
     def taken(self, request: CommitmentRequest) -> None:

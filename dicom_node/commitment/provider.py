@@ -12,7 +12,7 @@ from pynetdicom import evt
 from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from db.commitment import CommitmentRequest
+from db.commitment import CommitmentRequest, SOPReference
 from dicom_node.commitment.event_report import (
     COMMITMENT_CLASS,
     COMMITMENT_INSTANCE,
@@ -93,9 +93,9 @@ def _request(event: evt.Event) -> CommitmentRequest:
     )
 
 
-def _references(asked: Dataset) -> Iterator[tuple[str, str]]:
+def _references(asked: Dataset) -> Iterator[SOPReference]:
     for item in asked.ReferencedSOPSequence:
-        yield str(item.ReferencedSOPInstanceUID), str(item.ReferencedSOPClassUID)
+        yield SOPReference(str(item.ReferencedSOPInstanceUID), str(item.ReferencedSOPClassUID))
 
 
 def answer_on(association: SameAssociation, mailbox: Mailbox, request: CommitmentRequest) -> None:

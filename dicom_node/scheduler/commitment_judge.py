@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
-from db.commitment import CommitmentRequest
+from db.commitment import CommitmentRequest, SOPReference
 from dicom_node.commitment.mailbox import Mailbox
 
 logger = logging.getLogger(__name__)
@@ -50,10 +50,8 @@ class CommitmentJudge:
 
     def _judge(self, request: CommitmentRequest, now: datetime) -> None:
         with self._sessions.begin() as session:
-            kept = tracking.kept_instances(session, [uid for uid, _ in request.references])
-            failures = {
-                uid: reason for uid, sop_class in request.references if (reason := _failure(kept, uid, sop_class))
-            }
+            kept = tracking.kept_instances(session, [named.sop_uid for named in request.references])
+            failures = {named.sop_uid: reason for named in request.references if (reason := _failure(kept, named))}
             tracking.record_commitment(session, request, failures, now)
             answer = tracking.open_answer(session, request.calling_ae, request.transaction_uid)
         if answer is not None and request.calling_ae not in self._callers_who_listen:
@@ -63,12 +61,12 @@ class CommitmentJudge:
         logger.info("commitment judged", extra=facts)
 
 
-def _failure(kept: dict[str, list[tuple[str, str]]], sop_uid: str, sop_class: str) -> int | None:
+def _failure(kept: dict[str, list[tuple[str, str]]], named: SOPReference) -> int | None:
     """Return why an image cannot be committed to; None where it is kept, on the disk as in the rows."""
-    found = kept.get(sop_uid)
+    found = kept.get(named.sop_uid)
     if not found:
         return NO_SUCH_OBJECT
-    of_class = [path for held_class, path in found if held_class == sop_class]
+    of_class = [path for held_class, path in found if held_class == named.sop_class]
     if not of_class:
         return CLASS_INSTANCE_CONFLICT
     return None if any(Path(path).is_file() for path in of_class) else PROCESSING_FAILURE

@@ -1,6 +1,7 @@
 """What the analysis stages hand to each other: frozen records on the grid of the CT volume."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from worker.reading.quality import QualityFlag
 
 OUTSIDE, RIGHT_LUNG, LEFT_LUNG = 0, 1, 2
 NO_PATTERN, GROUND_GLASS, RETICULATION = 0, 1, 2
+WHOLE = "whole"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,31 +35,54 @@ class PatternMap:
     flags: tuple[QualityFlag, ...] = ()
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One number with its place.
+class Region(StrEnum):
+    """What a number is about; ``TOTAL`` is ground glass and reticulation together."""
 
-    Attributes
-    ----------
-    region
-        ``lung``, ``total`` (ground glass and reticulation together), ``ggo`` or ``reticulation``.
-    side
-        ``left``, ``right`` or ``both``.
-    zone
-        ``whole``.
-    quantity
-        ``volume`` (ml), ``extent`` (% of lung volume), ``area_extent`` (Σ lesion area / Σ lung area over slices, %),
-        ``mean_attenuation`` or ``attenuation_sd`` (HU).
-    unit
-        UCUM: ``ml``, ``%`` or ``[hnsf'U]``.
+    LUNG = "lung"
+    TOTAL = "total"
+    GROUND_GLASS = "ggo"
+    RETICULATION = "reticulation"
+
+
+class Side(StrEnum):
+    """Which lung."""
+
+    RIGHT = "right"
+    LEFT = "left"
+    BOTH = "both"
+
+
+class Quantity(StrEnum):
+    """What was measured.
+
+    ``EXTENT`` is the share of the lung's volume. It is the ratio of areas of the source paper as well, Σ lesion area /
+    Σ lung area over all slices: the slices of a volume have one pixel size and one step.
     """
 
-    region: str
-    side: str
+    VOLUME = "volume"
+    EXTENT = "extent"
+    MEAN_ATTENUATION = "mean_attenuation"
+    ATTENUATION_SD = "attenuation_sd"
+
+
+class Unit(StrEnum):
+    """Units in UCUM."""
+
+    MILLILITRE = "ml"
+    PERCENT = "%"
+    HOUNSFIELD = "[hnsf'U]"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number with its place; ``zone`` is ``whole``."""
+
+    region: Region
+    side: Side
     zone: str
-    quantity: str
+    quantity: Quantity
     value: float
-    unit: str
+    unit: Unit
 
 
 @dataclass(frozen=True)
@@ -67,7 +92,7 @@ class Assessment:
     measurements: tuple[Measurement, ...]
     flags: tuple[QualityFlag, ...] = ()
 
-    def value(self, region: str, quantity: str, side: str = "both", zone: str = "whole") -> float:
+    def value(self, region: Region, quantity: Quantity, side: Side = Side.BOTH, zone: str = WHOLE) -> float:
         """Return one number.
 
         Raises

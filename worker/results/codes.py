@@ -34,7 +34,6 @@ HOUNSFIELD = _code("[hnsf'U]", "UCUM", "Hounsfield unit")
 PRIVATE_SCHEME = "99SCLEROSCAN"
 PRIVATE_SCHEME_NAME = "Scleroscan measurement codes"
 EXTENT = _code("EXTENT-VOLUME", PRIVATE_SCHEME, "Extent, volume of finding divided by volume of lung")
-AREA_EXTENT = _code("EXTENT-AREA", PRIVATE_SCHEME, "Extent, sum of finding areas divided by sum of lung areas")
 
 # The report
 IMAGING_MEASUREMENT_REPORT = _code("126000", "DCM", "Imaging Measurement Report")

@@ -7,7 +7,7 @@ from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
-from worker.analysis.records import Assessment
+from worker.analysis.records import WHOLE, Assessment, Quantity, Region, Side
 from worker.results import codes
 from worker.results.seg import SEGMENTS, Segment
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
@@ -15,16 +15,21 @@ from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 SERIES_NUMBER = 7002
 DESCRIPTION = "Scleroscan ILD measurements (research)"
 # (region, side) of the numbers that belong to each segment.
-OF_SEGMENT = {1: ("lung", "left"), 2: ("lung", "right"), 3: ("ggo", "both"), 4: ("reticulation", "both")}
+OF_SEGMENT = {
+    1: (Region.LUNG, Side.LEFT),
+    2: (Region.LUNG, Side.RIGHT),
+    3: (Region.GROUND_GLASS, Side.BOTH),
+    4: (Region.RETICULATION, Side.BOTH),
+}
 # (finding, region, side, kind of finding) of the groups without a segment (TID 1501).
 WHOLE_LUNG = (
-    ("both lungs", "lung", "both", codes.LUNG),
-    ("interstitial disease", "total", "both", codes.ABNORMAL_INTERSTITIAL_PATTERN),
-    ("interstitial disease left", "total", "left", codes.ABNORMAL_INTERSTITIAL_PATTERN),
-    ("interstitial disease right", "total", "right", codes.ABNORMAL_INTERSTITIAL_PATTERN),
+    ("both lungs", Region.LUNG, Side.BOTH, codes.LUNG),
+    ("interstitial disease", Region.TOTAL, Side.BOTH, codes.ABNORMAL_INTERSTITIAL_PATTERN),
+    ("interstitial disease left", Region.TOTAL, Side.LEFT, codes.ABNORMAL_INTERSTITIAL_PATTERN),
+    ("interstitial disease right", Region.TOTAL, Side.RIGHT, codes.ABNORMAL_INTERSTITIAL_PATTERN),
 )
 Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
-LATERALITY = {"left": codes.LEFT, "right": codes.RIGHT, "both": codes.RIGHT_AND_LEFT}
+LATERALITY = {Side.LEFT: codes.LEFT, Side.RIGHT: codes.RIGHT, Side.BOTH: codes.RIGHT_AND_LEFT}
 
 
 def encode(source: ResultSource, assessment: Assessment, seg: Dataset) -> Dataset:
@@ -112,7 +117,7 @@ def _segment_group(
 
 
 def _whole_group(
-    source: ResultSource, assessment: Assessment, finding: str, region: str, side: str, kind: CodedConcept
+    source: ResultSource, assessment: Assessment, finding: str, region: Region, side: Side, kind: CodedConcept
 ) -> sr.MeasurementsAndQualitativeEvaluations | None:
     numbers = list(_numbers(assessment, region, side))
     if not numbers:
@@ -126,21 +131,20 @@ def _whole_group(
     )
 
 
-def _numbers(assessment: Assessment, region: str, side: str) -> Iterator[sr.Measurement]:
+def _numbers(assessment: Assessment, region: Region, side: Side) -> Iterator[sr.Measurement]:
     for m in assessment.measurements:
-        if (m.region, m.side, m.zone) == (region, side, "whole"):
+        if (m.region, m.side, m.zone) == (region, side, WHOLE):
             yield _measurement(m.quantity, m.value)
 
 
-def _measurement(quantity: str, value: float) -> sr.Measurement:
+def _measurement(quantity: Quantity, value: float) -> sr.Measurement:
     """Return a number with its coded name, unit, and method or derivation."""
-    if quantity == "volume":
+    if quantity is Quantity.VOLUME:
         return sr.Measurement(codes.VOLUME, round(value, 3), codes.MILLILITRE, method=codes.SEGMENTED_VOXEL_METHOD)
-    if quantity in {"mean_attenuation", "attenuation_sd"}:
-        derivation = codes.MEAN if quantity == "mean_attenuation" else codes.STANDARD_DEVIATION
-        return sr.Measurement(codes.ATTENUATION, round(value, 2), codes.HOUNSFIELD, derivation=derivation)
-    name = {"extent": codes.EXTENT, "area_extent": codes.AREA_EXTENT}[quantity]
-    return sr.Measurement(name, round(value, 4), codes.PERCENT)
+    if quantity is Quantity.EXTENT:
+        return sr.Measurement(codes.EXTENT, round(value, 4), codes.PERCENT)
+    derivation = codes.MEAN if quantity is Quantity.MEAN_ATTENUATION else codes.STANDARD_DEVIATION
+    return sr.Measurement(codes.ATTENUATION, round(value, 2), codes.HOUNSFIELD, derivation=derivation)
 
 
 def _declare_codes(result: Dataset) -> None:

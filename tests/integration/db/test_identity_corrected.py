@@ -61,7 +61,7 @@ def test_a_node_that_names_the_old_identity_changes_nothing(sessions: sessionmak
     assert job_state(sessions, ours.job_id) == "running"
 
 
-def test_workers_of_two_weights_hand_a_job_over_no_more_than_its_attempts(sessions: sessionmaker[Session]) -> None:
+def test_workers_of_two_weights_hand_a_job_over_a_few_times(sessions: sessionmaker[Session]) -> None:
     job_id, seconds = opened(sessions), 0.0
     for identity in (OURS, THEIRS, OURS):
         held = corrected(sessions, claimed(sessions, job_id, later(seconds)), identity, seconds)

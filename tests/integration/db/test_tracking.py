@@ -16,7 +16,7 @@ from db import audit, schema, tracking
 from db.engine import open_engine
 from db.errors import ClaimLost, IllegalTransition, SchemaOutdated
 from db.tables import Base, Delivery, Event, Instance, Job, Series
-from db.tracking import DueDelivery, JobIdentity, JobResults, LeaseTerms, OutputFile
+from db.tracking import DueDelivery, FlagRow, JobIdentity, JobResults, LeaseTerms, MeasurementRow, OutputFile
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 IDENTITY = JobIdentity(model_digest="m" * 64, settings_digest="s" * 64)
@@ -46,10 +46,10 @@ ARRIVAL = tracking.Arrival(
 )
 RESULTS = JobResults(
     measurements=(
-        ("lung", "both", "whole", "volume", 4000.0, "ml"),
-        ("total", "both", "whole", "extent", 12.5, "%"),
+        MeasurementRow("lung", "both", "whole", "volume", 4000.0, "ml"),
+        MeasurementRow("total", "both", "whole", "extent", 12.5, "%"),
     ),
-    flags=(("thick_slices", "slices are 5 mm thick", 5.0),),
+    flags=(FlagRow("thick_slices", "slices are 5 mm thick", 5.0),),
     outputs=(OutputFile("seg", "seg.dcm", "a" * 64, "2.25.1"), OutputFile("sr", "sr.dcm", "b" * 64, "2.25.2")),
 )
 

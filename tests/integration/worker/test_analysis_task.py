@@ -63,7 +63,7 @@ def test_a_worker_computes_under_its_own_identity(
     assert outcomes(sessions) == [("superseded", None, "n" * 64), ("rejected", "not_chest", ours)]
 
 
-def test_a_worker_that_the_node_knows_computes_the_job_it_was_given(
+def test_a_worker_that_the_node_foresaw_computes_its_job(
     sessions: sessionmaker[Session], series_uid: str, settings: WorkerSettings
 ) -> None:
     ours = identity.current(settings)
@@ -96,7 +96,7 @@ def test_an_image_that_is_not_the_one_that_came_is_not_measured(
     assert (state, code) == ("failed", "image_changed")
 
 
-def test_weights_that_cannot_be_loaded_fail_the_job_they_were_wanted_for(
+def test_weights_that_cannot_be_loaded_fail_the_job(
     sessions: sessionmaker[Session], series_uid: str, settings: WorkerSettings, tmp_path: Path
 ) -> None:
     without = settings.model_copy(update={"weights": tmp_path / "absent.safetensors"})

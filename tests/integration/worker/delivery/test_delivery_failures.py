@@ -62,7 +62,7 @@ class Stumbling(DeliveryTask):
         raise ZeroDivisionError(f"{item.sop_uid} to {destination}")
 
 
-def test_what_nobody_foresaw_stands_in_the_row_and_is_tried_again(
+def test_what_nobody_foresaw_is_noted_and_tried_again(
     sessions: sessionmaker[Session], objects: list[files.WrittenFile]
 ) -> None:
     destination = "dicom://PACS@127.0.0.1:104"
@@ -79,7 +79,7 @@ def test_what_nobody_foresaw_stands_in_the_row_and_is_tried_again(
     assert (first.state, codes[-1]) == ("pending", "unexpected_error")
 
 
-def test_a_relative_path_of_an_old_row_lies_in_the_results_folder(
+def test_a_relative_path_of_an_old_row_is_found_again(
     sessions: sessionmaker[Session],
     archive: Archive,
     objects: list[files.WrittenFile],
