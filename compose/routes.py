@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
-
-from dicom_node.errors import UNPARSEABLE
-from dicom_node.scheduler.registrar import TAGS, plane_of
+from dicom_node.errors import UNPARSEABLE, ReceiveError, WrongSOPClass
+from dicom_node.scheduler import headers
 from dicom_node.series import completeness, facts, reconstructions, rules
 from dicom_node.series.facts import SeriesFacts
 from dicom_node.series.rules import Decision, Routing
-from dicom_node.spool.image import CT_CLASSES
+from dicom_node.spool import part10
+from dicom_node.spool.header import Header
+from dicom_node.spool.image import Identity
 from worker.errors import InputRejected
 from worker.reading import series
 
-IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+TAGS = headers.ROW_TAGS | headers.FACTS_TAGS
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Route:
 class _Found:
     study_uid: str
     paths: list[Path] = field(default_factory=list)
-    headers: list[Dataset] = field(default_factory=list)
+    headers: list[Header] = field(default_factory=list)
 
 
 def explain(folder: Path, routing_rules: Routing, calling_ae: str) -> tuple[list[Route], int]:
@@ -48,8 +48,8 @@ def explain(folder: Path, routing_rules: Routing, calling_ae: str) -> tuple[list
     routes: list[Route] = []
     candidates: dict[str, dict[str, tuple[_Found, SeriesFacts, Decision]]] = defaultdict(dict)
     for uid, one in found.items():
-        seen = facts.from_headers(one.headers, calling_ae, _slices(one))
-        refusal = _refusal(uid, one)
+        seen = facts.of([headers.described(header) for header in one.headers], calling_ae, _slices(one))
+        refusal = _refusal(one)
         decision = rules.decide(routing_rules, seen)
         if refusal is not None:
             routes.append(Route(uid, one.study_uid, len(one.paths), seen, "refused", refusal))
@@ -68,28 +68,29 @@ def _series_below(folder: Path) -> tuple[dict[str, _Found], int]:
     others = 0
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=[*TAGS, *facts.TAGS])
-        except UNPARSEABLE:
+            header = part10.read_file(path, TAGS).header
+        except (*UNPARSEABLE, ReceiveError):
             others += 1
             continue
-        one = found.setdefault(_text(header, "SeriesInstanceUID"), _Found(_text(header, "StudyInstanceUID")))
+        one = found.setdefault(header.uid("SeriesInstanceUID"), _Found(header.uid("StudyInstanceUID")))
         one.paths.append(path)
         one.headers.append(header)
     return found, others
 
 
 def _slices(one: _Found) -> int:
-    return completeness.measure([plane_of(header) for header in one.headers]).slices or len(one.headers)
+    return completeness.measure([headers.plane_of(header) for header in one.headers]).slices or len(one.headers)
 
 
-def _refusal(uid: str, one: _Found) -> str | None:
+def _refusal(one: _Found) -> str | None:
     """Say why the listener would not take a series."""
-    classes = {_text(header, "SOPClassUID") for header in one.headers}
-    missing = [name for name in IDENTITY if not all(_text(header, name) for header in one.headers)]
-    if missing or not uid:
-        return f"the data sets lack {', '.join(missing)}: the sender is told 0xC000"
-    if not classes <= set(CT_CLASSES):
-        return "no CT image: its class gets no presentation context"
+    try:
+        for header in one.headers:
+            Identity.of(header).require_ct()
+    except WrongSOPClass as error:
+        return f"{error}: its class gets no presentation context"
+    except ReceiveError as error:
+        return f"{error}: the sender is told 0x{error.status:04X}"
     return None
 
 
@@ -113,10 +114,3 @@ def _gate(paths: Sequence[Path]) -> tuple[str, str]:
         return "rejected", f"{error.code}: {error}"
     noted = ", ".join(flag.code for flag in read.flags)
     return "measured", f"{len(read.volume.sop_uids)} slices pass the gate" + (f"; noted: {noted}" if noted else "")
-
-
-def _text(header: Dataset, keyword: str) -> str:
-    try:
-        return str(header.get(keyword) or "")
-    except UNPARSEABLE:
-        return ""

@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import cast
 
-from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
+from pydicom import Dataset
 from pydicom.uid import UID, CTImageStorage
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_context, build_role, evt
 from pynetdicom.association import Association
@@ -17,7 +14,7 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from db.address import ApplicationEntity
 from dicom_node.answers import KEPT_FOR_WHO_ASKED
-from dicom_node.errors import UNPARSEABLE, PeerAway, PullIncomplete, ReceiveError
+from dicom_node.errors import PeerAway, PullIncomplete, ReceiveError
 from dicom_node.retrieve.request import Retrieved, RetrieveRequest
 from dicom_node.retrieve.source import STUDY_ROOT_FIND
 from dicom_node.spool import part10
@@ -127,13 +124,13 @@ class DimseArchive:
         def keep(event: evt.Event) -> int:
             dataset = cast(BytesIO, cast(C_STORE, event.request).DataSet).getvalue()
             try:
-                image = part10.check(_header(event, dataset), str(event.context.transfer_syntax), dataset)
+                image = part10.image_of_data_set(dataset, str(event.context.transfer_syntax))
                 part10.keep(self.spool, image, way)
             except ReceiveError as error:
                 logger.warning("image refused", extra={"status": f"0x{error.status:04X}", "reason": str(error)})
                 taken.refused.append(str(error))
                 return error.status
-            taken.kept[image.sop_uid] = image.series_uid
+            taken.kept[image.identity.sop_uid] = image.identity.series_uid
             return SUCCESS
 
         return keep
@@ -141,16 +138,3 @@ class DimseArchive:
 
 def _offered(association: Association) -> set[UID | None]:
     return {context.abstract_syntax for context in association.accepted_contexts}
-
-
-def _header(event: evt.Event, dataset: bytes) -> Dataset:
-    """Parse the UIDs of a data set that came without a file meta group. Raises ReceiveError where it is none."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = event.context.transfer_syntax
-    buffer = DicomBytesIO()
-    write_file_meta_info(buffer, meta, enforce_standard=False)
-    try:
-        content = BytesIO(part10.PREAMBLE + buffer.getvalue() + dataset)
-        return dcmread(content, stop_before_pixels=True, specific_tags=list(part10.IDENTITY))
-    except UNPARSEABLE as error:
-        raise ReceiveError(f"the data set cannot be parsed ({type(error).__name__})") from error

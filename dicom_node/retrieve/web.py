@@ -62,8 +62,8 @@ class WebArchive:
 
     def _keep(self, content: bytes) -> str | None:
         try:
-            image = part10.read(content)
+            image = part10.image_of_file(content)
         except WrongSOPClass:
             return None
         part10.keep(self.spool, image, Way(SENDER, self.settings.ae_title))
-        return image.series_uid
+        return image.identity.series_uid

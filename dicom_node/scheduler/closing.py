@@ -15,10 +15,11 @@ from db import tracking
 from db.engine import is_of_the_values
 from db.states import JobState, SeriesState
 from db.tracking import JobIdentity, ReceivingSeries, Retention, StudySeries
+from dicom_node.scheduler import headers
 from dicom_node.scheduler.agenda import Agenda
 from dicom_node.scheduler.commitment_judge import CommitmentJudge
 from dicom_node.scheduler.expectations import Expectations
-from dicom_node.series import completeness, facts, reconstructions, rules
+from dicom_node.series import completeness, reconstructions, rules
 from dicom_node.series.completeness import Complete, Evidence, Incomplete, Policy
 from dicom_node.series.facts import SeriesFacts
 from dicom_node.series.rules import EVERYTHING, Routing
@@ -175,7 +176,7 @@ class Closer:
         with self._sessions.begin() as session:
             files = tracking.current_files(session, series.series_uid)
         slices = completeness.measure(series.planes).slices or len(files)
-        found = facts.read([Path(path) for path, _ in files], files[0][1] if files else "", slices)
+        found = headers.facts_of([Path(path) for path, _ in files], files[0][1] if files else "", slices)
         self._facts[series.series_uid] = (series.last_arrival_at, found)
         return found
 

@@ -4,44 +4,22 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from math import isfinite
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
 from db.engine import is_of_the_values
-from db.image_plane import ImagePlane
 from db.tracking import Arrival
-from dicom_node.errors import UNPARSEABLE, StudyConflict, UnreadableInstance
+from dicom_node.errors import UNPARSEABLE, ReceiveError, StudyConflict
+from dicom_node.scheduler import headers
+from dicom_node.spool import part10
 from dicom_node.spool.folder import Spool, SpooledName
-from dicom_node.spool.image import check_uid
 
 logger = logging.getLogger(__name__)
 BATCH = 200
-# What completeness and the rows need; parsing stops before the pixels.
-TAGS = (
-    "SpecificCharacterSet",
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "StudyInstanceUID",
-    "PatientID",
-    "PatientName",
-    "AccessionNumber",
-    "StudyDate",
-    "Modality",
-    "SeriesDescription",
-    "ImageType",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "Rows",
-    "Columns",
-)
-
-
+REFUSED_BY_DATABASE = "refused_by_database"
 Waiting = tuple[Path, Arrival]
 
 
@@ -78,7 +56,7 @@ class Registrar:
         except StatementError as error:
             if not is_of_the_values(error):
                 raise
-            self._set_aside(pair[0], error)
+            self._set_aside(pair[0], REFUSED_BY_DATABASE, error)
 
     def _commit(self, batch: Sequence[Waiting], now: datetime) -> None:
         if not batch:
@@ -90,79 +68,58 @@ class Registrar:
             self._spool.settle(path, Path(arrival.path))
         self._spool.sync_settled(Path(arrival.path) for _, arrival in registered)
         for path in [path for path, arrival in batch if arrival in strangers]:
-            self._set_aside(path, StudyConflict())
+            self._set_aside(path, StudyConflict.code, StudyConflict())
 
     def _read(self, path: Path) -> Waiting | None:
         try:
             return path, _arrival(path, self._spool)
-        except (*UNPARSEABLE, UnreadableInstance) as error:
-            self._set_aside(path, error)
+        except FileNotFoundError:
+            # For a moment two schedulers may work, where one takes over; the other registered it.
             return None
+        except ReceiveError as error:
+            self._set_aside(path, error.code, error)
+        except UNPARSEABLE as error:
+            self._set_aside(path, ReceiveError.code, error)
+        return None
 
-    def _set_aside(self, path: Path, error: Exception) -> None:
-        refused = self._spool.refuse(path)
+    def _set_aside(self, path: Path, code: str, error: Exception) -> None:
+        refused = self._spool.refuse(path, code)
         # Neither message nor trace: both may show values of the header.
-        logger.error("spooled file set aside", extra={"path": str(refused), "error": type(error).__name__})
+        facts = {"path": str(refused), "code": code, "error": type(error).__name__}
+        logger.error("spooled file set aside", extra=facts)
 
 
 def _arrival(path: Path, spool: Spool) -> Arrival:
-    header = dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-    meta = header.file_meta
+    found = part10.read_file(path, headers.ROW_TAGS)
+    identity, header = found.identity(), found.header
+    identity.require_ct()
     named = SpooledName.from_waiting(path)
-    name = SpooledName(str(header.SOPInstanceUID), named.digest if named else _digest(path, header))
+    name = SpooledName(identity.sop_uid, named.digest if named else _digest(path, found.start))
     stat = path.stat()
-    for uid in (header.SOPInstanceUID, header.SOPClassUID, header.StudyInstanceUID, meta.TransferSyntaxUID):
-        check_uid(str(uid))
     return Arrival(
-        sop_uid=str(header.SOPInstanceUID),
-        sop_class=str(header.SOPClassUID),
-        series_uid=str(header.SeriesInstanceUID),
-        study_uid=str(header.StudyInstanceUID),
+        sop_uid=identity.sop_uid,
+        sop_class=identity.sop_class,
+        series_uid=identity.series_uid,
+        study_uid=identity.study_uid,
         digest=name.digest,
         size_bytes=stat.st_size,
         received_at=datetime.fromtimestamp(stat.st_mtime, UTC),
-        calling_ae=str(meta.get("SendingApplicationEntityTitle", "")),
-        receiving_ae=str(meta.get("ReceivingApplicationEntityTitle", "")),
-        transfer_syntax=str(meta.TransferSyntaxUID),
-        path=str(spool.settled_path(name, str(header.SeriesInstanceUID))),
-        patient_id=_text(header, "PatientID"),
-        patient_name=_text(header, "PatientName"),
-        accession_number=_text(header, "AccessionNumber"),
-        study_date=_text(header, "StudyDate"),
-        modality=_text(header, "Modality"),
-        series_description=_text(header, "SeriesDescription"),
-        plane=plane_of(header),
+        calling_ae=found.meta.text("SendingApplicationEntityTitle"),
+        receiving_ae=found.meta.text("ReceivingApplicationEntityTitle"),
+        transfer_syntax=found.transfer_syntax,
+        path=str(spool.settled_path(name, identity.series_uid)),
+        patient_id=header.text("PatientID"),
+        patient_name=header.text("PatientName"),
+        accession_number=header.text("AccessionNumber"),
+        study_date=header.text("StudyDate"),
+        modality=header.text("Modality"),
+        series_description=header.text("SeriesDescription"),
+        plane=headers.plane_of(header),
     )
 
 
-def _digest(path: Path, header: Dataset) -> str:
-    """SHA-256 of the data set: what follows the 132 bytes of preamble and the 12 + length of the meta group."""
-    start = 132 + 12 + int(header.file_meta.FileMetaInformationGroupLength)
+def _digest(path: Path, start: int) -> str:
+    """SHA-256 of the data set, which begins at ``start``."""
     with path.open("rb") as file:
         file.seek(start)
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _text(header: Dataset, keyword: str) -> str:
-    try:
-        text = str(header.get(keyword) or "")
-    except UNPARSEABLE:
-        return ""
-    # Postgres takes no NUL, which some devices pad with, and no half of a surrogate pair.
-    return text.replace("\0", "").encode(errors="replace").decode()
-
-
-def plane_of(header: Dataset) -> ImagePlane | None:
-    """Return the image plane; None where it is absent or is no geometry, which the reading gate will refuse."""
-    try:
-        orientation = [float(v) for v in header.get("ImageOrientationPatient") or ()]
-        position = [float(v) for v in header.get("ImagePositionPatient") or ()]
-        rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
-        image_type = tuple(str(v) for v in header.get("ImageType") or ())
-    except (*UNPARSEABLE, OverflowError):
-        return None
-    if len(orientation) != 6 or len(position) != 3 or not all(map(isfinite, (*orientation, *position))):
-        return None
-    rx, ry, rz, cx, cy, cz = orientation
-    x, y, z = position
-    return ImagePlane((rx, ry, rz, cx, cy, cz), (x, y, z), rows, columns, image_type)

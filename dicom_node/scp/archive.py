@@ -1,18 +1,14 @@
 """A small archive: it takes every storage class and keeps one file per SOP instance. It is the demo's PACS."""
 
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
-from pydicom import dcmread
 from pynetdicom import AllStoragePresentationContexts, evt
 
-from dicom_node.errors import UNPARSEABLE, UnreadableInstance
+from dicom_node.errors import ReceiveError
 from dicom_node.scp.listener import Address, Listener
-from dicom_node.spool.image import check_uid
-
-UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+from dicom_node.spool import part10
 
 
 class Archive:
@@ -37,8 +33,8 @@ class Archive:
         content = event.encoded_dataset()
         try:
             path = self._path(content)
-        except (*UNPARSEABLE, UnreadableInstance):
-            return UnreadableInstance.status
+        except ReceiveError as error:
+            return error.status
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{uuid4().hex}.part")
         part.write_bytes(content)
@@ -46,11 +42,8 @@ class Archive:
         return 0x0000
 
     def _path(self, content: bytes) -> Path:
-        header = dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=list(UIDS))
-        study, series, instance = (str(header[keyword].value) for keyword in UIDS)
-        for uid in (study, series, instance):
-            check_uid(uid)
-        return self._folder / study / series / f"{instance}.dcm"
+        own = part10.read(content).identity()
+        return self._folder / own.study_uid / own.series_uid / f"{own.sop_uid}.dcm"
 
     def __enter__(self) -> "Archive":
         self._listener.start()

@@ -11,10 +11,11 @@ from db.states import ASSOCIATION_BROKEN_OFF
 from dicom_node.errors import OutOfSpace, ReceiveError, UnreadableInstance, WrongSOPClass
 from dicom_node.scp.commands import StoreRequest
 from dicom_node.scp.upper_layer import EVT_ENDED, EVT_STORE
-from dicom_node.spool import file_meta, image
+from dicom_node.spool import file_meta, header, part10
 from dicom_node.spool.associations import OpenSeries
+from dicom_node.spool.elements import Cut
 from dicom_node.spool.folder import Spool, SpooledName
-from dicom_node.spool.image import Identity, check_uid
+from dicom_node.spool.image import Identity
 from dicom_node.spool.incoming import PIECE
 
 logger = logging.getLogger(__name__)
@@ -124,22 +125,20 @@ class ImageReception:
     def _keep(self) -> None:
         digest = self._spool.complete(self._incoming)
         identity = self._identity()
-        if identity.SOPClassUID != self._request.sop_class:
-            raise WrongSOPClass("the data set is of another SOP class than the C-STORE request")
+        identity.require_as_declared(self._request.sop_class, self._request.sop_uid)
+        identity.require_ct()
         if self._request.sop_class != self._context.abstract_syntax:
             raise WrongSOPClass("the C-STORE request is of another SOP class than its presentation context")
-        if identity.SOPInstanceUID != self._request.sop_uid:
-            raise UnreadableInstance("the data set has another SOP Instance UID than the C-STORE request")
-        for uid in (identity.StudyInstanceUID, identity.SeriesInstanceUID, identity.SOPInstanceUID):
-            check_uid(uid)
         # Before the file can be seen by the registrar, or the series might be judged without this association.
-        self._open_series.carried(self._association, identity.SeriesInstanceUID)
-        self._spool.keep_incoming(self._incoming, SpooledName(identity.SOPInstanceUID, digest))
+        self._open_series.carried(self._association, identity.series_uid)
+        self._spool.keep_incoming(self._incoming, SpooledName(identity.sop_uid, digest))
 
     def _identity(self) -> Identity:
-        identity = image.read(self._incoming.beginning, UID(self._context.transfer_syntax))
-        # Where it is compressed as a whole, or the UIDs lie further on, the file tells.
-        return identity or image.read_file(self._incoming.path)
+        syntax = UID(self._context.transfer_syntax)
+        try:
+            return Identity.of(header.find(self._incoming.beginning, 0, syntax, Identity.TAGS))
+        except Cut:
+            return Identity.of(part10.read_file(self._incoming.path).header)
 
 
 def _tell_of_break(calling_ae: str, carried: dict[str, int]) -> None:

@@ -1,31 +1,31 @@
-"""What the routing rules see of a series: read from the headers of some of its images."""
+"""What the routing rules see of a series: what most of its images say of themselves. Pure."""
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydicom import Dataset, dcmread
+T = TypeVar("T")
 
-from dicom_node.errors import UNPARSEABLE
 
-# Read beside the pixels' tags; parsing stops before the pixels.
-TAGS = (
-    "SpecificCharacterSet",
-    "Modality",
-    "BodyPartExamined",
-    "ProtocolName",
-    "SeriesDescription",
-    "StudyDescription",
-    "SliceThickness",
-    "ConvolutionKernel",
-    "ImageType",
-    "NumberOfFrames",
-)
-# Headers of one series hardly differ, and what matters is what most of them say.
-SAMPLE = 15
+@dataclass(frozen=True)
+class Described:
+    """One image in the words of its header; empty or None where it does not say.
+
+    ``protocol``, ``series`` and ``study`` are the names and descriptions that people gave; ``frames`` is 1 unless it
+    is a multi-frame image.
+    """
+
+    modality: str = ""
+    body_part: str = ""
+    protocol: str = ""
+    series: str = ""
+    study: str = ""
+    thickness_mm: float | None = None
+    kernel: tuple[str, ...] = ()
+    image_type: str = ""
+    frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,24 +59,22 @@ class SeriesFacts:
         return cls(**kept)
 
 
-def read(paths: Sequence[Path], calling_ae: str, slices: int) -> SeriesFacts:
-    """Read the facts of a series from a sample of its files; what cannot be read says nothing."""
-    headers = [header for path in _sample(paths) if (header := _header(path)) is not None]
-    return from_headers(headers, calling_ae, slices)
-
-
-def from_headers(headers: Sequence[Dataset], calling_ae: str, slices: int) -> SeriesFacts:
-    """Return what most of some headers say."""
-    described = ("ProtocolName", "SeriesDescription", "StudyDescription")
+def of(images: Sequence[Described], calling_ae: str, slices: int) -> SeriesFacts:
+    """Return what most of some images say."""
+    described = (
+        _usual([one.protocol for one in images], ""),
+        _usual([one.series for one in images], ""),
+        _usual([one.study for one in images], ""),
+    )
     return SeriesFacts(
-        modality=_usual([_text(header, "Modality") for header in headers]),
-        body_part=_usual([_text(header, "BodyPartExamined") for header in headers]),
-        words=split(" ".join(_usual([_text(header, keyword) for header in headers]) for keyword in described)),
-        thickness_mm=_number(_usual([_text(header, "SliceThickness") for header in headers])),
-        kernel=tuple(_usual([_text(header, "ConvolutionKernel") for header in headers]).split("\\")),
-        image_type=split(_usual([_text(header, "ImageType") for header in headers])),
+        modality=_usual([one.modality for one in images], "").upper(),
+        body_part=_usual([one.body_part for one in images], "").upper(),
+        words=split(" ".join(described)),
+        thickness_mm=_usual([one.thickness_mm for one in images], None),
+        kernel=tuple(value.upper() for value in _usual([one.kernel for one in images], ())),
+        image_type=split(_usual([one.image_type for one in images], "")),
         calling_ae=calling_ae.strip(),
-        slices=max(slices, sum(int(_number(_text(header, "NumberOfFrames")) or 1) for header in headers)),
+        slices=max(slices, sum(one.frames for one in images)),
     )
 
 
@@ -85,34 +83,5 @@ def split(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in re.split(r"[^\w]+|_", text.upper()) if word))
 
 
-def _sample(paths: Sequence[Path]) -> list[Path]:
-    ordered = sorted(paths)
-    step = max(1, len(ordered) // SAMPLE)
-    return ordered[::step][:SAMPLE]
-
-
-def _header(path: Path) -> Dataset | None:
-    try:
-        return dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-    except UNPARSEABLE:
-        return None
-
-
-def _usual(values: list[str]) -> str:
-    return Counter(values).most_common(1)[0][0] if values else ""
-
-
-def _text(header: Dataset, keyword: str) -> str:
-    try:
-        value = header.get(keyword)
-        parts = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
-        return "\\".join(str(part) for part in parts if part is not None).strip().upper()
-    except UNPARSEABLE:
-        return ""
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def _usual(values: Sequence[T], otherwise: T) -> T:
+    return Counter(values).most_common(1)[0][0] if values else otherwise

@@ -3,7 +3,7 @@
 incoming/       files being written, each locked by its writer; what a crash leaves here was never acknowledged
 new/            durable, not yet registered: this folder is the registrar's queue, <instance>-<digest>-<order>.dcm
 series/         registered, <series>/<instance>-<digest>.dcm
-refused/        acknowledged, but unreadable to the registrar or of another study than its series: kept for a person
+refused/        acknowledged, but unreadable to the registrar, or of another study than its series: <name>.<code>.dcm
 associations/   one small file an open association, see :mod:`dicom_node.spool.associations`
 epoch           how often the machine was started, and its boot id: the order of arrival does not hang on the clock
 """
@@ -14,9 +14,11 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +28,11 @@ from dicom_node.spool.incoming import PIECE, Incoming, is_being_written
 
 DIGEST_IN_NAME = 16
 WAITING_NAME = re.compile(r"([0-9.]+)-([0-9a-f]{64})-([0-9]{28})\.dcm")
+REFUSED_NAME = re.compile(r".*\.([a-z0-9_]+)\.dcm")
+# Of files that an earlier version set aside.
+UNKNOWN_CODE = "unknown"
+# With the longest code behind it no file system takes offence.
+LONGEST_STEM = 200
 MEGABYTE = 1_000_000
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Between making a file and locking it a writer needs far less.
@@ -194,20 +201,38 @@ class Spool:
         return (self._series / series_uid).is_dir()
 
     def settle(self, waiting: Path, target: Path) -> None:
-        """Move a registered file to where :meth:`settled_path` says."""
+        """Move a registered file to where :meth:`settled_path` says; another scheduler may just have done so."""
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        waiting.rename(target)
+        try:
+            waiting.rename(target)
+        except FileNotFoundError:
+            if not target.exists():
+                raise
 
     def sync_settled(self, settled: Iterable[Path]) -> None:
         """Make the moves of ``settled`` files survive a power cut."""
         for folder in (*{path.parent for path in settled}, self._series, self.new):
             sync_folder(folder)
 
-    def refuse(self, waiting: Path) -> Path:
-        """Set an unreadable file aside and return where it lies now."""
-        refused = self.refused / waiting.name
-        waiting.rename(refused)
+    def refuse(self, waiting: Path, code: str) -> Path:
+        """Set an unreadable file aside, its name saying why, and return where it lies now."""
+        refused = self.refused / f"{waiting.stem[:LONGEST_STEM]}.{code}.dcm"
+        # Somebody may have taken it away meanwhile.
+        with suppress(FileNotFoundError):
+            waiting.rename(refused)
         return refused
+
+    def refused_by_code(self) -> dict[str, int]:
+        """Return how many files lie set aside, by the code that says why."""
+        names = [path.name for path in self.refused.iterdir()] if self.refused.is_dir() else []
+        codes = [parts[1] if (parts := REFUSED_NAME.fullmatch(name)) else UNKNOWN_CODE for name in names]
+        return dict(sorted(Counter(codes).items()))
+
+    def oldest_waiting_s(self, now: datetime) -> float | None:
+        """Return how long the oldest file has been waiting to be registered; None where none waits."""
+        with os.scandir(self.new) if self.new.is_dir() else nullcontext(()) as entries:
+            since = [entry.stat().st_mtime for entry in entries if entry.is_file()]
+        return max(0.0, now.timestamp() - min(since)) if since else None
 
 
 def _boot() -> str:

@@ -1,24 +1,78 @@
-"""Images that come as Part 10 files, or in answer to a request of ours: checked like those of C-STORE, then spooled."""
+"""Part 10 files: read with every bound, and images made such files on their way into the spool."""
 
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 
-from dicom_node.errors import UNPARSEABLE, UnreadableInstance, WrongSOPClass
+from dicom_node.errors import UnreadableInstance
+from dicom_node.spool import file_meta, header
+from dicom_node.spool.elements import Elements
 from dicom_node.spool.folder import Spool, SpooledName
-from dicom_node.spool.image import CT_CLASSES, check_uid
+from dicom_node.spool.header import Header
+from dicom_node.spool.image import Identity, check_uid
 
-PREAMBLE = b"\0" * 128 + b"DICM"
-# PS3.10 7.1: the element Group Length, whose value counts the bytes after it.
-GROUP_LENGTH_ELEMENT = 12
-META_GROUP = b"\x02\x00"
-IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+PREAMBLE_LENGTH = 132
+# PS3.10 7.1: its value of four bytes counts the bytes after it.
+GROUP_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
+
+
+@dataclass(frozen=True)
+class Part10:
+    """What was read of one file: its meta group, its header, and where its data set begins."""
+
+    meta: Header
+    header: Header
+    start: int
+
+    @property
+    def transfer_syntax(self) -> str:
+        """Its Transfer Syntax UID."""
+        return self.meta.uid("TransferSyntaxUID")
+
+    def identity(self) -> Identity:
+        """Return whose image it is.
+
+        Raises
+        ------
+        UnreadableInstance, WrongSOPClass
+            A UID is absent or none, or the meta group contradicts the data set.
+        """
+        found = Identity.of(self.header)
+        found.require_as_declared(self.meta.uid("MediaStorageSOPClassUID"), self.meta.uid("MediaStorageSOPInstanceUID"))
+        return found
+
+
+def read_file(path: Path, wanted: frozenset[int] = Identity.TAGS) -> Part10:
+    """Read a file's meta group and, of its data set, the elements wanted. Raises UnreadableInstance or OSError."""
+    with path.open("rb") as file:
+        return header.grown(file, lambda content, is_whole: _parse(content, is_whole, wanted))
+
+
+def read(content: bytes, wanted: frozenset[int] = Identity.TAGS) -> Part10:
+    """Read a file that is in memory. Raises UnreadableInstance."""
+    return header.grown(BytesIO(content), lambda beginning, is_whole: _parse(beginning, is_whole, wanted))
+
+
+def _parse(content: bytes, is_whole: bool, wanted: frozenset[int]) -> Part10:
+    if content[128:PREAMBLE_LENGTH] != b"DICM":
+        raise UnreadableInstance("no Part 10 file: the prefix DICM is missing", "no_part10")
+    meta, start = _meta(content)
+    syntax = meta.uid("TransferSyntaxUID")
+    check_uid(syntax)
+    return Part10(meta, header.find(content, start, UID(syntax), wanted, is_whole), start)
+
+
+def _meta(content: bytes) -> tuple[Header, int]:
+    """Return the file meta group and where it ends: where it says so, or else with its last element."""
+    start = PREAMBLE_LENGTH + len(GROUP_LENGTH)
+    if content[PREAMBLE_LENGTH:start] == GROUP_LENGTH:
+        content = content[: start + 4 + int.from_bytes(content[start : start + 4], "little")]
+    values, end = {}, PREAMBLE_LENGTH
+    for element in Elements(content, is_implicit=False, is_little_endian=True).of_meta_group(PREAMBLE_LENGTH):
+        values[element.tag], end = content[element.begin : element.end], element.end
+    return Header(values), end
 
 
 @dataclass(frozen=True)
@@ -31,71 +85,34 @@ class Way:
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its UIDs, its transfer syntax, and the data set byte for byte as sent."""
+    """One CT image: whose it is, its transfer syntax, and the data set byte for byte as sent."""
 
-    sop_class: str
-    sop_uid: str
-    series_uid: str
-    study_uid: str
+    identity: Identity
     transfer_syntax: str
     dataset: bytes
 
-    def require_study(self, study_uid: str | None) -> None:
-        """Raise UnreadableInstance where a study is named and it is another than the image's."""
-        if study_uid is not None and study_uid != self.study_uid:
-            raise UnreadableInstance("the image belongs to another study than the request names")
+
+def image_of_file(content: bytes) -> Image:
+    """Return the CT image of a Part 10 file. Raises UnreadableInstance or WrongSOPClass where it is none."""
+    found = read(content)
+    identity = found.identity()
+    identity.require_ct()
+    return Image(identity, found.transfer_syntax, content[found.start :])
 
 
-def read(content: bytes) -> Image:
-    """Read a Part 10 file, never its pixels.
-
-    Raises
-    ------
-    UnreadableInstance
-        It is none, lacks a UID, or its file meta group contradicts its data set.
-    WrongSOPClass
-        It is no CT image.
-    """
-    if content[128:132] != b"DICM":
-        raise UnreadableInstance("no Part 10 file: the prefix DICM is missing")
-    try:
-        header = dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=list(IDENTITY))
-        start = len(PREAMBLE) + GROUP_LENGTH_ELEMENT + int(header.file_meta.FileMetaInformationGroupLength)
-        syntax = str(header.file_meta.TransferSyntaxUID)
-        declared = str(header.file_meta.MediaStorageSOPInstanceUID)
-    except UNPARSEABLE as error:
-        raise UnreadableInstance(f"the file cannot be parsed ({type(error).__name__})") from error
-    found = check(header, syntax, content[start:])
-    if declared != found.sop_uid:
-        raise UnreadableInstance("the data set has another SOP Instance UID than its file meta group")
-    return found
-
-
-def check(header: Dataset, transfer_syntax: str, dataset: bytes) -> Image:
-    """Check what a header says. Raises UnreadableInstance or WrongSOPClass as :func:`read` does."""
-    if dataset[:2] == META_GROUP:
-        # PS3.5 7.1: no data set has group 0002. In our file its elements would pass for our own meta group.
-        raise UnreadableInstance("the data set begins with elements of the file meta group")
-    missing = [keyword for keyword in IDENTITY if not header.get(keyword)]
-    if missing:
-        raise UnreadableInstance(f"the data set lacks {', '.join(missing)}")
-    sop_class, sop_uid, series_uid, study_uid = (str(header[keyword].value) for keyword in IDENTITY)
-    for uid in (sop_class, sop_uid, series_uid, study_uid, transfer_syntax):
-        check_uid(uid)
-    if sop_class not in CT_CLASSES:
-        raise WrongSOPClass("no CT image")
-    return Image(sop_class, sop_uid, series_uid, study_uid, transfer_syntax, dataset)
+def image_of_data_set(dataset: bytes, transfer_syntax: str) -> Image:
+    """Return the CT image of a bare data set. Raises UnreadableInstance or WrongSOPClass where it is none."""
+    check_uid(transfer_syntax)
+    identity = Identity.of(header.read(dataset, UID(transfer_syntax), Identity.TAGS))
+    identity.require_ct()
+    return Image(identity, transfer_syntax, dataset)
 
 
 def keep(spool: Spool, image: Image, way: Way) -> None:
     """Make an image durable. Raises OutOfSpace where the spool does not take it."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(image.sop_class), UID(image.sop_uid)
-    meta.TransferSyntaxUID = UID(image.transfer_syntax)
-    meta.SendingApplicationEntityTitle, meta.ReceivingApplicationEntityTitle = way.sender, way.receiver
-    buffer = DicomBytesIO()
-    write_file_meta_info(buffer, meta, enforce_standard=True)
-    spool.keep(SpooledName.for_dataset(image.sop_uid, image.dataset), PREAMBLE + buffer.getvalue(), image.dataset)
+    own = image.identity
+    meta = file_meta.write(own.sop_class, own.sop_uid, image.transfer_syntax, way.sender, way.receiver)
+    spool.keep(SpooledName.for_dataset(own.sop_uid, image.dataset), meta, image.dataset)
 
 
 def spool_beside(root: Path, min_free_mb: int) -> Spool:

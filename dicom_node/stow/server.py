@@ -63,7 +63,8 @@ class Outcome:
 def _reference(image: Image | None, failure: int | None = None) -> Dataset:
     item = Dataset()
     if image is not None:
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image.sop_class, image.sop_uid
+        own = image.identity
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = own.sop_class, own.sop_uid
     if failure is not None:
         item.FailureReason = failure
     return item
@@ -95,7 +96,7 @@ class Store:
             raise HTTPException(415, f"only parts of {multipart.DICOM} are taken")
         outcome = await self._take(request, PartReader(limiter, self._max_bytes))
         if not outcome.failed:
-            BrokenOff(self._spool.associations).mend_all(image.series_uid for image in outcome.kept)
+            BrokenOff(self._spool.associations).mend_all(image.identity.series_uid for image in outcome.kept)
         headers = {"Retry-After": str(RETRY_AFTER_S)} if outcome.status == 503 else None
         logger.info("STOW-RS", extra={"kept": len(outcome.kept), "failed": len(outcome.failed)})
         return JSONResponse(outcome.as_json(), outcome.status, headers, media_type="application/dicom+json")
@@ -136,8 +137,8 @@ class Store:
     def _keep(self, content: bytes, study_uid: str | None, outcome: Outcome) -> None:
         image = None
         try:
-            image = part10.read(content)
-            image.require_study(study_uid)
+            image = part10.image_of_file(content)
+            image.identity.require_study(study_uid)
             part10.keep(self._spool, image, self._way)
         except ReceiveError as error:
             logger.warning("image refused", extra={"status": f"0x{error.status:04X}", "reason": str(error)})

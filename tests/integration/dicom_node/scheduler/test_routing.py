@@ -155,7 +155,7 @@ def route(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
         ("cip-chest", {("measured", "79 slices pass the gate"), ("skipped", "rule: too few slices")}),
         ("odd-dicom/gantry-tilt", {("skipped", "rule: other body parts")}),
         ("odd-dicom/enhanced", {("skipped", "rule: perfusion and dose maps")}),
-        ("totalseg-abdomen", {("refused", "the data sets lack SOPClassUID")}),
+        ("totalseg-abdomen", {("refused", "the data set lacks SOPClassUID")}),
         ("covid-ny-sbu-slices/data-sample/A046441", {
             ("skipped", "rule: too few slices"), ("skipped", "rule: reformats and projections"),
         }),

@@ -4,13 +4,17 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node import site_file
 from dicom_node.errors import BadSetting
+from dicom_node.scheduler import headers
 from dicom_node.series import facts
-from dicom_node.series.facts import SeriesFacts
+from dicom_node.series.facts import Described, SeriesFacts
 from dicom_node.series.reconstructions import Choice, choose
 from dicom_node.series.rules import NO_RULE, Range, Routing, Rule, decide, matches
+from dicom_node.spool import header
+from tests.support.node_senders import encoded
 
 CHEST = SeriesFacts(
     modality="CT",
@@ -103,15 +107,16 @@ def test_patterns_match_any_value_and_a_banned_one_wins(
     assert matches(patterns, values) == expected
 
 
-def header(**values: object) -> Dataset:
+def image(**values: object) -> Described:
+    """What the rules see of an image with these attributes."""
     ds = Dataset()
     for keyword, value in values.items():
         setattr(ds, keyword, value)
-    return ds
+    return headers.described(header.read(encoded(ds), ExplicitVRLittleEndian, headers.FACTS_TAGS))
 
 
 def test_the_facts_are_what_most_headers_say() -> None:
-    axial = header(
+    axial = image(
         Modality="CT",
         ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"],
         ProtocolName="Thorax_HRCT 1.0",
@@ -119,15 +124,15 @@ def test_the_facts_are_what_most_headers_say() -> None:
         SliceThickness="1.0",
         ConvolutionKernel=["Br59d", "3"],
     )
-    localizer = header(Modality="CT", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], SliceThickness="600")
-    found = facts.from_headers([localizer, axial, axial], "CT1 ", 250)
+    localizer = image(Modality="CT", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], SliceThickness="600")
+    found = facts.of([localizer, axial, axial], "CT1 ", 250)
     assert (found.thickness_mm, found.kernel, found.calling_ae) == (1.0, ("BR59D", "3"), "CT1")
     assert found.image_type == ("ORIGINAL", "PRIMARY", "AXIAL", "CT", "SOM5", "SPI")
     assert found.words == ("THORAX", "HRCT", "1", "0", "CT", "CHEST", "W", "O", "CONTRAST")
 
 
 def test_frames_of_a_multi_frame_image_count_as_slices() -> None:
-    assert facts.from_headers([header(NumberOfFrames=120)], "", 1).slices == 120
+    assert facts.of([image(NumberOfFrames=120)], "", 1).slices == 120
 
 
 def test_facts_survive_the_database() -> None:
