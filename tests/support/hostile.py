@@ -1,7 +1,11 @@
 """Data sets that no honest sender would make: nested without end, numbers that are none, texts without measure."""
 
-from pydicom import Dataset
+from collections.abc import Mapping
 
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
+
+from dicom_node.spool.header import tag_of
 from tests.support.node_senders import encoded
 
 UNDEFINED = b"\xff\xff\xff\xff"
@@ -18,19 +22,34 @@ def nested(ds: Dataset, levels: int = 300, tag: bytes = BEHIND_UIDS) -> bytes:
 
 def with_value(ds: Dataset, keyword: str, vr: bytes, value: bytes) -> bytes:
     """Encode a data set with one element that pydicom itself would not write."""
-    tag = Dataset()
-    setattr(tag, keyword, None)
-    (element,) = tag
-    name = element.tag.group.to_bytes(2, "little") + element.tag.element.to_bytes(2, "little")
-    length = b"\0\0" + len(value).to_bytes(4, "little") if vr in {b"OB", b"UT"} else len(value).to_bytes(2, "little")
+    name = name_of(keyword)
+    long = vr in {b"OB", b"UT"}
+    length = b"\0\0" + len(value).to_bytes(4, "little") if long else len(value).to_bytes(2, "little")
     return with_element(ds, name, name + vr + length + value)
+
+
+def with_values(ds: Dataset, values: Mapping[str, bytes]) -> bytes:
+    """Encode a data set with these bytes for the values of some attributes."""
+    elements = {}
+    for keyword, value in values.items():
+        vr, name = dictionary_VR(keyword).encode("ascii"), name_of(keyword)
+        elements[name] = name + vr + len(value).to_bytes(2, "little") + value
+    return with_elements(ds, elements)
+
+
+def name_of(keyword: str) -> bytes:
+    """Return the bytes of an attribute's tag."""
+    tag = tag_of(keyword)
+    return (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little")
 
 
 def with_element(ds: Dataset, name: bytes, element: bytes) -> bytes:
     """Encode a data set with an element, given as bytes, at its place or instead of the one there."""
-    tag = int.from_bytes(name[:2], "little") << 16 | int.from_bytes(name[2:], "little")
-    before, after = Dataset(), Dataset()
-    for other in ds:
-        if other.tag != tag:
-            (before if other.tag < tag else after).add(other)
-    return encoded(before) + element + encoded(after)
+    return with_elements(ds, {name: element})
+
+
+def with_elements(ds: Dataset, elements: Mapping[bytes, bytes]) -> bytes:
+    """Encode a data set with elements, given as bytes by the bytes of their tags."""
+    own = {int(element.tag): encoded(Dataset({element.tag: element})) for element in ds}
+    new = {int.from_bytes(n[:2], "little") << 16 | int.from_bytes(n[2:], "little"): e for n, e in elements.items()}
+    return b"".join(element for _, element in sorted((own | new).items()))

@@ -29,6 +29,7 @@ from dicom_node.scp.listener import LOCAL_LIMIT_EXCEEDED, Address, Listener
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.image import CT_CLASSES
 from tests.support import node_senders, servers, services
+from tests.support.hostile import BEFORE_UIDS, BEHIND_UIDS, nested
 from tests.support.node_senders import association, ct_slice, encoded, send, series_uid
 
 WRONG_CLASS, CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS = 0xA900, 0xC000, 0xA700, 0x0000
@@ -142,6 +143,18 @@ def test_hard_case_10_a_data_set_cut_in_its_header_is_refused_and_the_associatio
             assert send(opened, whole[:length], ds.SOPInstanceUID) == CANNOT_UNDERSTAND
         assert send(opened, whole, ds.SOPInstanceUID) == SUCCESS
     assert kept(node) == [whole]
+
+
+@pytest.mark.parametrize("where", [BEFORE_UIDS, BEHIND_UIDS], ids=["before the UIDs", "behind the UIDs"])
+@pytest.mark.parametrize("filler", [0, 20_000], ids=["near", "far"])
+def test_hard_case_10_a_nest_of_sequences_is_refused(node: Node, where: bytes, filler: int) -> None:
+    ds = ct_slice(0)
+    ds.LossyImageCompressionMethod = ["A" * 16] * (filler // 17)
+    raw = nested(ds, tag=where)
+    with association(node.port) as opened:
+        assert send(opened, raw, ds.SOPInstanceUID) == CANNOT_UNDERSTAND
+        assert send(opened, encoded(ds), ds.SOPInstanceUID) == SUCCESS
+    assert kept(node) == [encoded(ds)]
 
 
 def test_hard_case_03_the_same_image_again_is_taken_again_and_other_bytes_beside_it(node: Node) -> None:

@@ -23,6 +23,7 @@ from dicom_node.settings import NodeSettings
 from dicom_node.spool.broken_off import BrokenOff
 from dicom_node.stow import server
 from tests.support import node_service, services
+from tests.support.hostile import nested
 from tests.support.node_senders import PATIENT, ROOT, ct_slice, encoded, header, series_uid, write
 
 TOKEN = "a-token-of-some-length"  # noqa: S105  of these tests alone
@@ -122,6 +123,15 @@ def test_what_cannot_be_kept_is_listed_and_the_rest_is_kept(tmp_path: Path) -> N
         assert post(url, [part10(mr)]).status_code == 409
     assert len(spooled(tmp_path)) == 1
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".dcm"}
+
+
+def test_a_nest_of_sequences_is_refused_and_the_rest_is_kept(tmp_path: Path) -> None:
+    hostile = header(ct_slice(0).SOPInstanceUID) + nested(ct_slice(0))
+    with serving(tmp_path) as url:
+        answer = post(url, [hostile, part10(ct_slice(1))])
+    assert answer.status_code == 202
+    assert [item["00081197"]["Value"][0] for item in answer.json()[OTHERS]["Value"]] == [0xC000]
+    assert len(spooled(tmp_path)) == 1
 
 
 def test_an_image_of_another_study_than_the_request_names_is_refused(tmp_path: Path) -> None:
