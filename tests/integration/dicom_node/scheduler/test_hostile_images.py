@@ -15,10 +15,8 @@ from db.tables import Instance, Series
 from db.tracking import JobIdentity
 from dicom_node.scheduler.closing import Terms
 from dicom_node.scheduler.dispatch import Dispatcher
-from dicom_node.scheduler.registrar import Registrar
-from dicom_node.scheduler.scheduler import Watcher
+from dicom_node.scheduler.scheduler import Scheduler
 from dicom_node.series.completeness import Policy
-from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool, SpooledName
 from dicom_node.spool.image import Identity
 from tests.support.hostile import BEFORE_UIDS, BEHIND_UIDS, nested, with_value, with_values
@@ -45,11 +43,9 @@ def keep(spool: Spool, ds: Dataset, raw: bytes | None = None, calling_ae: bytes 
 
 def receive(spool: Spool, sessions: sessionmaker[Session]) -> dict[str, str]:
     """Register what waits and let time pass; return the state of every series."""
-    watcher = Watcher(
-        Registrar(spool, sessions), sessions, OpenSeries(spool.associations), Dispatcher("memory://"), TERMS
-    )
-    watcher.tick(datetime.now(UTC))
-    watcher.tick(datetime.now(UTC) + LATER)
+    scheduler = Scheduler(spool, sessions, Dispatcher("memory://"), TERMS)
+    scheduler.tick(datetime.now(UTC))
+    scheduler.tick(datetime.now(UTC) + LATER)
     with sessions.begin() as session:
         return {row.uid: row.state for row in session.scalars(select(Series))}
 
