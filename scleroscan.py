@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import OperationalError
 
-from compose import broker, doctor, logs, printing, processes, research
+from compose import broker, doctor, folders, logs, printing, processes, research
 from compose import settings as site_settings
-from compose.errors import WiringError
+from compose.errors import NothingToSend, WiringError
 from db import audit, schema, tracking
 from db.address import ApplicationEntity
 from db.engine import open_database, open_engine
@@ -27,6 +27,7 @@ from db.errors import TrackingError
 from db.states import JobState
 from dicom_node import listening, scheduling, site_file
 from dicom_node.errors import NodeError, ReceiveError
+from dicom_node.spool.folder import Spool
 from worker import app as celery_app
 from worker import identity
 from worker.delivery import dicom
@@ -165,9 +166,12 @@ def send(
     folder: Annotated[Path, typer.Argument(help="Folder of DICOM files, searched with all below it.", exists=True)],
     to: Annotated[str, typer.Argument(help="The receiver, as SCLEROSCAN@127.0.0.1:11112.", metavar="AET@HOST:PORT")],
     calling: Annotated[str, typer.Option(help="Our AE title as the receiver sees it.")] = "SCLEROSCAN",
+    as_json: AsJson = False,
 ) -> None:
-    """Send a folder of DICOM files by C-STORE."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else [folder]
+    """Send a folder of DICOM files by C-STORE; what lies beside them and is no DICOM is left out and counted."""
+    paths, others = folders.dicom_below(folder)
+    if not paths:
+        raise NothingToSend(f"{folder} holds no DICOM file")
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err) as progress:
         task = progress.add_task("send", total=len(paths))
@@ -177,7 +181,11 @@ def send(
             calling,
             lambda done, _total: progress.update(task, completed=done),
         )
-    out.print(f"{len(receipts)} images accepted by {to}")
+    if as_json:
+        _print_json({"accepted": len(receipts), "no_dicom": len(others)})
+    else:
+        out.print(f"{len(receipts)} images accepted by {to}")
+        out.print(f"{len(others)} other files were left out: no DICOM that could be sent", style="dim")
 
 
 @app.command()
@@ -227,12 +235,15 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where every series stands and, if it stopped, why."""
-    with open_database(site_settings.load().db_url).begin() as session:
+    site = site_settings.load()
+    with open_database(site.db_url).begin() as session:
         rows = audit.status(session, series_uid)
     if as_json:
         _print_json([asdict(row) for row in rows])
     else:
         out.print(printing.status_table(rows))
+        for line in printing.backlog_lines(Spool(site.node.spool_dir).backlog(datetime.now(UTC))):
+            out.print(line, style="dim")
 
 
 @app.command(name="audit")

@@ -12,10 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pydicom import dcmread
 from sqlalchemy.orm import Session, sessionmaker
 
-from compose import broker, processes
+from compose import broker, folders, processes
 from compose.errors import DemoFailed
 from db import audit, schema
 from db.address import ApplicationEntity
@@ -23,6 +22,7 @@ from db.audit import SeriesStatus
 from db.engine import open_database
 from db.states import JobState
 from dicom_node.scp.archive import Archive
+from dicom_node.spool import part10
 from worker.analysis import quantify
 from worker.analysis.records import Assessment, Quantity, Region
 from worker.delivery import dicom
@@ -52,7 +52,7 @@ class Outcome:
     """What the demo has to show.
 
     ``truth`` is the phantom's own assessment, None for a series of the user's; ``row`` is the audit row; ``trail`` the
-    events of the series, oldest first; ``seconds`` the time each stage took.
+    events of the series, oldest first; ``no_dicom`` the number of files left out; ``seconds`` the time each stage took.
     """
 
     status: SeriesStatus
@@ -61,6 +61,7 @@ class Outcome:
     truth: Assessment | None
     pictures: tuple[Path, ...]
     archived: tuple[Path, ...]
+    no_dicom: int
     seconds: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
@@ -72,6 +73,7 @@ class Outcome:
             "state": self.status.state,
             "lung_volume_ml": self.row.get("lung_volume_ml"),
             "extent_pct": {name: self.row.get(f"{name}_extent_pct") for name in ("total", "ggo", "reticulation")},
+            "no_dicom": self.no_dicom,
             "seconds": self.seconds,
         }
 
@@ -117,12 +119,15 @@ def run(folder: Path, dicom_dir: Path | None, report: Report) -> Outcome:
     if dicom_dir is None:
         report("computing a chest CT with disease of known extent")
         dicom_dir, truth = _phantom_series(home / "dicom")
-    paths = sorted(path for path in dicom_dir.rglob("*") if path.is_file())
-    series_uid = _series_uid(paths)
+    paths, others = folders.dicom_below(dicom_dir)
+    if not paths:
+        raise DemoFailed("the folder holds no DICOM file: name one with the images of a CT series")
+    series_uid = part10.read_file(paths[0]).header.uid("SeriesInstanceUID")
     prepared = time.monotonic()
     archive = Archive(home / "archive", ae_title=ARCHIVE_AE, port=0)
     with archive, _site(home, f"dicom://{ARCHIVE_AE}@127.0.0.1:{archive.port}") as listener:
-        report(f"sending {len(paths)} images to {listener}")
+        beside = f"; {len(others)} other files are no DICOM" if others else ""
+        report(f"sending {len(paths)} images to {listener}{beside}")
         sending = time.monotonic()
         dicom.store(paths, listener, "SCANNER")
         sent = time.monotonic()
@@ -138,6 +143,7 @@ def run(folder: Path, dicom_dir: Path | None, report: Report) -> Outcome:
         truth=truth,
         pictures=tuple(sorted((home / "results").rglob("*.png"))),
         archived=tuple(archive.instances()),
+        no_dicom=len(others),
         seconds={"prepare": round(prepared - started, 2), "send": round(sent - sending, 2), **stage_seconds(trail)},
     )
 
@@ -146,12 +152,6 @@ def _phantom_series(folder: Path) -> tuple[Path, Assessment]:
     phantom = render(PHANTOM)
     write_series(phantom, folder, PhantomIdentity())
     return folder, quantify.assess(phantom.volume, phantom.lungs, phantom.patterns)
-
-
-def _series_uid(paths: list[Path]) -> str:
-    if not paths:
-        raise DemoFailed("the folder holds no files: name one with the images of a CT series")
-    return str(dcmread(paths[0], stop_before_pixels=True).SeriesInstanceUID)
 
 
 def _db_url(home: Path) -> str:

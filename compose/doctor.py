@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import redis
@@ -19,6 +20,7 @@ from db.errors import SchemaOutdated
 from dicom_node import scheduling, site_file
 from dicom_node.errors import NodeError
 from dicom_node.scp.tls import tls_context
+from dicom_node.spool.folder import Spool
 from worker import identity
 from worker.delivery import dicom
 from worker.errors import PipelineError
@@ -26,6 +28,8 @@ from worker.errors import PipelineError
 LEAST_FREE_GB = 10
 # Of the arc for UUIDs, and of no study: the source only has to answer.
 NOBODY = "2.25.0"
+# A node under load registers within seconds.
+LONGEST_WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ def examine(site: SiteSettings) -> list[Check]:
         _database,
         _broker,
         _disk,
+        _waiting,
         _set_aside,
         _weights,
         _senders,
@@ -96,12 +101,23 @@ def _disk(site: SiteSettings) -> Check:
     )
 
 
+def _waiting(site: SiteSettings) -> Check:
+    backlog = Spool(site.node.spool_dir).backlog(datetime.now(UTC))
+    if not backlog.images:
+        return Check("waiting", True, "no image waits to be registered")
+    found = f"{backlog.images} image(s) to be registered, the oldest for {backlog.oldest_s:.0f} s"
+    ok = backlog.oldest_s <= LONGEST_WAIT_S
+    return Check("waiting", ok, found, "" if ok else "see that a scheduler runs and the database answers; read its log")
+
+
 def _set_aside(site: SiteSettings) -> Check:
-    folder = site.node.spool_dir.absolute() / "refused"
-    count = len(list(folder.iterdir())) if folder.is_dir() else 0
-    if not count:
+    spool = Spool(site.node.spool_dir)
+    by_code = spool.refused_by_code()
+    if not by_code:
         return Check("set aside", True, "every image received could be registered")
-    return Check("set aside", False, f"{count} received image(s) in {folder}", "look at them, then move or delete them")
+    codes = ", ".join(f"{code} {count}" for code, count in by_code.items())
+    found = f"{sum(by_code.values())} received image(s) in {spool.refused}: {codes}"
+    return Check("set aside", False, found, "look at them, then move or delete them")
 
 
 def _existing(folder: Path) -> Path:

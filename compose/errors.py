@@ -1,6 +1,6 @@
 """Errors of putting the parts together.
 
-WiringError            BrokerFailed · DemoFailed · MisspeltSetting
+WiringError            BrokerFailed · DemoFailed · MisspeltSetting · NothingToSend
 """
 
 
@@ -18,3 +18,7 @@ class DemoFailed(WiringError):
 
 class MisspeltSetting(WiringError):
     """An environment variable looks like a setting and is none."""
+
+
+class NothingToSend(WiringError):
+    """A folder holds no DICOM file that could be sent."""

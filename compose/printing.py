@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from compose.doctor import Check
 from db.audit import SeriesStatus
 from db.states import JobState, SeriesState
+from dicom_node.spool.folder import Backlog
 
 if TYPE_CHECKING:
     from compose.demo import Outcome
@@ -44,6 +45,13 @@ def status_table(rows: Iterable[SeriesStatus]) -> Table:
             "\n".join(_reasons(row)),
         )
     return table
+
+
+def backlog_lines(backlog: Backlog) -> list[str]:
+    """One line where images wait to be registered: the table knows nothing of them yet."""
+    if not backlog.images:
+        return []
+    return [f"{backlog.images} images are waiting to be registered, the oldest for {backlog.oldest_s:.0f} s"]
 
 
 def _reasons(row: SeriesStatus) -> list[str]:

@@ -16,7 +16,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -66,6 +66,14 @@ class SpooledName:
     def waiting(self, order: str) -> str:
         """Return the file's name in ``new/``."""
         return f"{self.sop_uid}-{self.digest}-{order}.dcm"
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How many images wait to be registered, and for how long the oldest has."""
+
+    images: int
+    oldest_s: float
 
 
 class Spool:
@@ -228,11 +236,14 @@ class Spool:
         codes = [parts[1] if (parts := REFUSED_NAME.fullmatch(name)) else UNKNOWN_CODE for name in names]
         return dict(sorted(Counter(codes).items()))
 
-    def oldest_waiting_s(self, now: datetime) -> float | None:
-        """Return how long the oldest file has been waiting to be registered; None where none waits."""
-        with os.scandir(self.new) if self.new.is_dir() else nullcontext(()) as entries:
-            since = [entry.stat().st_mtime for entry in entries if entry.is_file()]
-        return max(0.0, now.timestamp() - min(since)) if since else None
+    def backlog(self, now: datetime) -> "Backlog":
+        """Return what waits to be registered; nothing where there is no spool yet."""
+        since: list[float] = []
+        for path in self.new.glob("*"):
+            # It may be registered at this moment.
+            with suppress(FileNotFoundError):
+                since.append(path.stat().st_mtime)
+        return Backlog(len(since), max(0.0, now.timestamp() - min(since)) if since else 0.0)
 
 
 def _boot() -> str:

@@ -55,9 +55,13 @@ def read(content: bytes, wanted: frozenset[int] = Identity.TAGS) -> Part10:
     return header.grown(BytesIO(content), lambda beginning, is_whole: _parse(beginning, is_whole, wanted))
 
 
+def read_meta(path: Path) -> Header:
+    """Read a file's meta group alone. Raises UnreadableInstance or OSError."""
+    with path.open("rb") as file:
+        return header.grown(file, lambda content, _is_whole: _meta(content)[0])
+
+
 def _parse(content: bytes, is_whole: bool, wanted: frozenset[int]) -> Part10:
-    if content[128:PREAMBLE_LENGTH] != b"DICM":
-        raise UnreadableInstance("no Part 10 file: the prefix DICM is missing", "no_part10")
     meta, start = _meta(content)
     syntax = meta.uid("TransferSyntaxUID")
     check_uid(syntax)
@@ -66,6 +70,8 @@ def _parse(content: bytes, is_whole: bool, wanted: frozenset[int]) -> Part10:
 
 def _meta(content: bytes) -> tuple[Header, int]:
     """Return the file meta group and where it ends: where it says so, or else with its last element."""
+    if content[128:PREAMBLE_LENGTH] != b"DICM":
+        raise UnreadableInstance("no Part 10 file: the prefix DICM is missing", "no_part10")
     start = PREAMBLE_LENGTH + len(GROUP_LENGTH)
     if content[PREAMBLE_LENGTH:start] == GROUP_LENGTH:
         content = content[: start + 4 + int.from_bytes(content[start : start + 4], "little")]
