@@ -109,7 +109,8 @@ def _arrival(path: Path, spool: Spool) -> Arrival:
         transfer_syntax=found.transfer_syntax,
         path=str(spool.settled_path(name, identity.series_uid)),
         patient_id=header.text("PatientID"),
-        patient_name=header.text("PatientName"),
+        # Some devices write the delimiters of the two groups that they leave out (PS3.5 6.2.1).
+        patient_name=header.text("PatientName").rstrip("="),
         accession_number=header.text("AccessionNumber"),
         study_date=header.text("StudyDate"),
         modality=header.text("Modality"),

@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeVar
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import tag_for_keyword
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 from dicom_node.errors import UNPARSEABLE, UnreadableInstance
@@ -115,6 +115,9 @@ def find(content: bytes, at: int, syntax: UID, wanted: frozenset[int], is_whole:
     if content[at : at + 2] == META_GROUP:
         # PS3.5 7.1: no data set has group 0002. In our file its elements would pass for our own meta group.
         raise UnreadableInstance("the data set begins with elements of the file meta group", "meta_group_in_data_set")
+    if not syntax.is_transfer_syntax:
+        # PS3.5 A.4: whatever the pixels are encoded in, their header is Explicit VR Little Endian.
+        syntax = ExplicitVRLittleEndian
     if syntax.is_deflated:
         content, is_whole = _inflate(content[at:])
         at = 0

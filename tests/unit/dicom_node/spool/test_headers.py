@@ -109,3 +109,10 @@ def test_a_number_is_finite_and_bounded_or_none(text: str) -> None:
 )
 def test_decimal_strings_are_read_as_the_standard_writes_them(text: str, number: float | None) -> None:
     assert numbers.finite(text) == number
+
+
+# Of a vendor, and Deflated Image Frame Compression, which is younger than our library.
+@pytest.mark.parametrize("syntax", ["1.2.840.113619.5.99", "1.2.840.10008.1.2.8.1"])
+def test_a_syntax_nobody_knows_has_a_header_all_the_same(syntax: str) -> None:
+    raw = encoded(ct_slice(0))
+    assert Identity.of(header.find(raw, 0, UID(syntax), Identity.TAGS)) == Identity.of(find(raw))
