@@ -27,6 +27,7 @@ from db.errors import TrackingError
 from db.states import JobState
 from dicom_node import listening, scheduling, site_file
 from dicom_node.errors import NodeError, ReceiveError
+from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool
 from worker import app as celery_app
 from worker import identity
@@ -242,7 +243,7 @@ def status(
         _print_json([asdict(row) for row in rows])
     else:
         out.print(printing.status_table(rows))
-        for line in printing.backlog_lines(Spool(site.node.spool_dir).backlog(datetime.now(UTC))):
+        for line in printing.backlog_lines(backlog.waiting(Spool(site.node.spool_dir), datetime.now(UTC))):
             out.print(line, style="dim")
 
 

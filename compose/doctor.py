@@ -20,6 +20,7 @@ from db.errors import SchemaOutdated
 from dicom_node import scheduling, site_file
 from dicom_node.errors import NodeError
 from dicom_node.scp.tls import tls_context
+from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool
 from worker import identity
 from worker.delivery import dicom
@@ -102,17 +103,17 @@ def _disk(site: SiteSettings) -> Check:
 
 
 def _waiting(site: SiteSettings) -> Check:
-    backlog = Spool(site.node.spool_dir).backlog(datetime.now(UTC))
-    if not backlog.images:
+    waiting = backlog.waiting(Spool(site.node.spool_dir), datetime.now(UTC))
+    if not waiting.images:
         return Check("waiting", True, "no image waits to be registered")
-    found = f"{backlog.images} image(s) to be registered, the oldest for {backlog.oldest_s:.0f} s"
-    ok = backlog.oldest_s <= LONGEST_WAIT_S
+    found = f"{waiting.images} image(s) to be registered, the oldest for {waiting.oldest_s:.0f} s"
+    ok = waiting.oldest_s <= LONGEST_WAIT_S
     return Check("waiting", ok, found, "" if ok else "see that a scheduler runs and the database answers; read its log")
 
 
 def _set_aside(site: SiteSettings) -> Check:
     spool = Spool(site.node.spool_dir)
-    by_code = spool.refused_by_code()
+    by_code = backlog.set_aside(spool)
     if not by_code:
         return Check("set aside", True, "every image received could be registered")
     codes = ", ".join(f"{code} {count}" for code, count in by_code.items())

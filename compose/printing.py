@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from compose.doctor import Check
 from db.audit import SeriesStatus
 from db.states import JobState, SeriesState
-from dicom_node.spool.folder import Backlog
+from dicom_node.spool.backlog import Backlog
 
 if TYPE_CHECKING:
     from compose.demo import Outcome

@@ -14,11 +14,9 @@ import os
 import re
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,9 +26,6 @@ from dicom_node.spool.incoming import PIECE, Incoming, is_being_written
 
 DIGEST_IN_NAME = 16
 WAITING_NAME = re.compile(r"([0-9.]+)-([0-9a-f]{64})-([0-9]{28})\.dcm")
-REFUSED_NAME = re.compile(r".*\.([a-z0-9_]+)\.dcm")
-# Of files that an earlier version set aside.
-UNKNOWN_CODE = "unknown"
 # With the longest code behind it no file system takes offence.
 LONGEST_STEM = 200
 MEGABYTE = 1_000_000
@@ -66,14 +61,6 @@ class SpooledName:
     def waiting(self, order: str) -> str:
         """Return the file's name in ``new/``."""
         return f"{self.sop_uid}-{self.digest}-{order}.dcm"
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """How many images wait to be registered, and for how long the oldest has."""
-
-    images: int
-    oldest_s: float
 
 
 class Spool:
@@ -229,21 +216,6 @@ class Spool:
         with suppress(FileNotFoundError):
             waiting.rename(refused)
         return refused
-
-    def refused_by_code(self) -> dict[str, int]:
-        """Return how many files lie set aside, by the code that says why."""
-        names = [path.name for path in self.refused.iterdir()] if self.refused.is_dir() else []
-        codes = [parts[1] if (parts := REFUSED_NAME.fullmatch(name)) else UNKNOWN_CODE for name in names]
-        return dict(sorted(Counter(codes).items()))
-
-    def backlog(self, now: datetime) -> "Backlog":
-        """Return what waits to be registered; nothing where there is no spool yet."""
-        since: list[float] = []
-        for path in self.new.glob("*"):
-            # It may be registered at this moment.
-            with suppress(FileNotFoundError):
-                since.append(path.stat().st_mtime)
-        return Backlog(len(since), max(0.0, now.timestamp() - min(since)) if since else 0.0)
 
 
 def _boot() -> str:

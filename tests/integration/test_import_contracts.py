@@ -15,6 +15,7 @@ BREACHES = {
     "packages": ("db/engine.py", "import worker.errors"),
     "stages": ("worker/reading/series.py", "import worker.results.seg"),
     "rooms": ("dicom_node/spool/folder.py", "import dicom_node.scp.handlers"),
+    "series": ("dicom_node/series/facts.py", "import pydicom"),
     "research": ("worker/training/data/cases.py", "import worker.training.fit.plan"),
     "training": ("worker/analysis/quantify.py", "import worker.phantom.chest_ct"),
     "torch": ("worker/results/seg.py", "import torch"),

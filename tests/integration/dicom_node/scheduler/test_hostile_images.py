@@ -17,6 +17,7 @@ from dicom_node.scheduler.closing import Terms
 from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scheduler.scheduler import Scheduler
 from dicom_node.series.completeness import Policy
+from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool, SpooledName
 from dicom_node.spool.image import Identity
 from tests.support.hostile import BEFORE_UIDS, BEHIND_UIDS, nested, with_value, with_values
@@ -73,7 +74,7 @@ def test_a_nest_of_sequences_is_set_aside_and_others_go_on(
     states = beside_a_sound_series(spool, sessions, nested(ct_slice(0), tag=where))
     assert states == {series_uid(2): "complete"}
     assert spool.waiting() == []
-    assert spool.refused_by_code() == {"nested_too_deep": 1}
+    assert backlog.set_aside(spool) == {"nested_too_deep": 1}
 
 
 NO_NUMBERS = {
@@ -141,7 +142,7 @@ SERIES = count(1000)
 def test_whatever_headers_say_every_series_closes(
     spool: Spool, sessions: sessionmaker[Session], batch: list[dict[str, bytes]], calling_ae: bytes
 ) -> None:
-    before = instances(sessions) + sum(spool.refused_by_code().values())
+    before = instances(sessions) + sum(backlog.set_aside(spool).values())
     for values in batch:
         ds = ct_slice(0, next(SERIES))
         keep(spool, ds, with_values(ds, values), calling_ae)
@@ -150,7 +151,7 @@ def test_whatever_headers_say_every_series_closes(
         keep(spool, ct_slice(number, sound))
     states = receive(spool, sessions)
     assert spool.waiting() == []
-    assert instances(sessions) + sum(spool.refused_by_code().values()) == before + len(batch) + 4
+    assert instances(sessions) + sum(backlog.set_aside(spool).values()) == before + len(batch) + 4
     assert instances(sessions, series_uid(sound)) == 4
     assert set(states.values()) == {"complete"}
-    assert set(spool.refused_by_code()) <= {"uid_missing", "uid_malformed", "wrong_sop_class", "other_instance"}
+    assert set(backlog.set_aside(spool)) <= {"uid_missing", "uid_malformed", "wrong_sop_class", "other_instance"}
