@@ -56,6 +56,8 @@ class DimseArchive:
         finally:
             if association.is_established:
                 association.release()
+        if taken.refused:
+            raise PullIncomplete(f"{len(taken.refused)} images were refused here: {taken.refused[0]}; pull again")
         if not pulled:
             raise PeerAway(f"{self.peer} has no CT series of that study")
         return Retrieved(sum(one.images for one in pulled), 0, pulled[0].way, frozenset(taken.kept.values()))
@@ -93,13 +95,13 @@ class DimseArchive:
         return [RetrieveRequest(request.study_uid, uid) for uid in found]
 
     def _fetch(self, association: Association, request: RetrieveRequest, taken: _Taken) -> Retrieved:
-        offered, before = _offered(association), len(taken.kept)
+        offered, kept, refused = _offered(association), len(taken.kept), len(taken.refused)
         if STUDY_ROOT_GET in offered:
             answers = list(association.send_c_get(request.query(), STUDY_ROOT_GET))
-            if taken.refused:
-                raise PullIncomplete(f"{len(taken.refused)} images were refused here: {taken.refused[0]}; pull again")
-            self._check(answers)
-            return Retrieved(len(taken.kept) - before, 0, "C-GET")
+            # The archive counts what we refused among what failed; the other series are to come all the same.
+            if len(taken.refused) == refused:
+                self._check(answers)
+            return Retrieved(len(taken.kept) - kept, 0, "C-GET")
         if STUDY_ROOT_MOVE in offered:
             answers = list(association.send_c_move(request.query(), self.our_ae, STUDY_ROOT_MOVE))
             return Retrieved(self._check(answers), 0, "C-MOVE")

@@ -1,11 +1,11 @@
 """Fetching from a DICOMweb archive by QIDO-RS and WADO-RS (PS3.18 10.6, 10.4)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx2
 
 from dicom_node import multipart
-from dicom_node.errors import PeerAway, PullIncomplete, WrongSOPClass
+from dicom_node.errors import PeerAway, PullIncomplete, UnreadableInstance, WrongSOPClass
 from dicom_node.multipart import Malformed, PartReader
 from dicom_node.retrieve.request import Retrieved, RetrieveRequest
 from dicom_node.retrieve.source import bearer
@@ -17,6 +17,15 @@ from dicom_node.spool.part10 import Way
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 10, 300
 ANY_SYNTAX = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 SENDER = "WADO-RS"
+
+
+@dataclass
+class _Taken:
+    """What came: the series of each image kept, how many objects are no CT, and why images were refused."""
+
+    series: list[str] = field(default_factory=list)
+    left_out: int = 0
+    refused: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -34,13 +43,15 @@ class WebArchive:
         try:
             with httpx2.Client(headers=bearer(self.token), timeout=timeout) as client:
                 expected = self._number(client, request)
-                came = self._retrieve(client, request)
+                taken = self._retrieve(client, request)
         except (httpx2.HTTPError, Malformed) as error:
             raise PeerAway(f"the archive does not answer, or breaks off ({type(error).__name__}: {error})") from error
-        if len(came) < expected:
-            raise PullIncomplete(f"{len(came)} of {expected} objects came; pull again")
-        series = [uid for uid in came if uid is not None]
-        return Retrieved(len(series), len(came) - len(series), "WADO-RS", frozenset(series))
+        if taken.refused:
+            raise PullIncomplete(f"{len(taken.refused)} images were refused here: {taken.refused[0]}; pull again")
+        images, left_out = len(taken.series), taken.left_out
+        if images + left_out < expected:
+            raise PullIncomplete(f"{images + left_out} of {expected} objects came; pull again")
+        return Retrieved(images, left_out, "WADO-RS", frozenset(taken.series))
 
     def _number(self, client: httpx2.Client, request: RetrieveRequest) -> int:
         url = f"{self.base_url}{request.path}/instances"
@@ -48,22 +59,25 @@ class WebArchive:
         answer.raise_for_status()
         return len(answer.json()) if answer.content else 0
 
-    def _retrieve(self, client: httpx2.Client, request: RetrieveRequest) -> list[str | None]:
-        """Keep the images and return the series of each; None for each object of another kind."""
-        came = []
+    def _retrieve(self, client: httpx2.Client, request: RetrieveRequest) -> _Taken:
+        taken = _Taken()
         with client.stream("GET", f"{self.base_url}{request.path}", headers={"Accept": ANY_SYNTAX}) as answer:
             answer.raise_for_status()
             _, limiter = multipart.boundary(answer.headers.get("content-type", ""))
             reader = PartReader(limiter, self.settings.web_max_instance_mb * 1_000_000)
             for chunk in answer.iter_bytes():
-                came += [self._keep(bytes(part.body)) for part in reader.feed(chunk)]
+                for part in reader.feed(chunk):
+                    self._take(bytes(part.body), taken)
             reader.close()
-        return came
+        return taken
 
-    def _keep(self, content: bytes) -> str | None:
+    def _take(self, content: bytes, taken: _Taken) -> None:
         try:
             image = part10.image_of_file(content)
+            part10.keep(self.spool, image, Way(SENDER, self.settings.ae_title))
         except WrongSOPClass:
-            return None
-        part10.keep(self.spool, image, Way(SENDER, self.settings.ae_title))
-        return image.identity.series_uid
+            taken.left_out += 1
+        except UnreadableInstance as error:
+            taken.refused.append(str(error))
+        else:
+            taken.series.append(image.identity.series_uid)

@@ -22,6 +22,7 @@ from dicom_node.settings import NodeSettings
 from dicom_node.spool.broken_off import BrokenOff
 from tests.support import node_service, services
 from tests.support.ct_files import write_one
+from tests.support.hostile import with_values
 from tests.support.node_senders import ROOT, ct_slice, encoded, header, series_uid, write
 
 STUDY = f"{ROOT}.77"
@@ -168,6 +169,19 @@ def test_an_image_that_our_spool_does_not_take_makes_the_pull_incomplete(
             NodeSettings(spool_dir=tmp_path / "spool", min_free_mb=10**9), RetrieveRequest(STUDY), filled.destination
         )
     assert spooled(tmp_path) == {}
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.parametrize("how", ["WADO-RS", "C-GET"])
+def test_an_image_that_is_none_keeps_no_other_from_coming(tmp_path: Path, orthanc: services.Orthanc, how: str) -> None:
+    study = f"{ROOT}.80"
+    sound, odd = of_study(4, 706, study), of_study(1, 707, study)[0]
+    raw = with_values(odd, {"SeriesInstanceUID": f"{series_uid(706)}.01".encode()})
+    for content in (header(odd.SOPInstanceUID) + raw, *(header(ds.SOPInstanceUID) + encoded(ds) for ds in sound)):
+        orthanc.request("POST", "/instances", content)
+    with pytest.raises(PullIncomplete, match="1 images were refused"):
+        pull.run(settings(tmp_path), RetrieveRequest(study), address(orthanc, how))
+    assert set(spooled(tmp_path)) == {str(ds.SOPInstanceUID) for ds in sound}
 
 
 @pytest.mark.parametrize("url", ["dicom://PACS@127.0.0.1:{}", "http://127.0.0.1:{}/dicom-web"])
