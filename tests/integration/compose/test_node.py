@@ -169,7 +169,7 @@ def test_a_spooled_file_that_cannot_be_read_is_set_aside_not_lost(
     (node.spool.new / "1.2.3-0123456789abcdef.dcm").write_bytes(b"not DICOM at all")
     dicom.store(TinyCT(slices=1).write(tmp_path / "ct"), node.address, "SCANNER")
     Registrar(node.spool, sessions).run(NOW)
-    assert [path.name for path in (node.spool.root / "refused").iterdir()] == ["1.2.3-0123456789abcdef.dcm"]
+    assert [path.name for path in (node.spool.root / "refused").iterdir()] == ["1.2.3-0123456789abcdef.no_part10.dcm"]
     with sessions.begin() as session:
         assert session.query(Instance).count() == 1
 
