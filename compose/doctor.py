@@ -9,13 +9,12 @@ from pathlib import Path
 import redis
 from kombu import Connection
 from kombu.exceptions import OperationalError as BrokerDown
+from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from compose.broker import EMBEDDED
 from compose.settings import SiteSettings
 from db import schema
 from db.address import ApplicationEntity
-from db.engine import open_engine
 from db.errors import SchemaOutdated
 from dicom_node import scheduling, site_file
 from dicom_node.errors import NodeError
@@ -25,6 +24,7 @@ from dicom_node.spool.folder import Spool
 from worker import identity
 from worker.delivery import dicom
 from worker.errors import PipelineError
+from worker.settings import EMBEDDED
 
 LEAST_FREE_GB = 10
 # Of the arc for UUIDs, and of no study: the source only has to answer.
@@ -64,20 +64,17 @@ def _settings(site: SiteSettings) -> Check:
     found = f"{site.node.ae_title} on {site.node.host}:{site.node.port}, {len(site.worker.destinations)} destination(s)"
     if site.worker.destinations:
         return Check("settings", True, found)
-    return Check("settings", False, found, 'set WORKER_DESTINATIONS, as ["dicom://PACS@10.0.0.5:104"]')
+    return Check("settings", False, found, "set WORKER_DESTINATIONS=dicom://PACS@10.0.0.5:104")
 
 
 def _database(site: SiteSettings) -> Check:
-    engine = open_engine(site.db_url)
-    shown = engine.url.render_as_string(hide_password=True)
+    shown = make_url(site.db_url).render_as_string(hide_password=True)
     try:
-        schema.require_newest(engine)
+        schema.open_current(site.db_url).kw["bind"].dispose()
     except OperationalError as error:
         return Check("database", False, f"{shown} does not answer: {error.orig}", "start it, or mend DB_URL")
     except SchemaOutdated as error:
         return Check("database", False, f"{shown}: {error}", "scleroscan db upgrade")
-    finally:
-        engine.dispose()
     return Check("database", True, f"{shown}, revision {schema.newest_revision()}")
 
 

@@ -1,6 +1,6 @@
 """Errors of putting the parts together.
 
-WiringError            BrokerFailed · DemoFailed · MisspeltSetting · NothingToSend
+WiringError            BrokerFailed · DemoFailed · MisspeltSetting · NothingToSend · UnusableSetting
 """
 
 
@@ -22,3 +22,7 @@ class MisspeltSetting(WiringError):
 
 class NothingToSend(WiringError):
     """A folder holds no DICOM file that could be sent."""
+
+
+class UnusableSetting(WiringError):
+    """An environment variable has a value that cannot be; the message names it and shows a right one."""

@@ -5,14 +5,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from compose.errors import MisspeltSetting
+from compose import faults
+from compose.errors import MisspeltSetting, UnusableSetting
 from db.settings import DbSettings
 from dicom_node.settings import NodeSettings
 from worker.settings import WorkerSettings
 
 CLASSES: tuple[type[BaseSettings], ...] = (DbSettings, NodeSettings, WorkerSettings)
+# Of the command itself; typer reads it.
+OWN_PREFIX = "SCLEROSCAN_"
+OWN = {f"{OWN_PREFIX}LOG_FORMAT": "Log lines for people (console) or machines (json)"}
 LIKENESS = 0.75
 
 
@@ -37,9 +42,25 @@ def load(environ: Mapping[str, str] = os.environ) -> SiteSettings:
     ------
     MisspeltSetting
         A name is close to a setting's, but not it.
-    pydantic.ValidationError
-        A value is out of its bounds.
+    UnusableSetting
+        Values cannot be so; each is named, with a right one.
     """
+    _check_names(environ)
+    wrong = [sentence for settings in CLASSES for sentence in _wrong(settings)]
+    if wrong:
+        raise UnusableSetting("; ".join(wrong))
+    return SiteSettings(DbSettings(), NodeSettings(), WorkerSettings())
+
+
+def _wrong(settings: type[BaseSettings]) -> list[str]:
+    try:
+        settings()
+    except ValidationError as error:
+        return faults.sentences(settings, error)
+    return []
+
+
+def _check_names(environ: Mapping[str, str]) -> None:
     known = setting_names()
     for name in sorted(environ):
         if name in known or not name.startswith(tuple(prefixes())):
@@ -47,18 +68,18 @@ def load(environ: Mapping[str, str] = os.environ) -> SiteSettings:
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=LIKENESS)
         if nearest:
             raise MisspeltSetting(f"{name} is no setting of Scleroscan; did you mean {nearest[0]}?")
-    return SiteSettings(DbSettings(), NodeSettings(), WorkerSettings())
 
 
 def prefixes() -> list[str]:
-    """Return the prefixes of the environment variables: ``DB_``, ``DICOM_NODE_``, ``WORKER_``."""
-    return [str(cls.model_config["env_prefix"]) for cls in CLASSES]
+    """Return the prefixes of the environment variables: ``DB_``, ``DICOM_NODE_``, ``WORKER_``, ``SCLEROSCAN_``."""
+    return [*(str(settings.model_config["env_prefix"]) for settings in CLASSES), OWN_PREFIX]
 
 
 def setting_names() -> dict[str, str]:
     """Return every environment variable that is a setting, with its description."""
-    return {
-        f"{cls.model_config['env_prefix']}{field}".upper(): info.description or ""
-        for cls in CLASSES
-        for field, info in cls.model_fields.items()
+    of_packages = {
+        faults.variable(settings, field): known.description or ""
+        for settings in CLASSES
+        for field, known in settings.model_fields.items()
     }
+    return of_packages | OWN

@@ -6,10 +6,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
+from sqlalchemy.orm import Session, sessionmaker
 
-from db.engine import open_engine
+from db.engine import open_database, open_engine
 from db.errors import SchemaOutdated
+
+NO_TABLES = "there are no tables yet: `scleroscan up` makes them, in a shared database `scleroscan db upgrade`"
 
 
 def upgrade(url: str) -> str:
@@ -33,10 +36,28 @@ def newest_revision() -> str:
     return head
 
 
+def open_current(url: str) -> sessionmaker[Session]:
+    """Return the maker of sessions on a database that is there, its tables at the newest migration.
+
+    Raises
+    ------
+    SchemaOutdated
+        They are not, or there are none; where there is no SQLite file, none is made.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+        raise SchemaOutdated(NO_TABLES)
+    sessions = open_database(url)
+    require_newest(sessions.kw["bind"])
+    return sessions
+
+
 def require_newest(engine: Engine) -> None:
     """Raise SchemaOutdated unless the tables are at the newest migration."""
     with engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
+    if found is None:
+        raise SchemaOutdated(NO_TABLES)
     if found != newest_revision():
         raise SchemaOutdated(
             f"the tables are at revision {found}, this version needs {newest_revision()}: run `scleroscan db upgrade`"

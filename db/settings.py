@@ -1,7 +1,18 @@
 """Settings of the database: environment variables that begin with ``DB_``."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+# The drivers that are installed with the package, by every name that people give them.
+DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+}
 
 
 class DbSettings(BaseSettings):
@@ -11,5 +22,26 @@ class DbSettings(BaseSettings):
 
     url: SecretStr = Field(
         SecretStr("sqlite:///scleroscan-site/scleroscan.db"),
-        description="SQLAlchemy URL: postgresql+psycopg://user:password@host/name, or sqlite:///file for one machine",
+        description="postgresql://user:password@host/name, or sqlite:///file for one machine",
+        examples=["postgresql://user:password@host/name"],
     )
+
+    @field_validator("url")
+    @classmethod
+    def _names_its_driver(cls, url: SecretStr) -> SecretStr:
+        return SecretStr(_parsed(url.get_secret_value()).render_as_string(hide_password=False))
+
+
+def _parsed(text: str) -> URL:
+    """Return the URL with its driver. Raises ValueError, which shows no password."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("it is no URL of a database") from None
+    except ValueError:
+        raise ValueError("the port is no number") from None
+    if "@" in f"{url.host} {url.database}" and url.host:
+        raise ValueError("an @ in the password is written %40, a % is written %25")
+    if url.drivername not in DRIVERS:
+        raise ValueError(f"{url.drivername} is no database that Scleroscan speaks to")
+    return url.set(drivername=DRIVERS[url.drivername])

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from db.address import AE_TITLE, SCHEME, ApplicationEntity
 
 
 class NodeSettings(BaseSettings):
@@ -11,7 +13,9 @@ class NodeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DICOM_NODE_", frozen=True, extra="forbid")
 
-    ae_title: str = Field("SCLEROSCAN", min_length=1, max_length=16, description="AE title that senders call")
+    ae_title: str = Field(
+        "SCLEROSCAN", min_length=1, max_length=16, pattern=f"^{AE_TITLE}$", description="AE title that senders call"
+    )
     host: str = Field("0.0.0.0", description="Address to listen on; 127.0.0.1 for this machine alone")  # noqa: S104  scanners are elsewhere
     port: int = Field(11112, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
     spool_dir: Path = Field(Path("scleroscan-site/spool"), description="Folder for received images, byte for byte")
@@ -25,11 +29,17 @@ class NodeSettings(BaseSettings):
     source: str | None = Field(
         None,
         description="Archive asked how many images a series has: dicom://AET@host:port, or a DICOMweb URL",
+        examples=["dicom://PACS@10.0.0.5:104"],
     )
     source_token: SecretStr | None = Field(None, description="Bearer token for a DICOMweb source")
-    web_port: int | None = Field(None, ge=1, le=65535, description="Port for STOW-RS; none: not served")
+    web_port: int | None = Field(
+        None, ge=1, le=65535, description="Port for STOW-RS; none: not served", examples=[8080]
+    )
     web_token: SecretStr | None = Field(
-        None, min_length=16, description="Bearer token that STOW-RS senders show; none: client certificates alone"
+        None,
+        min_length=16,
+        description="Bearer token that STOW-RS senders show; none: client certificates alone",
+        examples=["16-characters-or-more"],
     )
     web_max_instance_mb: int = Field(512, ge=1, le=4096, description="Largest image taken by STOW-RS, megabytes")
     settle_s: float = Field(
@@ -74,3 +84,12 @@ class NodeSettings(BaseSettings):
         90.0, ge=0, le=36500, description="Images whose job was rejected, failed, or waits for a person stay so long"
     )
     low_free_mb: int = Field(2048, ge=0, description="Below so many megabytes free, new associations are rejected")
+
+    @field_validator("source")
+    @classmethod
+    def _is_an_archive(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            if not url.startswith(SCHEME):
+                raise ValueError(f"{url} is no source: it is dicom://AET@host:port or the URL of a DICOMweb service")
+            ApplicationEntity.parse_url(url)
+        return url

@@ -1,10 +1,17 @@
 """Settings of the worker: environment variables that begin with ``WORKER_``."""
 
+import json
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from kombu.transport import TRANSPORT_ALIASES
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from db.address import AE_TITLE, ApplicationEntity
+
+EMBEDDED = "embedded"
 PACKAGED_WEIGHTS = Path(__file__).parent / "models" / "ssc-ild-unet-2-synthetic.safetensors"
 
 
@@ -14,13 +21,23 @@ class WorkerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="WORKER_", frozen=True, extra="forbid")
 
     broker_url: str = Field(
-        "embedded", description="Celery broker, as redis://host:6379/0; 'embedded' starts a private Redis from pip"
+        EMBEDDED,
+        description="Celery broker, as redis://host:6379/0; 'embedded' starts a private Redis from pip",
+        examples=["redis://10.0.0.5:6379/0"],
     )
-    destinations: tuple[str, ...] = Field(
+    destinations: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description='JSON list of archives for SEG and SR: ["dicom://AET@host:port"]; none: results stay in the folder',
+        description="Archives for SEG and SR: dicom://AET@host:port, several with commas or as a JSON list; "
+        "none: results stay in the folder",
+        examples=["dicom://PACS@10.0.0.5:104"],
     )
-    ae_title: str = Field("SCLEROSCAN", min_length=1, max_length=16, description="Calling AE title when delivering")
+    ae_title: str = Field(
+        "SCLEROSCAN",
+        min_length=1,
+        max_length=16,
+        pattern=f"^{AE_TITLE}$",
+        description="Calling AE title when delivering",
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda:0")
     engine: str = Field(
         "auto",
@@ -43,3 +60,34 @@ class WorkerSettings(BaseSettings):
     delivery_give_up_s: float = Field(
         86400.0, ge=1, description="A delivery not done after so many seconds rests as failed"
     )
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_a_broker(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme.split("+")[0] in TRANSPORT_ALIASES and (parts.port or 1) > 0
+        except ValueError:
+            known = False
+        if url != EMBEDDED and not known:
+            raise ValueError(f"{url} is no broker that Celery knows")
+        return url
+
+    @field_validator("destinations", mode="before")
+    @classmethod
+    def _are_a_list(cls, written: object) -> object:
+        if not isinstance(written, str):
+            return written
+        if not written.lstrip().startswith("["):
+            return tuple(part.strip() for part in written.split(",") if part.strip())
+        try:
+            return tuple(json.loads(written))
+        except ValueError as error:
+            raise ValueError(f"{written} is no JSON list") from error
+
+    @field_validator("destinations")
+    @classmethod
+    def _are_archives(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            ApplicationEntity.parse_url(url)
+        return urls

@@ -168,10 +168,15 @@ async def _serve(server: uvicorn.Server, stop: Event) -> None:
     await serving
 
 
-def configuration(settings: NodeSettings, application: Starlette) -> uvicorn.Config:
-    """Return the server's configuration: limits, and TLS where the settings name its files."""
+def require_guard(settings: NodeSettings) -> None:
+    """Raise BadSetting where neither a token nor client certificates stand before the spool."""
     if settings.web_token is None and settings.tls_client_ca is None:
         raise BadSetting("STOW-RS needs DICOM_NODE_WEB_TOKEN or client certificates (DICOM_NODE_TLS_CLIENT_CA)")
+
+
+def configuration(settings: NodeSettings, application: Starlette) -> uvicorn.Config:
+    """Return the server's configuration: limits, and TLS where the settings name its files."""
+    require_guard(settings)
     config = uvicorn.Config(
         application,
         host=settings.host,

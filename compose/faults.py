@@ -1,0 +1,55 @@
+"""What pydantic found wrong with the settings, in words that name the variable and show a right value."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings
+
+# By pydantic's error type; what it says in other cases is taken as it is.
+WORDS = {
+    "int_parsing": "{value} is no whole number",
+    "float_parsing": "{value} is no number",
+    "bool_parsing": "{value} is neither true nor false",
+    "greater_than": "{value} is not more than {gt}",
+    "greater_than_equal": "{value} is less than {ge}",
+    "less_than_equal": "{value} is more than {le}",
+    "string_too_short": "{value} has fewer than {min_length} characters",
+    "string_too_long": "{value} has more than {max_length} characters",
+    "string_pattern_mismatch": "{value} is not of the form wanted",
+    "value_error": "{error}",
+}
+
+
+def sentences(settings: type[BaseSettings], error: ValidationError) -> list[str]:
+    """Return a sentence for each variable that cannot be so. None shows a secret."""
+    return [_sentence(settings, fault) for fault in error.errors()]
+
+
+def _sentence(settings: type[BaseSettings], fault: ErrorDetails) -> str:
+    field = str(fault["loc"][0])
+    known, name = settings.model_fields[field], variable(settings, field)
+    said = WORDS.get(fault["type"], fault["msg"]).format(value=_shown(known, fault["input"]), **fault.get("ctx", {}))
+    return f"{name}: {said}. {known.description}. A right value: {name}={_right_value(known)}"
+
+
+def variable(settings: type[BaseSettings], field: str) -> str:
+    """Return the environment variable of a field."""
+    return f"{settings.model_config['env_prefix']}{field}".upper()
+
+
+def _shown(field: FieldInfo, value: object) -> str:
+    if SecretStr in _types(field.annotation):
+        return "what it holds"
+    return str(value) or "nothing"
+
+
+def _types(annotation: Any) -> Sequence[Any]:
+    return getattr(annotation, "__args__", (annotation,))
+
+
+def _right_value(field: FieldInfo) -> str:
+    value = (field.examples or [field.default])[0]
+    return str(value).lower() if isinstance(value, bool) else str(value)

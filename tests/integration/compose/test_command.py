@@ -1,0 +1,79 @@
+"""The command from outside: what it says where it cannot do what it was asked."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPOSITORY, services
+from worker.identity import SOFTWARE_VERSION
+
+
+def scleroscan(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command on a site of its own, in a terminal of 80 columns as every pipe has them."""
+    own = {
+        "DB_URL": f"sqlite:///{folder / 'site' / 'rows.db'}",
+        "DICOM_NODE_SPOOL_DIR": str(folder / "spool"),
+        "WORKER_RESULTS_DIR": str(folder / "results"),
+        "DICOM_NODE_PORT": str(services.free_port()),
+        "DICOM_NODE_HOST": "127.0.0.1",
+    }
+    command = [sys.executable, "-m", "scleroscan", *words]
+    return subprocess.run(
+        command, env=os.environ | own | environ, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def only_line(said: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line that a refused command says on standard error."""
+    assert (said.returncode, said.stdout) == (1, ""), said.stderr
+    (line,) = said.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "value"),
+    [
+        ("doctor", "WORKER_DESTINATIONS", "A@h:1"),
+        ("up", "DICOM_NODE_PORT", "abc"),
+        ("status", "DB_URL", "postgresql://me:p@ss/word@db.example/scleroscan"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line(tmp_path: Path, word: str, name: str, value: str) -> None:
+    line = only_line(scleroscan(tmp_path, word, **{name: value}))
+    assert line.startswith(f"{name}: ")
+    assert f"{name}=" in line
+
+
+def test_up_starts_no_part_where_the_site_file_has_a_slip(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text("[[peer]]\nae_titel = 'CT1'\n")
+    line = only_line(scleroscan(tmp_path, "up", DICOM_NODE_SITE_FILE=str(tmp_path / "site.toml")))
+    assert "ae_titel" in line
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize("words", [("status",), ("retry", "1")])
+def test_before_the_first_start_it_is_said_what_to_do(tmp_path: Path, words: tuple[str, ...]) -> None:
+    line = only_line(scleroscan(tmp_path, *words))
+    assert "no tables yet" in line
+    assert "scleroscan up" in line
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_database_that_is_away_is_one_line(tmp_path: Path) -> None:
+    port = services.free_port()
+    line = only_line(scleroscan(tmp_path, "status", DB_URL=f"postgresql://me:s3cret@127.0.0.1:{port}/rows"))
+    assert "does not answer" in line
+    assert "scleroscan doctor" in line
+    assert "s3cret" not in line
+
+
+def test_a_receiver_that_is_no_address_is_one_line(tmp_path: Path) -> None:
+    assert "AET@host:port" in only_line(scleroscan(tmp_path, "send", str(tmp_path), "PACS"))
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    said = scleroscan(tmp_path, "--version")
+    assert (said.returncode, said.stdout) == (0, f"scleroscan {SOFTWARE_VERSION}\n")
