@@ -6,8 +6,7 @@ import signal
 import sys
 import threading
 from dataclasses import asdict
-from datetime import UTC, datetime
-from getpass import getuser
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from compose import broker, doctor, folders, logs, preflight, printing, processes, research
+from compose import broker, doctor, folders, logs, operate, preflight, printing, processes, research
 from compose import settings as site_settings
 from compose.errors import NothingToSend, WiringError
 from db import audit, schema, tracking
@@ -286,14 +285,6 @@ def show_audit(
         raise typer.Exit(1)
 
 
-@app.command()
-def retry(job_id: Annotated[int, typer.Argument(help="The job, as `scleroscan status` shows it.")]) -> None:
-    """Queue a failed job, or one in review, again; results already encoded are sent, not made anew."""
-    with _rows().begin() as session:
-        tracking.retry(session, job_id, f"operator:{getuser()}", datetime.now(UTC))
-    out.print(f"job {job_id} is queued again")
-
-
 @app.command(name="doctor")
 def examine(as_json: AsJson = False) -> None:
     """Check settings, database, broker, disk, weights and archives, and say how to mend each."""
@@ -306,6 +297,8 @@ def examine(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+for act in (operate.release, operate.discard, operate.recompute, operate.retry):
+    app.command()(act)
 app.command()(research.train)
 app.command()(research.evaluate)
 

@@ -4,7 +4,7 @@ A part that finds a slip of the pen only when it runs would be started again for
 """
 
 from compose.settings import SiteSettings
-from dicom_node import service, site_file
+from dicom_node import scheduling, site_file
 from worker import identity
 
 
@@ -18,9 +18,9 @@ def require_usable(site: SiteSettings) -> None:
     PipelineError
         The weights are not those of their model card.
     """
-    service.callbacks(site.node, site_file.load(site.node.site_file))
+    scheduling.callbacks(site.node, site_file.load(site.node.site_file))
     if site.node.source:
-        service.open_source_of(site.node)
+        scheduling.open_source_of(site.node)
     if site.node.web_port:
         # The server's libraries would slow down every other command.
         from dicom_node.stow import server  # noqa: PLC0415

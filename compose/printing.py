@@ -28,6 +28,7 @@ COLOURS = {
     "measured": "green",
     "refused": "red",
     JobState.REVIEW: "magenta",
+    JobState.DISCARDED: "dim",
 }
 
 

@@ -4,8 +4,9 @@ series      receiving → complete | incomplete | skipped       complete | incom
                                                           incomplete → receiving (sent again after a break)
 job         queued → running → encoded → delivered
             running → queued (again) | rejected | review | failed        encoded → failed
-            failed | review → queued (by an operator)                    any but superseded → superseded
             superseded → queued (its images are the current ones again, or a worker knows its own job better)
+            by an operator: review → encoded (release)    review | failed → discarded    failed → queued (retry)
+            failed | review | rejected → queued (recompute)              any but superseded → superseded
 delivery    pending → sent → committed             pending → failed → pending (by an operator)
 commitment  open → answered | unanswerable, without events: the rows of a request tell its whole story
 """
@@ -39,6 +40,7 @@ class JobState(StrEnum):
     REJECTED = "rejected"
     REVIEW = "review"
     FAILED = "failed"
+    DISCARDED = "discarded"
     SUPERSEDED = "superseded"
 
 
@@ -87,6 +89,10 @@ ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {
             (JobState.FAILED, JobState.QUEUED),
             (JobState.REVIEW, JobState.QUEUED),
             (JobState.SUPERSEDED, JobState.QUEUED),
+            (JobState.REJECTED, JobState.QUEUED),
+            (JobState.REVIEW, JobState.ENCODED),
+            (JobState.REVIEW, JobState.DISCARDED),
+            (JobState.FAILED, JobState.DISCARDED),
         }
         | {(state, JobState.SUPERSEDED) for state in JobState if state != JobState.SUPERSEDED}
     ),

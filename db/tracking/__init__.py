@@ -42,9 +42,9 @@ from db.tracking.jobs import (
     open_job,
     register_model,
     renew,
-    retry,
 )
 from db.tracking.leadership import Leadership, beat, leadership, resign, take_over
+from db.tracking.operators import discard, recompute, release, retry
 from db.tracking.results import (
     FlagRow,
     JobResults,
@@ -98,6 +98,7 @@ __all__ = [
     "current_files",
     "current_series_job",
     "delivered",
+    "discard",
     "due_answers",
     "due_deliveries",
     "due_jobs",
@@ -117,6 +118,7 @@ __all__ = [
     "open_series",
     "pending",
     "postpone",
+    "recompute",
     "reconsidered",
     "record_commitment",
     "record_for_review",
@@ -124,6 +126,7 @@ __all__ = [
     "refuse",
     "register",
     "register_model",
+    "release",
     "removable",
     "remove",
     "renew",

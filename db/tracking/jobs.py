@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
-from db.errors import ClaimLost, IllegalTransition, UnknownSubject
+from db.errors import ClaimLost, UnknownSubject
 from db.states import JobState
 from db.tables import Instance, Job, JobInstance, Model, Series
 from db.tracking.events import Change, append, begin, lock_series, move
@@ -117,8 +117,7 @@ def place_job(session: Session, images: ImageSet, identity: JobIdentity, older: 
         begin(session, job, Change(change.who, change.now, detail={"instances": len(images.instance_ids)}))
         session.add_all(JobInstance(job_id=job.id, instance_id=one) for one in images.instance_ids)
     else:
-        _queue_again(job, change.now)
-        move(session, job, JobState.QUEUED, change)
+        queue_again(session, job, change)
     if older is not None:
         job.supersedes_id = older.id
         move(session, older, JobState.SUPERSEDED, replace(change, detail={"by_job": job.id}))
@@ -142,8 +141,10 @@ def _new_job(key: str, images: ImageSet, identity: JobIdentity, now: datetime) -
     )
 
 
-def _queue_again(job: Job, now: datetime) -> None:
-    job.attempts_forgiven, job.due_at, job.notified_at, job.updated_at = job.attempt, now, None, now
+def queue_again(session: Session, job: Job, change: Change) -> None:
+    """Queue a job that stopped, with all its attempts before it again."""
+    job.attempts_forgiven, job.due_at, job.notified_at, job.updated_at = job.attempt, change.now, None, change.now
+    move(session, job, JobState.QUEUED, change)
 
 
 def _current_job(session: Session, series_uid: str) -> Job | None:
@@ -188,7 +189,7 @@ def claim(session: Session, job_id: int, who: str, terms: LeaseTerms, now: datet
 
     A job that ends its worker again and again is not handed out for ever: after ``max_attempts`` it is ``failed``.
     """
-    job = _locked(session, job_id)
+    job = locked_job(session, job_id)
     if not session.scalar(select(Job.id).where(Job.id == job_id, _claimable(now))):
         return None
     if job.state == JobState.RUNNING:
@@ -236,7 +237,8 @@ def _files(session: Session, job_id: int) -> tuple[ClaimedFile, ...]:
     return tuple(ClaimedFile(*row) for row in rows)
 
 
-def _locked(session: Session, job_id: int) -> Job:
+def locked_job(session: Session, job_id: int) -> Job:
+    """Return a job as it is now, under its series' lock. Raises UnknownSubject where there is none."""
     series_uid = session.scalar(select(Job.series_uid).where(Job.id == job_id))
     if series_uid is None:
         raise UnknownSubject(f"no job {job_id} is tracked")
@@ -246,7 +248,7 @@ def _locked(session: Session, job_id: int) -> Job:
 
 def fenced(session: Session, held: Claim) -> Job:
     """Return the job under its series' lock. Raises ClaimLost where someone else has it."""
-    job = _locked(session, held.job_id)
+    job = locked_job(session, held.job_id)
     if job.state != JobState.RUNNING or job.attempt != held.attempt:
         raise ClaimLost(f"job {job.id} is {job.state} at attempt {job.attempt}, this claim was attempt {held.attempt}")
     return job
@@ -289,23 +291,6 @@ def finish(session: Session, held: Claim, state: str, failure: Failure, now: dat
     job = fenced(session, held)
     job.code, job.reason, job.detail, job.updated_at = failure.code, failure.reason, failure.detail, now
     move(session, job, state, Change(held.who, now, failure.code, failure.detail))
-
-
-def retry(session: Session, job_id: int, who: str, now: datetime) -> None:
-    """Queue a failed or reviewed job again, as an operator.
-
-    Raises
-    ------
-    UnknownSubject
-        No such job.
-    IllegalTransition
-        The job is neither ``failed`` nor ``review``.
-    """
-    job = _locked(session, job_id)
-    if job.state not in {JobState.FAILED, JobState.REVIEW}:
-        raise IllegalTransition(f"job {job_id} is {job.state}; only failed jobs and jobs in review can be retried")
-    _queue_again(job, now)
-    move(session, job, JobState.QUEUED, Change(who, now, "retried"))
 
 
 def current_series_job(session: Session, series_uid: str) -> Job | None:

@@ -12,6 +12,7 @@ from db.tables import Delivery, Instance, Job, JobInstance, Measurement, Series
 from db.tracking.events import Change, append, lock_series
 from db.tracking.jobs import current_series_job
 
+DONE = (JobState.DELIVERED, JobState.DISCARDED)
 UNRESOLVED = (JobState.REJECTED, JobState.FAILED, JobState.REVIEW)
 
 
@@ -22,7 +23,7 @@ class Retention:
     Attributes
     ----------
     done
-        Its results were delivered, or lie in the results folder where there is no destination.
+        Its results were delivered, lie in the results folder where there is no destination, or were discarded.
     skipped
         A rule, or a better reconstruction, left it out.
     incomplete
@@ -48,7 +49,7 @@ def _is_over(retention: Retention, now: datetime) -> ColumnElement[bool]:
     """Whether the time of a series is over. The times of its jobs count, and without one that of its last image."""
     current = and_(Job.series_uid == Series.uid, Job.state != JobState.SUPERSEDED)
     unsent = and_(Job.state == JobState.ENCODED, ~exists().where(Delivery.job_id == Job.id))
-    done = and_(or_(Job.state == JobState.DELIVERED, unsent), Job.updated_at <= now - retention.done)
+    done = and_(or_(Job.state.in_(DONE), unsent), Job.updated_at <= now - retention.done)
     unresolved = and_(Job.state.in_(UNRESOLVED), Job.updated_at <= now - retention.unresolved)
     has_job = exists().where(current)
     keeps = exists().where(current, ~or_(done, unresolved))

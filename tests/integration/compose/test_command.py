@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from db import schema
+from db.engine import open_database
+from tests.integration.db.test_operators import in_review
 from tests.support import REPOSITORY, services
 from worker.identity import SOFTWARE_VERSION
 
@@ -60,6 +63,19 @@ def test_before_the_first_start_it_is_said_what_to_do(tmp_path: Path, words: tup
     assert "no tables yet" in line
     assert "scleroscan up" in line
     assert not (tmp_path / "site").exists()
+
+
+def test_retry_names_what_may_be_done_with_a_reviewed_job(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rows.db'}"
+    schema.upgrade(url)
+    sessions = open_database(url)
+    job_id = in_review(sessions)
+    sessions.kw["bind"].dispose()
+    line = only_line(scleroscan(tmp_path, "retry", str(job_id), DB_URL=url))
+    assert line.startswith(f"job {job_id} is review: release, discard or recompute it")
+    archive = {"DB_URL": url, "WORKER_DESTINATIONS": "dicom://PACS@127.0.0.1:104"}
+    said = scleroscan(tmp_path, "release", str(job_id), **archive)
+    assert said.stdout == f"job {job_id} is released, 2 objects are to be sent\n"
 
 
 def test_a_database_that_is_away_is_one_line(tmp_path: Path) -> None:
