@@ -19,15 +19,17 @@ from dicom_node.spool.image import CT_CLASSES
 def run(settings: NodeSettings, stop: Event) -> None:
     """Receive until ``stop`` is set. Raises BadSetting where the site file or the TLS files cannot be used."""
     site = site_file.load(settings.site_file)
-    security = Security(AccessControl(settings.ae_title, site.peer, settings.any_called_ae), tls_context(settings))
+    access = AccessControl(settings.ae_title, site.peer, settings.any_called_ae)
     spool = Spool(settings.spool_dir, settings.min_free_mb, settings.low_free_mb)
     spool.prepare()
     callers_who_listen = {peer.ae_title for peer in site.peer if peer.application_entity}
     handlers = [
         *Receiver(spool, settings.max_associations).handlers(),
-        *CommitmentProvider(Mailbox(spool), callers_who_listen).handlers(),
+        *CommitmentProvider(Mailbox(spool), callers_who_listen, access.may_ask_for_commitment).handlers(),
     ]
-    listener = Listener(address(settings), handlers, [*CT_CLASSES, COMMITMENT_CLASS], security)
+    listener = Listener(
+        address(settings), handlers, [*CT_CLASSES, COMMITMENT_CLASS], Security(access, tls_context(settings))
+    )
 
     def receive(stop: Event) -> None:
         with listener:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from threading import Thread
 from typing import cast
@@ -43,15 +43,39 @@ class CommitmentProvider:
 
     The answer to it says only that the request is kept. What is held of it is told by N-EVENT-REPORT: on the same
     association while that is open, unless the caller has an address of its own to take it.
+
+    Parameters
+    ----------
+    mailbox
+        Where requests go, and answers come from.
+    callers_who_listen
+        The AE titles that take answers at an address of their own.
+    may_ask
+        Whether a caller, by AE title and address, is offered the service.
     """
 
-    def __init__(self, mailbox: Mailbox, callers_who_listen: Collection[str]) -> None:
+    def __init__(
+        self, mailbox: Mailbox, callers_who_listen: Collection[str], may_ask: Callable[[str, str], bool]
+    ) -> None:
         self._mailbox = mailbox
+        self._may_ask = may_ask
         self._callers_who_listen = frozenset(callers_who_listen)
 
     def handlers(self) -> list[tuple[object, object]]:
         """Return the pairs (event, handler) as pynetdicom wants them."""
-        return [(evt.EVT_N_ACTION, self.requested)]
+        return [(evt.EVT_REQUESTED, self.negotiated), (evt.EVT_N_ACTION, self.requested)]
+
+    def negotiated(self, event: evt.Event) -> None:
+        """Leave the class out where the caller may not ask: it hears "abstract syntax not supported" (PS3.8 9.3.3.2).
+
+        A refusal of each request would come after the modality had counted on us.
+        """
+        asked = cast(A_ASSOCIATE, event.assoc.requestor.primitive)
+        if not self._may_ask(str(asked.calling_ae_title), str(event.assoc.requestor.address)):
+            acceptor = event.assoc.acceptor
+            acceptor.supported_contexts = [
+                context for context in acceptor.supported_contexts if context.abstract_syntax != COMMITMENT_CLASS
+            ]
 
     def requested(self, event: evt.Event) -> tuple[int, None]:
         """Keep a request and answer 0x0000 once it is durable."""

@@ -23,6 +23,9 @@ class Peer(BaseModel):
     addresses: tuple[IPvAnyNetwork, ...] = Field((), description="Addresses or networks it may call from; none: any")
     listens_at: str | None = Field(None, description="host:port where it takes answers to storage commitment requests")
     tls: bool = Field(False, description="Whether it listens there by TLS; our own certificate is shown to it")
+    storage_commitment: bool = Field(
+        False, description="Whether it may ask for storage commitment; images stay for DICOM_NODE_RETENTION_DAYS alone"
+    )
 
     @field_validator("listens_at")
     @classmethod
@@ -58,6 +61,12 @@ class AccessControl:
         """Return the rejection of an association request; None where it may come in."""
         if not self.any_called_ae and called_ae.strip() != self.ae_title.strip():
             return CALLED_NOT_RECOGNIZED
+        return CALLING_NOT_RECOGNIZED if self.peers and not self._known_as(calling_ae, address) else None
+
+    def may_ask_for_commitment(self, calling_ae: str, address: str) -> bool:
+        """Whether the site file names a caller as one whose storage commitment requests are answered."""
+        return any(peer.storage_commitment for peer in self._known_as(calling_ae, address))
+
+    def _known_as(self, calling_ae: str, address: str) -> list[Peer]:
         caller = calling_ae.strip()
-        known = any(peer.ae_title.strip() == caller and peer.may_call_from(address) for peer in self.peers)
-        return CALLING_NOT_RECOGNIZED if self.peers and not known else None
+        return [peer for peer in self.peers if peer.ae_title.strip() == caller and peer.may_call_from(address)]

@@ -33,6 +33,8 @@ from tests.support.node_senders import ct_slice, encoded, send, series_uid, writ
 
 ANSWER_WITHIN_S = 60
 ALL, SOME_FAILED = 1, 2
+MODALITY = '[[peer]]\nae_title = "SCANNER"\nstorage_commitment = true\n'
+NO_RULES = '[routing]\nrule = []\nchoice = { measure = "all" }\n'
 Reports = "queue.Queue[tuple[int, Dataset]]"
 
 
@@ -87,12 +89,36 @@ def uids(report: Dataset, keyword: str) -> set[str]:
     return {item.ReferencedSOPInstanceUID for item in report.get(keyword) or ()}
 
 
+@contextmanager
+def answering(folder: Path, sessions: sessionmaker[Session], **settings: float) -> Iterator[node_service.RunningNode]:
+    """A node whose site file lets the modality ask for commitment, over the association of its request."""
+    path = folder / "modality.toml"
+    path.write_text(MODALITY + NO_RULES)
+    with node_service.running(folder, sessions, site_file=path, **settings) as node:
+        yield node
+
+
+@pytest.mark.parametrize("peers", ["", MODALITY.replace("true", "false"), MODALITY + 'addresses = ["10.9.8.7"]\n'])
+def test_who_is_not_named_for_it_is_offered_no_commitment(
+    tmp_path: Path, sessions: sessionmaker[Session], peers: str
+) -> None:
+    path = tmp_path / "site.toml"
+    # Another peer of the same title lets the modality in from here.
+    path.write_text(peers + ('[[peer]]\nae_title = "SCANNER"\n' if peers else "") + NO_RULES)
+    with (
+        node_service.running(tmp_path, sessions, site_file=path) as node,
+        modality(node.port, queue.Queue()) as opened,
+    ):
+        assert {one.abstract_syntax: one.result for one in opened.rejected_contexts} == {COMMITMENT_CLASS: 3}
+        assert store(opened, 2), "its images are taken all the same"
+
+
 def test_a_modality_hears_on_its_own_association_that_every_image_is_kept(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     reports: Reports = queue.Queue()
     transaction = generate_uid()
-    with node_service.running(tmp_path, sessions) as node, modality(node.port, reports) as opened:
+    with answering(tmp_path, sessions) as node, modality(node.port, reports) as opened:
         images = store(opened, 4)
         assert ask(opened, images, transaction) == 0x0000
         kind, report = reports.get(timeout=ANSWER_WITHIN_S)
@@ -106,7 +132,7 @@ def test_what_was_not_received_or_is_of_another_class_is_listed_as_failed(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     reports: Reports = queue.Queue()
-    with node_service.running(tmp_path, sessions) as node, modality(node.port, reports) as opened:
+    with answering(tmp_path, sessions) as node, modality(node.port, reports) as opened:
         kept, other = store(opened, 2)
         never = (CTImageStorage, "1.2.3.4")
         assert ask(opened, [kept, (MRImageStorage, other[1]), never]) == 0x0000
@@ -119,7 +145,7 @@ def test_what_was_not_received_or_is_of_another_class_is_listed_as_failed(
 
 def test_an_image_whose_file_is_gone_is_listed_as_failed(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     reports: Reports = queue.Queue()
-    with node_service.running(tmp_path, sessions) as node, modality(node.port, reports) as opened:
+    with answering(tmp_path, sessions) as node, modality(node.port, reports) as opened:
         (image,) = store(opened, 1)
         services.wait_until(lambda: node.status(series_uid()) is not None)
         with sessions.begin() as session:
@@ -134,7 +160,7 @@ def test_an_image_whose_file_is_gone_is_listed_as_failed(tmp_path: Path, session
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_a_request_that_is_none_is_refused_at_once(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
-    with node_service.running(tmp_path, sessions) as node, modality(node.port, queue.Queue()) as opened:
+    with answering(tmp_path, sessions) as node, modality(node.port, queue.Queue()) as opened:
         assert ask(opened, [(CTImageStorage, "1.2.3")], action=2) == 0x0123
         assert ask(opened, []) == 0x0115
         assert ask(opened, [(CTImageStorage, "../../outside")]) == 0x0115
@@ -146,7 +172,7 @@ def test_a_request_that_is_none_is_refused_at_once(tmp_path: Path, sessions: ses
 def site_file(folder: Path, port: int) -> Iterator[Path]:
     """A site file with one modality that listens on a port."""
     path = folder / "site.toml"
-    path.write_text(f'[[peer]]\nae_title = "SCANNER"\nlistens_at = "127.0.0.1:{port}"\n')
+    path.write_text(f'{MODALITY}listens_at = "127.0.0.1:{port}"\n')
     yield path
 
 
@@ -189,7 +215,7 @@ def test_a_modality_that_listens_by_tls_is_answered_by_tls(tmp_path: Path, sessi
     modality_tls.verify_mode = ssl.CERT_REQUIRED
     theirs.configure_cert(modality_tls)
     path = tmp_path / "site.toml"
-    path.write_text(f'[[peer]]\nae_title = "SCANNER"\nlistens_at = "127.0.0.1:{port}"\ntls = true\n')
+    path.write_text(f'{MODALITY}listens_at = "127.0.0.1:{port}"\ntls = true\n')
     request = CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), datetime.now(UTC))
     Mailbox(Spool(tmp_path / "spool")).put(request)
     settings = {"tls_cert": files["cert"], "tls_key": files["key"], "tls_client_ca": files["ca"]}
@@ -215,7 +241,7 @@ def test_orthanc_asks_as_a_modality_and_sees_success_and_failure(
     tmp_path: Path, sessions: sessionmaker[Session], orthanc: services.Orthanc
 ) -> None:
     path = tmp_path / "site.toml"
-    peer = f'ae_title = "{orthanc.ae_title}"\nlistens_at = "127.0.0.1:{orthanc.dicom_port}"'
+    peer = f'ae_title = "{orthanc.ae_title}"\nstorage_commitment = true\nlistens_at = "127.0.0.1:{orthanc.dicom_port}"'
     path.write_text(f"[[peer]]\n{peer}\n")
     files = write(tmp_path / "ct", [ct_slice(number) for number in range(3)])
     with node_service.running(tmp_path, sessions, site_file=path) as node:
@@ -300,7 +326,7 @@ def test_patience_with_a_modality_that_is_down_ends(tmp_path: Path, sessions: se
 def test_a_commitment_request_closes_its_series_long_before_the_quiet_time(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
-    with node_service.running(tmp_path, sessions, quiet_s=600.0, gap_wait_s=900.0) as node:
+    with answering(tmp_path, sessions, quiet_s=600.0, gap_wait_s=900.0) as node:
         with modality(node.port, queue.Queue()) as opened:
             assert ask(opened, store(opened, 5)) == 0x0000
         series = node.wait_until_closed(series_uid())
@@ -324,7 +350,7 @@ def test_images_sent_while_the_answer_is_on_its_way_are_taken_and_end_nothing(
         statuses.put(send(event.assoc, encoded(late), late.SOPInstanceUID))
         return 0x0000, None
 
-    with node_service.running(tmp_path, sessions) as node, modality(node.port, queue.Queue()) as opened:
+    with answering(tmp_path, sessions) as node, modality(node.port, queue.Queue()) as opened:
         opened.bind(evt.EVT_N_EVENT_REPORT, take)
         assert ask(opened, store(opened, 2)) == 0x0000
         asked.set()
@@ -337,7 +363,7 @@ def test_images_sent_while_the_answer_is_on_its_way_are_taken_and_end_nothing(
 def test_images_after_the_request_are_not_covered_by_it(
     tmp_path: Path, sessions: sessionmaker[Session], number: int
 ) -> None:
-    with node_service.running(tmp_path, sessions, quiet_s=600.0, gap_wait_s=900.0) as node:
+    with answering(tmp_path, sessions, quiet_s=600.0, gap_wait_s=900.0) as node:
         reports: Reports = queue.Queue()
         with modality(node.port, reports) as opened:
             assert ask(opened, store(opened, 4)) == 0x0000
