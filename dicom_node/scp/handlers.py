@@ -10,7 +10,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
 from db.states import ASSOCIATION_BROKEN_OFF
 from dicom_node.errors import OutOfSpace, ReceiveError, UnreadableInstance, WrongSOPClass
 from dicom_node.scp.commands import StoreRequest
-from dicom_node.scp.upper_layer import EVT_ENDED, EVT_STORE
+from dicom_node.scp.upper_layer import EVT_ENDED, EVT_STORE, UpperLayer
 from dicom_node.spool import file_meta, header, part10
 from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.elements import Cut
@@ -64,6 +64,8 @@ class Receiver:
         if not has_slot:
             logger.warning("association rejected, as many are open as are allowed")
             _reject(event, LOCAL_LIMIT_EXCEEDED)
+        elif cast(UpperLayer, event.assoc.dul).has_ended:
+            self.closed(event)
 
     def echo(self, _event: evt.Event) -> int:
         """Answer a verification."""

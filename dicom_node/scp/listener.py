@@ -14,7 +14,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from dicom_node.scp.access_control import AccessControl, Rejection
 from dicom_node.scp.server import AssociationHandler, Server
 from dicom_node.scp.tls import DeferredHandshake, SecureRequestHandler
-from dicom_node.scp.upper_layer import EVT_ENDED
+from dicom_node.scp.upper_layer import EVT_ENDED, UpperLayer
 
 VERIFICATION = "1.2.840.10008.1.1"
 # PS3.8 9.3.4: transient, by the presentation-related part of the provider, local limit exceeded.
@@ -77,6 +77,8 @@ class Admission:
             event.assoc.acse.send_reject(*rejection)
             # Returns once the rejection is sent and the peer has closed.
             event.assoc.kill()
+        elif cast(UpperLayer, event.assoc.dul).has_ended:
+            self._forget(event)
 
     def _rejection(self, association: int, asked: A_ASSOCIATE, address: str) -> Rejection | None:
         calling_ae, called_ae = str(asked.calling_ae_title), str(asked.called_ae_title)
@@ -89,9 +91,12 @@ class Admission:
             self._admitted.add(association)
         return None
 
-    def _closed(self, event: evt.Event) -> None:
+    def _forget(self, event: evt.Event) -> None:
         with self._lock:
             self._admitted.discard(id(event.assoc))
+
+    def _closed(self, event: evt.Event) -> None:
+        self._forget(event)
         if event.assoc.requestor.primitive is None:
             # It never asked, and its thread still waits for it to: this is what the thread sees when time is up.
             event.assoc.dul.to_user_queue.put(None)

@@ -66,6 +66,8 @@ class UpperLayer(DULServiceProvider):
         self._poll = select.poll()
         self._poll.register(self._bell, select.POLLIN)
         self._last_heard = time.monotonic()
+        # Whoever keeps something for an association looks here once it is kept: its end may have been told before.
+        self.has_ended = False
         self._command = b""
         self._request: StoreRequest | None = None
         self._reception: Reception | None = None
@@ -87,6 +89,7 @@ class UpperLayer(DULServiceProvider):
             super().run_reactor()
         finally:
             self._discard()
+            self.has_ended = True
             # However it ended: pynetdicom tells of a closed connection only where no exception ended its thread.
             evt.trigger(self.assoc, EVT_ENDED, {})
             with self._bell_lock:
