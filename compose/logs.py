@@ -1,13 +1,21 @@
-"""Log lines for people or for machines. A log is not the audit: the audit is rows."""
+"""Log lines for people or for machines: one an event, whatever is in it. A log is not the audit: the audit is rows."""
 
 import json
 import logging
+import sys
+import threading
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import TracebackType
+from typing import TextIO
+
+from compose.log_lines import Limiter, clean, compact_trace, is_ours
 
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
 # These libraries tell every PDU or task; what matters of it is told by our own lines.
-CHATTY = ("pynetdicom", "celery.worker.strategy", "celery.app.trace", "alembic", "pydicom", "highdicom")
+CHATTY = ("pynetdicom", "celery.worker.strategy", "celery.app.trace", "alembic", "pydicom", "highdicom", "kombu")
+# What libraries say may hold a stranger's bytes, and does not grow with them.
+LONGEST, LONGEST_OF_LIBRARIES = 1000, 200
 
 
 class LogFormat(StrEnum):
@@ -26,33 +34,82 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **_facts(record),
         }
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return json.dumps(line)
 
 
 class ConsoleLines(logging.Formatter):
-    """Time, level, message, then the facts as name=value."""
+    """Time with its offset from UTC, level, message, then the facts as name=value."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
+        at = datetime.fromtimestamp(record.created, UTC).astimezone().isoformat(timespec="milliseconds")
         facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
-        return f"{super().format(record)}  {facts}".rstrip()
+        return f"{at} {record.levelname:<7} {_message(record)}  {facts}".rstrip()
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes lines to standard error, of each library only so many a minute."""
+
+    def __init__(self, limiter: Limiter) -> None:
+        super().__init__()
+        self._limiter = limiter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write what the limiter lets through."""
+        for admitted in self._limiter.admitted(record):
+            super().emit(admitted)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        said = record.getMessage()
+    except (TypeError, ValueError):
+        # A library's own slip in its arguments; the line is worth more than a complaint about it.
+        said = str(record.msg)
+    return clean(said, _longest(record))
 
 
 def _facts(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in vars(record).items() if name not in PLAIN}
+    longest = _longest(record)
+    facts = {name: _safe(value, longest) for name, value in vars(record).items() if name not in PLAIN}
+    if record.exc_info and record.exc_info[1]:
+        facts["trace"] = clean(compact_trace(record.exc_info[1]), longest)
+    return facts
+
+
+def _safe(value: object, longest: int) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_safe(one, longest) for one in value]
+    if isinstance(value, dict):
+        return {clean(str(name), longest): _safe(one, longest) for name, one in value.items()}
+    return clean(str(value), longest)
+
+
+def _longest(record: logging.LogRecord) -> int:
+    return LONGEST if is_ours(record.name) else LONGEST_OF_LIBRARIES
 
 
 def configure(log_format: LogFormat) -> None:
-    """Send log lines to standard error in the format asked for."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        JsonLines() if log_format is LogFormat.json else ConsoleLines("%(asctime)s %(levelname)-7s %(message)s")
-    )
+    """Send log lines to standard error in the format asked for, warnings and the ends of threads among them."""
+    handler = Lines(Limiter())
+    handler.setFormatter(JsonLines() if log_format is LogFormat.json else ConsoleLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    sys.excepthook = _tell_end
+    threading.excepthook = lambda end: _tell_end(end.exc_type, end.exc_value, end.exc_traceback)
+
+
+def _tell_end(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """Log what ended a thread or the process, under the name of the module that raised it."""
+    frame = trace
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    name = str(frame.tb_frame.f_globals.get("__name__")) if frame else __name__
+    logging.getLogger(name).critical("ended by an error", exc_info=(kind, error or kind(), trace))

@@ -1,6 +1,5 @@
 """A listener or a scheduler as a process: ``python -m tests.support.node_process PART DB_URL BROKER_URL SETTINGS``."""
 
-import logging
 import signal
 import sys
 import threading
@@ -17,7 +16,6 @@ IDENTITY = JobIdentity("m" * 64, "s" * 64)
 def main() -> None:
     """Run ``listener`` or ``scheduler`` until SIGTERM."""
     logs.configure(logs.LogFormat.json)
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     part, url, broker_url, given = sys.argv[1:]
     settings, stop = NodeSettings.model_validate_json(given), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -1,7 +1,5 @@
-"""Logs, times and tables: what the wiring itself works out."""
+"""Times and tables: what the wiring itself works out."""
 
-import json
-import logging
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -10,7 +8,6 @@ from rich.console import Console
 
 from compose import printing
 from compose.demo import stage_seconds
-from compose.logs import ConsoleLines, JsonLines
 from db.audit import DeliveryStatus, SeriesStatus
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,21 +38,6 @@ def test_each_stage_lasts_until_the_next_one_begins() -> None:
         event(12, "job", "encoded", "delivered"),
     ]
     assert stage_seconds(trail) == {"complete": 3.0, "queue": 2.5, "read": 1.5, "lungs": 3.0, "deliver": 2.0}
-
-
-def record() -> logging.LogRecord:
-    made = logging.makeLogRecord({"msg": "job ended", "levelname": "INFO", "name": "worker.analysis_task"})
-    made.job_id, made.code = 7, "no_lungs"
-    return made
-
-
-def test_a_json_line_carries_the_facts() -> None:
-    line = json.loads(JsonLines().format(record()))
-    assert (line["message"], line["job_id"], line["code"]) == ("job ended", 7, "no_lungs")
-
-
-def test_a_console_line_ends_with_the_facts() -> None:
-    assert ConsoleLines("%(message)s").format(record()) == "job ended  job_id=7 code=no_lungs"
 
 
 def test_the_status_table_says_why_and_cuts_no_uid() -> None:
