@@ -1,15 +1,15 @@
 """``make bench``: receiving beside DCMTK's storescp, reading beside SimpleITK and pydicom, the stages of one series."""
 
+import argparse
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from tests.bench import reading, receiving
+from tests.bench.figures import Row, print_json, print_table
 from worker.analysis import lungs, patterns, quantify
 from worker.analysis.patterns import model
 from worker.phantom.chest_ct import PhantomSpec, render
@@ -17,34 +17,30 @@ from worker.phantom.dicom_series import PhantomIdentity, write_series
 from worker.reading import series
 from worker.settings import WorkerSettings
 
-ROUNDS = 5
-SLICES = 110
+PARTS = ("receiving", "reading", "stages")
 
 
-def median_s(work: Callable[[], object]) -> float:
+def median_s(work: Callable[[], object], rounds: int) -> float:
     """Return the median of the wall times of a few runs, after one that does not count."""
     work()
     times = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         started = time.perf_counter()
         work()
         times.append(time.perf_counter() - started)
     return statistics.median(times)
 
 
-def reading_beside_peers(folder: Path, home: Path, table: Table) -> None:
-    """From files to HU, beside the faster of SimpleITK's series reader and plain pydicom, which check nothing."""
+def reading_beside_peers(folder: Path, home: Path, asked: argparse.Namespace) -> Iterator[Row]:
+    """From files to HU, beside SimpleITK's series reader and plain pydicom, which check nothing."""
     for encoding in reading.ENCODINGS:
-        series_folder = reading.write(sorted(folder.iterdir()), home / encoding, encoding)
-        figures = {reader: reading.measured(reader, series_folder) for reader in reading.READERS}
-        faster = min(("simpleitk", "pydicom"), key=lambda reader: figures[reader].seconds)
-        ours, peer = figures["ours"], figures[faster]
-        what = f"read {reading.SLICES} {encoding}, s, {faster}"
-        add(table, what, ours.seconds, peer.seconds, peer.seconds / ours.seconds)
-        add(table, f"read {reading.SLICES} {encoding}, peak MB, {faster}", ours.peak_mb, peer.peak_mb)
+        series_folder = reading.write(sorted(folder.iterdir()), home / encoding, encoding, asked.read_slices)
+        for reader in reading.READERS:
+            found = reading.measured(reader, series_folder, asked.rounds)
+            yield {"encoding": encoding, "reader": reader, "seconds": found.seconds, "peak, MB": found.peak_mb}
 
 
-def stages(folder: Path, table: Table) -> None:
+def stages(folder: Path, asked: argparse.Namespace) -> Iterator[Row]:
     """The rest of the way has no peer here: slices per second."""
     volume = series.read(sorted(folder.iterdir())).volume
     lung_mask = lungs.segment(volume)
@@ -55,31 +51,41 @@ def stages(folder: Path, table: Table) -> None:
         ("patterns", lambda: patterns.segment(volume, lung_mask, network)),
         ("quantify", lambda: quantify.assess(volume, lung_mask, found)),
     ):
-        add(table, f"{name}, slices/s", SLICES / median_s(work))
+        yield {"stage": name, "slices/s": asked.slices / median_s(work, asked.rounds)}
 
 
-def add(table: Table, what: str, *figures: float) -> None:
-    """Add a line of figures."""
-    table.add_row(what, *(f"{figure:.2f}" if figure < 10 else f"{figure:.0f}" for figure in figures))
+def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
+    """Return the rows of every part asked for."""
+    found: dict[str, list[Row]] = {}
+    if "receiving" in asked.parts:
+        found["receiving"] = list(receiving.compare(home, asked.rounds, asked.slices))
+    if asked.parts != ["receiving"]:
+        write_series(render(PhantomSpec(seed=1, shape=(asked.slices, 512, 512))), home / "ct", PhantomIdentity())
+    if "reading" in asked.parts:
+        found["reading"] = list(reading_beside_peers(home / "ct", home, asked))
+    if "stages" in asked.parts:
+        found["stages"] = list(stages(home / "ct", asked))
+    return found
 
 
-def main() -> None:
-    """Run all and print one table."""
-    console = Console()
-    table = Table("what", "ours", "peer", "ratio", title=f"Medians of {ROUNDS} runs, {SLICES} slices of 512 × 512")
-    received = Table(
-        *("associations", "receiver", "images/s", "to storescp", "CPU ms/image", "memory, MB"),
-        title=f"Receiving {receiving.SLICES} images of 525 kB an association by DCMTK's storescu, medians of {ROUNDS}",
-    )
-    with tempfile.TemporaryDirectory(prefix="scleroscan-bench-") as name, console.status("measuring"):
-        home = Path(name)
-        write_series(render(PhantomSpec(seed=1, shape=(SLICES, 512, 512))), home / "ct", PhantomIdentity())
-        receiving.compare(home, received)
-        reading_beside_peers(home / "ct", home, table)
-        stages(home / "ct", table)
-    console.print(received)
-    console.print(table)
+def main() -> int:
+    """Run what is asked for; print tables or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of which the median is told")
+    parser.add_argument("--slices", type=int, default=110, help="slices of a series that is sent or measured")
+    parser.add_argument("--read-slices", type=int, default=300, help="slices of a series that is read")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="scleroscan-bench-") as name:
+        found = measured(Path(name), asked)
+    if asked.json:
+        print_json(found)
+        return 0
+    for part, rows in found.items():
+        print_table(f"{part}: medians of {asked.rounds} rounds, slices of 512 × 512", rows)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

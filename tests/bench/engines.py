@@ -1,6 +1,7 @@
-"""``python -m tests.bench.engines``: what may run the network on a CPU, side by side, and whether the masks agree."""
+"""``python -m tests.bench.engines [--json]``: what may run the network on a CPU, side by side, and whether the masks agree."""
 
 import statistics
+import sys
 import tempfile
 import time
 import warnings
@@ -15,9 +16,8 @@ import openvino
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from rich.console import Console
-from rich.table import Table
 
+from tests.bench.figures import Row, print_json, print_table
 from worker.analysis import patterns
 from worker.analysis.patterns import model
 from worker.analysis.patterns.engine import Engine, OpenVinoEngine, TorchEngine
@@ -141,7 +141,7 @@ def main() -> None:
     # The box around the lungs must be the same: ONNX Runtime is given one size alone.
     listening = Listening(PlainTorch(model.weighted(weights).eval()), [])
     patterns.segment(phantom.volume, phantom.lungs, replace(first, engine=listening))
-    table = Table("engine", "numbers", "slices/s", "× plain", "Dice of lesion", "Dice of reticulation")
+    rows: list[Row] = []
     reference: np.ndarray | None = None
     plain = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -149,9 +149,20 @@ def main() -> None:
             speed, labels = measured(phantom, replace(first, engine=engine))
             plain, reference = plain or speed, labels if reference is None else reference
             agreement = [dice(labels >= level, reference >= level) or 0.0 for level in (1, RETICULATION)]
-            figures = (f"{speed:.1f}", f"{speed / plain:.1f}", *(f"{value:.4f}" for value in agreement))
-            table.add_row(name, numbers, *figures)
-    Console().print(table)
+            rows.append(
+                {
+                    "engine": name,
+                    "numbers": numbers,
+                    "slices/s": speed,
+                    "× plain": speed / plain,
+                    "Dice of lesion": f"{agreement[0]:.4f}",
+                    "Dice of reticulation": f"{agreement[1]:.4f}",
+                }
+            )
+    if "--json" in sys.argv[1:]:
+        print_json({"engines": rows})
+    else:
+        print_table(f"medians of {ROUNDS} rounds", rows)
 
 
 if __name__ == "__main__":

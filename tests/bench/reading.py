@@ -1,11 +1,10 @@
-"""Reading 300 slices to Hounsfield units, beside SimpleITK's series reader and plain pydicom.
+"""Reading slices to Hounsfield units, beside SimpleITK's series reader and plain pydicom.
 
 Each reader runs in a process of its own, so that its peak of memory is its own. As a program, one such process:
-``python -m tests.bench.reading READER FOLDER`` prints seconds and megabytes as JSON.
+``python -m tests.bench.reading READER FOLDER ROUNDS`` prints seconds and megabytes as JSON.
 """
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, RLELossless
 
-SLICES, ROUNDS = 300, 5
+from tests.bench.figures import own_peak_mb
+
 Reader = Callable[[Sequence[Path]], object]
 
 
@@ -61,9 +61,9 @@ def pydicom(paths: Sequence[Path]) -> object:
 READERS: dict[str, Reader] = {"ours": ours, "simpleitk": simpleitk, "pydicom": pydicom}
 
 
-def measured(reader: str, folder: Path) -> Figures:
+def measured(reader: str, folder: Path, rounds: int) -> Figures:
     """Run one reader in a process of its own."""
-    command = [sys.executable, "-m", "tests.bench.reading", reader, str(folder)]
+    command = [sys.executable, "-m", "tests.bench.reading", reader, str(folder), str(rounds)]
     return Figures(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
@@ -85,7 +85,7 @@ def _compressed(ds: Dataset, encoding: str) -> None:
 ENCODINGS = ("uncompressed", "JPEG Lossless", "JPEG 2000", "RLE")
 
 
-def write(slices: Sequence[Path], folder: Path, encoding: str, count: int = SLICES) -> Path:
+def write(slices: Sequence[Path], folder: Path, encoding: str, count: int) -> Path:
     """Write ``count`` slices, those given over and over, one above the other."""
     folder.mkdir(parents=True)
     encoded: dict[Path, Dataset] = {}
@@ -106,9 +106,9 @@ def main() -> None:
     """Measure one reader on one folder."""
     reader, paths = READERS[sys.argv[1]], sorted(Path(sys.argv[2]).iterdir())
     reader(paths)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    peak_mb = own_peak_mb()
     times = []
-    for _ in range(ROUNDS):
+    for _ in range(int(sys.argv[3])):
         started = time.perf_counter()
         reader(paths)
         times.append(time.perf_counter() - started)

@@ -1,26 +1,24 @@
 """Receiving beside peers in one run: the node as ``scleroscan listen`` runs it, DCMTK's storescp, Orthanc."""
 
 import os
+import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from math import isnan, nan
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import psutil
 from pydicom import Dataset
-from rich.table import Table
 
 from db import schema
+from tests.bench.figures import Row
 from tests.support import node_senders, servers, services
 from tests.support.node_senders import ct_slice
 
-ROUNDS = 5
 SENDERS = 4
-SLICES = 110
 SIDE = 512
 # Otherwise Nagle's algorithm and delayed acknowledgements stall DCMTK for 40 ms an image: no peer to compare with.
 NO_DELAY = os.environ | {"TCP_NODELAY": "1"}
@@ -28,11 +26,10 @@ NO_DELAY = os.environ | {"TCP_NODELAY": "1"}
 
 @dataclass(frozen=True)
 class Receiver:
-    """Something that images are sent to, and the process that tells what it costs."""
+    """Something that images are sent to, and the processes that tell what it costs."""
 
-    name: str
     port: int
-    pid: int
+    pids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -40,17 +37,17 @@ class Figures:
     """Images/s, CPU milliseconds an image, and the most memory (proportional set size) in MB: medians of the rounds."""
 
     images_s: float
-    cpu_ms: float
-    memory_mb: float
+    cpu_ms: float | None = None
+    memory_mb: float | None = None
 
 
-def write_series(folder: Path) -> list[Path]:
+def write_series(folder: Path, slices: int) -> list[Path]:
     """Write a series of noise for each sender; 525 kB an image."""
-    return [_write_one(folder / str(number), number) for number in range(1, SENDERS + 1)]
+    return [_write_one(folder / str(number), number, slices) for number in range(1, SENDERS + 1)]
 
 
-def _write_one(folder: Path, number: int) -> Path:
-    node_senders.write(folder, [_noise(ct_slice(index, number, SIDE)) for index in range(SLICES)])
+def _write_one(folder: Path, number: int, slices: int) -> Path:
+    node_senders.write(folder, [_noise(ct_slice(index, number, SIDE)) for index in range(slices)])
     return folder
 
 
@@ -60,60 +57,81 @@ def _noise(ds: Dataset) -> Dataset:
     return ds
 
 
-def compare(home: Path, table: Table) -> None:
-    """Add a line for each receiver and number of associations; the rounds of all take turns."""
-    folders = write_series(home / "noise")
-    with _node(home) as ours, _storescp(home) as storescp, _orthanc(home) as orthanc:
-        for count in (1, SENDERS):
-            found: dict[str, list[Figures]] = {}
-            for number in range(ROUNDS + 1):
-                for receiver in (ours, storescp, orthanc):
-                    figures = _measure(receiver, folders[:count])
-                    # The first round warms up and does not count.
-                    if number:
-                        found.setdefault(receiver.name, []).append(figures)
-            found["write, fsync, rename: no network"] = [_floor(home / "floor", folders[:count]) for _ in range(ROUNDS)]
-            _add(table, count, {name: _median(figures) for name, figures in found.items()}, storescp.name)
+def compare(home: Path, rounds: int, slices: int) -> Iterator[Row]:
+    """Yield a row for each receiver and number of associations; the rounds of all take turns.
+
+    Each receiver begins each round anew, in an empty folder: to write over files that are there is cheaper.
+    """
+    folders = write_series(home / "noise", slices)
+    first = _write_one(home / "first", SENDERS + 1, 1)
+    for count in (1, SENDERS):
+        found: dict[str, list[Figures]] = {}
+        for _ in range(rounds):
+            for name, started in RECEIVERS.items():
+                figures = _in_a_fresh_folder(home / "round", started, first, folders[:count])
+                found.setdefault(name, []).append(figures)
+            found.setdefault("write, fsync, rename: no network", []).append(_floor(home / "floor", folders[:count]))
+        yield from _rows(count, {name: _median(figures) for name, figures in found.items()})
+
+
+def _in_a_fresh_folder(folder: Path, started: "Started", first: Path, folders: list[Path]) -> Figures:
+    folder.mkdir()
+    try:
+        with started(folder) as receiver:
+            # What is done once, at the first image, does not count.
+            _send(receiver, [first])
+            return _measure(receiver, folders)
+    finally:
+        shutil.rmtree(folder)
 
 
 def _median(figures: list[Figures]) -> Figures:
-    return Figures(*(statistics.median(getattr(one, name) for one in figures) for name in Figures.__annotations__))
+    columns = ([value for value in column if value is not None] for column in zip(*map(astuple, figures), strict=True))
+    return Figures(*(statistics.median(column) if column else None for column in columns))
 
 
-def _add(table: Table, count: int, medians: dict[str, Figures], peer: str) -> None:
+def _rows(count: int, medians: dict[str, Figures]) -> Iterator[Row]:
     for name, found in medians.items():
-        ratio = f"{found.images_s / medians[peer].images_s:.2f}"
-        costs = ("–", "–") if isnan(found.cpu_ms) else (f"{found.cpu_ms:.2f}", f"{found.memory_mb:.0f}")
-        table.add_row(str(count), name, f"{found.images_s:.0f}", ratio, *costs)
-    table.add_section()
+        yield {
+            "associations": str(count),
+            "receiver": name,
+            "images/s": found.images_s,
+            "to storescp": found.images_s / medians[PEER].images_s,
+            "CPU, ms/image": found.cpu_ms,
+            "memory, MB": found.memory_mb,
+        }
 
 
-def _measure(receiver: Receiver, folders: list[Path]) -> Figures:
-    before, begun = _cpu_s(receiver.pid), time.perf_counter()
+def _send(receiver: Receiver, folders: list[Path], look: Callable[[], None] = lambda: None) -> None:
     command = [services.program("storescu"), "-aet", "SCANNER", "-aec", "SCLEROSCAN", "+sd", "127.0.0.1"]
     senders = [
         subprocess.Popen([*command, str(receiver.port), str(folder)], env=NO_DELAY, stderr=subprocess.DEVNULL)
         for folder in folders
     ]
-    most_mb = 0.0
     while any(sender.poll() is None for sender in senders):
-        most_mb = max(most_mb, _memory_mb(receiver.pid))
+        look()
         time.sleep(0.05)
+    assert [sender.returncode for sender in senders] == [0] * len(senders)
+
+
+def _measure(receiver: Receiver, folders: list[Path]) -> Figures:
+    held_mb: list[float] = []
+    before, begun = _cpu_s(receiver.pids), time.perf_counter()
+    _send(receiver, folders, lambda: held_mb.append(_memory_mb(receiver.pids)))
     took_s = time.perf_counter() - begun
-    assert [sender.returncode for sender in senders] == [0] * len(senders), receiver.name
-    images = SLICES * len(folders)
-    return Figures(images / took_s, (_cpu_s(receiver.pid) - before) * 1000 / images, most_mb)
+    images = sum(len(list(folder.iterdir())) for folder in folders)
+    return Figures(images / took_s, (_cpu_s(receiver.pids) - before) * 1000 / images, max(held_mb))
 
 
-def _family(pid: int) -> list[psutil.Process]:
-    parent = psutil.Process(pid)
-    return [parent, *parent.children(recursive=True)]
+def _family(pids: tuple[int, ...]) -> list[psutil.Process]:
+    parents = [psutil.Process(pid) for pid in pids]
+    return parents + [child for parent in parents for child in parent.children(recursive=True)]
 
 
-def _cpu_s(pid: int) -> float:
-    """CPU time of a process with all its children, those that have ended included."""
+def _cpu_s(pids: tuple[int, ...]) -> float:
+    """CPU time of processes with all its children, those that have ended included."""
     total = 0.0
-    for process in _family(pid):
+    for process in _family(pids):
         try:
             times = process.cpu_times()
         except psutil.NoSuchProcess:
@@ -122,9 +140,9 @@ def _cpu_s(pid: int) -> float:
     return total
 
 
-def _memory_mb(pid: int) -> float:
+def _memory_mb(pids: tuple[int, ...]) -> float:
     total = 0
-    for process in _family(pid):
+    for process in _family(pids):
         try:
             total += process.memory_full_info().pss
         except psutil.NoSuchProcess:
@@ -143,7 +161,9 @@ def _floor(folder: Path, folders: list[Path]) -> Figures:
             os._exit(0)
         children.append(child)
     assert all(os.waitpid(child, 0)[1] == 0 for child in children)
-    return Figures(SLICES * len(folders) / (time.perf_counter() - begun), nan, nan)
+    took_s = time.perf_counter() - begun
+    shutil.rmtree(folder)
+    return Figures(sum(len(list(source.iterdir())) for source in folders) / took_s)
 
 
 def _write_durably(source: Path, target: Path) -> None:
@@ -169,7 +189,8 @@ def _node(home: Path) -> Iterator[Receiver]:
     server.start()
     scheduler.start()
     assert server.process is not None
-    yield Receiver("scleroscan: durable, registered", settings.port, server.process.pid)
+    assert scheduler.process is not None
+    yield Receiver(settings.port, (server.process.pid, scheduler.process.pid))
     server.stop()
     scheduler.stop()
 
@@ -181,7 +202,7 @@ def _storescp(home: Path) -> Iterator[Receiver]:
     command = [services.program("storescp"), "--fork", "-pdu", "131072", "-od", str(home / "storescp"), str(port)]
     with services.running(command, home / "storescp.log", env=NO_DELAY) as process:
         services.wait_until(lambda: services.port_answers(port), what="storescp")
-        yield Receiver("storescp: not durable", port, process.pid)
+        yield Receiver(port, (process.pid,))
 
 
 @contextmanager
@@ -194,4 +215,13 @@ def _orthanc(home: Path) -> Iterator[Receiver]:
             for connection in psutil.net_connections("tcp")
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == running.dicom_port
         )
-        yield Receiver("Orthanc: not durable, indexed", running.dicom_port, pid or 0)
+        yield Receiver(running.dicom_port, (pid or 0,))
+
+
+Started = Callable[[Path], AbstractContextManager[Receiver]]
+PEER = "storescp: not durable"
+RECEIVERS: dict[str, Started] = {
+    "scleroscan: durable, registered": _node,
+    PEER: _storescp,
+    "Orthanc: not durable, indexed": _orthanc,
+}

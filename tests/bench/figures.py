@@ -1,0 +1,46 @@
+"""Figures of a benchmark: for people a table that is never cut off, for machines JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+# A pipe has no width, and rich takes it for 80 columns.
+WIDTH_OF_NO_TERMINAL = 200
+Row = Mapping[str, str | float | None]
+
+
+def own_peak_mb() -> float:
+    """Return the most memory that this process held since it began, MB.
+
+    ``ru_maxrss`` would not do: it is inherited over fork and exec, so a small child shows what its parent once held.
+    """
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def print_table(title: str, rows: Sequence[Row]) -> None:
+    """Print rows that have the same names."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_NO_TERMINAL)
+    table = Table(*rows[0], title=title)
+    for row in rows:
+        table.add_row(*(shown(value) for value in row.values()))
+    console.print(table)
+
+
+def shown(value: str | float | None) -> str:
+    """Return a value as people read it."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+
+
+def print_json(found: Mapping[str, Sequence[Row]]) -> None:
+    """Print all figures as one object."""
+    print(json.dumps(found, indent=1))
