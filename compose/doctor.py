@@ -47,6 +47,7 @@ def examine(site: SiteSettings) -> list[Check]:
     """Run every check, none of which changes anything."""
     checks: list[Callable[[SiteSettings], Check]] = [
         _settings,
+        _contradictions,
         _database,
         _broker,
         _disk,
@@ -65,6 +66,18 @@ def _settings(site: SiteSettings) -> Check:
     if site.worker.destinations:
         return Check("settings", True, found)
     return Check("settings", False, found, "set WORKER_DESTINATIONS=dicom://PACS@10.0.0.5:104")
+
+
+def _contradictions(site: SiteSettings) -> Check:
+    """Each value may be right, and two of them not together."""
+    node, worker = site.node, site.worker
+    ours = {f"dicom://{node.ae_title}@{host}:{node.port}" for host in ("127.0.0.1", "localhost", node.host)}
+    found = [f"{url} is our own listener" for url in worker.destinations if url in ours]
+    if node.low_free_mb < node.min_free_mb:
+        found.append("DICOM_NODE_LOW_FREE_MB lies below DICOM_NODE_MIN_FREE_MB: images are refused before associations")
+    if worker.delivery_retry_max_s < worker.delivery_retry_s:
+        found.append("WORKER_DELIVERY_RETRY_MAX_S lies below WORKER_DELIVERY_RETRY_S")
+    return Check("sense", not found, "; ".join(found) or "no two settings contradict", "change one" if found else "")
 
 
 def _database(site: SiteSettings) -> Check:

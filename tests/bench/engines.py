@@ -1,4 +1,4 @@
-"""``python -m tests.bench.engines [--json]``: what may run the network on a CPU, side by side, and whether the masks agree."""
+"""``python -m tests.bench.engines [--json]``: what may run the network on a CPU, and whether masks agree."""
 
 import statistics
 import sys

@@ -3,6 +3,9 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import pytest
 
@@ -12,6 +15,28 @@ from db.settings import DbSettings
 from dicom_node.settings import NodeSettings
 from dicom_node.spool.folder import Spool, SpooledName
 from worker.settings import WorkerSettings
+
+
+def site(worker: dict[str, Any] | None = None, **node: Any) -> SiteSettings:
+    return SiteSettings(DbSettings(), NodeSettings(**node), WorkerSettings(**(worker or {})))
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (site({"destinations": ("dicom://SCLEROSCAN@127.0.0.1:11112",)}), "our own listener"),
+        (site(min_free_mb=4096, low_free_mb=2048), "DICOM_NODE_LOW_FREE_MB"),
+        (site({"delivery_retry_s": 60, "delivery_retry_max_s": 30}), "WORKER_DELIVERY_RETRY_MAX_S"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named(given: SiteSettings, named: str) -> None:
+    found = doctor._contradictions(given)
+    assert not found.ok
+    assert named in found.found
+
+
+def test_the_defaults_contradict_nothing() -> None:
+    assert doctor._contradictions(site()).ok
 
 
 def test_images_that_were_set_aside_are_counted_and_shown(tmp_path: Path) -> None:
