@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-import pytest
-
 from compose import doctor
 from compose.settings import SiteSettings
 from db.settings import DbSettings
