@@ -46,7 +46,9 @@ class NodeSettings(BaseSettings):
         5.0, gt=0, le=3600, description="Shortest quiet, where the source or the modality says that a series is whole"
     )
     quiet_s: float = Field(30.0, gt=0, le=3600, description="A series may be complete after so many seconds of quiet")
-    gap_wait_s: float = Field(120.0, gt=0, le=86400, description="A series with missing slices waits so long for them")
+    gap_wait_s: float = Field(
+        120.0, gt=0, le=86400, description="A series that lacks slices or was broken off waits so long for the rest"
+    )
     study_wait_s: float = Field(
         60.0, ge=0, le=86400, description="A whole series waits so long for others of its study, to choose the best"
     )

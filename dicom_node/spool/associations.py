@@ -1,7 +1,7 @@
 """Which associations are open, and which broke off, known to every process: each locks a file that names its series.
 
 The kernel drops the lock with its process, so nothing stays open that a crash has ended; and the names of its series
-stay in the file, so that nothing passes for sent whole. See docs/decisions/0030.
+stay in the file, so that nothing passes for sent whole. See docs/decisions/0034.
 """
 
 import fcntl

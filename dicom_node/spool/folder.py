@@ -4,7 +4,8 @@ incoming/       files being written, each locked by its writer; what a crash lea
 new/            durable, not yet registered: this folder is the registrar's queue, <instance>-<digest>-<order>.dcm
 series/         registered, <series>/<instance>-<digest>.dcm
 refused/        acknowledged, but unreadable to the registrar, or of another study than its series: <name>.<code>.dcm
-associations/   one small file an open association, see :mod:`dicom_node.spool.associations`
+associations/   one small file an open association, and below broken-off/ one a series that was cut off, see
+                :mod:`dicom_node.spool.associations`
 epoch           how often the machine was started, and its boot id: the order of arrival does not hang on the clock
 """
 
