@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dicom_node.commitment.report import COMMITMENT_CLASS, Callback, report_to
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -17,10 +16,12 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 
 from db.address import ApplicationEntity
-from db.tracking import CommitmentAnswer
+from db.commitment import CommitmentAnswer
+from dicom_node.commitment.event_report import COMMITMENT_CLASS
 from dicom_node.retrieve.dimse import STUDY_ROOT_GET, DimseArchive
 from dicom_node.retrieve.request import RetrieveRequest
 from dicom_node.retrieve.source import STUDY_ROOT_FIND, DicomSource
+from dicom_node.scheduler.commitment_reporter import Callback, report_to
 from dicom_node.spool.folder import Spool
 from tests.support import services
 from tests.support.node_senders import ROOT, association, ct_slice, encoded, send, series_uid, write
