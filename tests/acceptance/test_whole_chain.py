@@ -104,9 +104,7 @@ def test_the_same_series_sent_twice_gives_one_seg_and_one_sr(site: Site, phantom
     assert_one_result(site, study_uid)
 
 
-def test_a_series_with_a_missing_slice_is_rejected_and_nothing_is_sent_or_lost(
-    site: Site, phantom_series: Path
-) -> None:
+def test_a_missing_slice_is_rejected_with_nothing_sent_or_lost(site: Site, phantom_series: Path) -> None:
     series_uid, study_uid = uids(phantom_series)
     sorted(phantom_series.iterdir())[30].unlink()
     site.send(phantom_series)
@@ -129,7 +127,7 @@ def test_the_missing_slice_sent_later_is_measured_by_a_new_job(site: Site, phant
     assert_one_result(site, study_uid)
 
 
-def test_a_worker_killed_in_the_middle_of_a_job_leaves_one_result(site: Site, phantom_series: Path) -> None:
+def test_a_worker_killed_during_a_job_leaves_one_result(site: Site, phantom_series: Path) -> None:
     series_uid, study_uid = uids(phantom_series)
     site.send(phantom_series)
     site.wait_for(series_uid, "lungs", "patterns")

@@ -26,7 +26,7 @@ def test_an_open_site_is_told_that_it_is_open() -> None:
     assert "in the clear" in found["TLS"].found
 
 
-def test_half_of_tls_a_bad_site_file_and_a_silent_source_are_named(
+def test_half_tls_a_bad_site_file_and_a_silent_source_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "site.toml").write_text("[[peer]]\nae_titel = 'CT1'\n")

@@ -77,7 +77,7 @@ def answer(node: Node, path: Path, **request_changes: str) -> int:
     return int(response.Status)
 
 
-def test_a_stored_image_is_kept_byte_for_byte_with_both_ae_titles(node: Node, tmp_path: Path) -> None:
+def test_an_image_is_kept_byte_for_byte_with_both_ae_titles(node: Node, tmp_path: Path) -> None:
     source = TinyCT(slices=1).write(tmp_path / "ct")[0]
     dicom.store([source], node.address, "SCANNER")
     (kept,) = node.spool.waiting()
@@ -98,7 +98,7 @@ def test_c_echo_is_answered(node: Node) -> None:
     dicom.echo(node.address, "ANYONE")
 
 
-def test_hard_case_11_a_compressed_image_is_kept_in_its_own_transfer_syntax(node: Node, tmp_path: Path) -> None:
+def test_hard_case_11_a_compressed_image_keeps_its_syntax(node: Node, tmp_path: Path) -> None:
     source = TinyCT(slices=1).write(tmp_path / "ct")[0]
     dataset = dcmread(source)
     dataset.compress(RLELossless, generate_instance_uid=False)
@@ -120,14 +120,14 @@ def test_a_class_that_is_no_ct_gets_no_presentation_context(node: Node, tmp_path
     assert list(node.spool.waiting()) == []
 
 
-def test_hard_case_10_a_data_set_whose_uids_are_not_the_requests_is_refused(node: Node, tmp_path: Path) -> None:
+def test_hard_case_10_uids_other_than_the_requests_are_refused(node: Node, tmp_path: Path) -> None:
     source = TinyCT(slices=1).write(tmp_path / "ct")[0]
     assert answer(node, source, sop_uid="1.2.3.4") == 0xC000
     assert list(node.spool.waiting()) == []
     assert answer(node, source) == 0x0000
 
 
-def test_hard_case_34_below_the_watermark_the_sender_hears_out_of_resources(tmp_path: Path) -> None:
+def test_hard_case_34_below_the_watermark_is_out_of_resources(tmp_path: Path) -> None:
     full = Node(tmp_path, min_free_mb=10**12)
     source = TinyCT(slices=1).write(tmp_path / "ct")[0]
     with full.listener, pytest.raises(PeerUnreachable) as refused:
@@ -135,7 +135,7 @@ def test_hard_case_34_below_the_watermark_the_sender_hears_out_of_resources(tmp_
     assert refused.value.detail["status"] == 0xA700
 
 
-def test_hard_case_04_nothing_waits_in_memory_a_new_process_registers_what_the_old_one_kept(
+def test_hard_case_04_a_new_process_registers_what_was_kept(
     node: Node, tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     dicom.store(TinyCT().write(tmp_path / "ct"), node.address, "SCANNER")
@@ -163,7 +163,7 @@ def test_hard_case_04_a_crash_between_commit_and_move_is_healed(
         assert session.query(Instance).count() == 2
 
 
-def test_a_spooled_file_that_cannot_be_read_is_set_aside_not_lost(
+def test_an_unreadable_spooled_file_is_set_aside_not_lost(
     node: Node, tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     (node.spool.new / "1.2.3-0123456789abcdef.dcm").write_bytes(b"not DICOM at all")
@@ -191,7 +191,7 @@ def test_a_whole_series_becomes_one_job_and_one_message(
         assert (row.state, row.series_state, row.instances) == ("queued", "complete", 12)
 
 
-def test_hard_case_02_two_series_interleaved_in_one_association_are_two_jobs(
+def test_hard_case_02_two_interleaved_series_are_two_jobs(
     node: Node, tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     first, second = (TinyCT(series=name).write(tmp_path / name) for name in ("1", "2"))
@@ -203,7 +203,7 @@ def test_hard_case_02_two_series_interleaved_in_one_association_are_two_jobs(
         assert [row.state for row in audit.status(session)] == ["queued", "queued"]
 
 
-def test_hard_case_01_an_association_still_open_holds_its_series_back(
+def test_hard_case_01_an_open_association_holds_its_series_back(
     node: Node, tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     paths = TinyCT().write(tmp_path / "ct")
@@ -224,7 +224,7 @@ def test_hard_case_01_an_association_still_open_holds_its_series_back(
         assert audit.status(session)[0].state == "queued"
 
 
-def test_hard_case_07_with_the_broker_away_the_job_waits_in_its_row(
+def test_hard_case_07_without_a_broker_a_job_waits_in_its_row(
     node: Node, tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     dicom.store(TinyCT().write(tmp_path / "ct"), node.address, "SCANNER")

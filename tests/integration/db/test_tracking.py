@@ -102,7 +102,7 @@ def test_the_same_image_twice_is_one_row(sessions: Sessions) -> None:
         assert session.get_one(Series, "1.2.3").last_arrival_at == NOW
 
 
-def test_other_bytes_under_a_known_uid_replace_the_first_and_both_stay(sessions: Sessions) -> None:
+def test_other_bytes_under_a_uid_replace_but_keep_the_first(sessions: Sessions) -> None:
     with sessions.begin() as session:
         tracking.register(session, images(1), NOW)
         tracking.register(session, images(1, digest="e" * 64, received_at=later(1)), later(1))
@@ -130,7 +130,7 @@ def test_the_same_images_open_only_a_series_broken_off(
         assert session.query(Instance).count() == 3
 
 
-def test_a_late_image_opens_the_series_again_and_the_new_job_supersedes_the_old(sessions: Sessions) -> None:
+def test_a_late_image_reopens_its_series_and_supersedes_its_job(sessions: Sessions) -> None:
     first = opened(sessions)
     with sessions.begin() as session:
         tracking.register(session, images(4), later(100))
@@ -241,7 +241,7 @@ def test_a_passing_failure_keeps_its_schedule_in_the_row(sessions: Sessions) -> 
     assert [item.attempts for item in taken(sessions, job_id, later(40))] == [2, 2]
 
 
-def test_a_refused_object_fails_the_job_and_a_retry_sends_only_what_is_missing(sessions: Sessions) -> None:
+def test_a_refused_object_fails_its_job_and_only_it_is_retried(sessions: Sessions) -> None:
     job_id = encoded(sessions, (PACS,))
     first, second = taken(sessions, job_id, later(11))
     change = tracking.Change("worker", later(12), "peer_refused")

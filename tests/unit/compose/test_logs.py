@@ -33,7 +33,7 @@ def test_a_json_line_carries_the_facts() -> None:
     assert line["rejection"] == [1, 1, 3]
 
 
-def test_a_console_line_has_its_time_with_offset_and_ends_with_facts() -> None:
+def test_a_console_line_has_time_with_offset_and_facts() -> None:
     at, said = ConsoleLines().format(record(job_id=7, code="no_lungs")).split(" ", 1)
     assert datetime.fromisoformat(at).utcoffset() is not None
     assert said == "INFO    job ended  job_id=7 code=no_lungs"

@@ -21,9 +21,7 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path / "w.safetensors"
 
 
-def test_another_way_to_run_or_another_analysis_is_another_identity(
-    weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_engine_or_analysis_is_another_identity(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usual, torch = (
         identity.current(WorkerSettings(weights=weights, device="cpu", engine=name)) for name in ("auto", "torch")
     )

@@ -30,7 +30,7 @@ def task_of(paths: Sequence[Path], folder: Path) -> pipeline.Task:
     return pipeline.Task(tuple(received), "k" * 64, datetime(2026, 1, 2, tzinfo=UTC), folder)
 
 
-def test_what_shows_no_chest_is_refused_before_anything_is_outlined(tmp_path: Path) -> None:
+def test_a_series_without_a_chest_is_refused_before_segmentation(tmp_path: Path) -> None:
     model = PatternModel(NeverRun(), (0.5, 0.5), 1.0, 2.0, "", "never", "0", {}, torch.device("cpu"))
     task = task_of(write(tmp_path / "ct", slices()), tmp_path / "results")
     stages: list[str] = []

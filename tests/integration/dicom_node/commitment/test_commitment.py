@@ -113,7 +113,7 @@ def test_who_is_not_named_for_it_is_offered_no_commitment(
         assert store(opened, 2), "its images are taken all the same"
 
 
-def test_a_modality_hears_on_its_own_association_that_every_image_is_kept(
+def test_a_modality_hears_of_kept_images_on_its_own_association(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     reports: Reports = queue.Queue()
@@ -128,7 +128,7 @@ def test_a_modality_hears_on_its_own_association_that_every_image_is_kept(
         assert store(opened, 1, series=2), "the association still carries images"
 
 
-def test_what_was_not_received_or_is_of_another_class_is_listed_as_failed(
+def test_images_not_kept_or_of_other_class_are_listed_as_failed(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     reports: Reports = queue.Queue()
@@ -188,7 +188,7 @@ def listening_modality(port: int, reports: Reports, tls: ssl.SSLContext | None =
         server.shutdown()
 
 
-def test_a_modality_with_an_address_is_answered_there_even_where_it_listens_late(
+def test_a_modality_that_listens_late_is_answered_at_its_address(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     reports: Reports = queue.Queue()
@@ -264,9 +264,7 @@ def outcome(orthanc: services.Orthanc, images: list[Dataset]) -> dict[str, objec
     return dict(orthanc.request("GET", path))
 
 
-def test_a_request_acknowledged_before_a_stop_is_answered_after_the_next_start(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_an_acknowledged_request_is_answered_after_a_restart(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     reports: Reports = queue.Queue()
     port, requests = services.free_port(), Mailbox(Spool(tmp_path / "spool"))
     requests.put(CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), datetime.now(UTC)))
@@ -281,7 +279,7 @@ def test_a_request_acknowledged_before_a_stop_is_answered_after_the_next_start(
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"transaction_uid": "1.2.3"}'])
-def test_a_damaged_request_file_is_set_aside_and_holds_nothing_up(
+def test_a_damaged_request_file_is_set_aside_and_blocks_nothing(
     tmp_path: Path, sessions: sessionmaker[Session], content: str
 ) -> None:
     folder = tmp_path / "spool" / "commitments"
@@ -293,9 +291,7 @@ def test_a_damaged_request_file_is_set_aside_and_holds_nothing_up(
     assert [path.name for path in folder.iterdir()] == ["1.2.3-0.refused"]
 
 
-def test_a_request_that_nobody_can_be_answered_for_is_closed_with_the_reason(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_an_unanswerable_request_is_closed_with_the_reason(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     now = datetime.now(UTC)
     requests = Mailbox(Spool(tmp_path / "spool"))
     requests.put(CommitmentRequest("1.2.3", "SCANNER", "US", (("1.2.4", CTImageStorage),), now))
@@ -323,9 +319,7 @@ def test_patience_with_a_modality_that_is_down_ends(tmp_path: Path, sessions: se
     assert commitment(sessions).state == "unanswerable"
 
 
-def test_a_commitment_request_closes_its_series_long_before_the_quiet_time(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_a_commitment_request_closes_its_series_early(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     with answering(tmp_path, sessions, quiet_s=600.0, gap_wait_s=900.0) as node:
         with modality(node.port, queue.Queue()) as opened:
             assert ask(opened, store(opened, 5)) == 0x0000
@@ -337,9 +331,7 @@ def test_a_commitment_request_closes_its_series_long_before_the_quiet_time(
     assert "CANARY" not in log
 
 
-def test_images_sent_while_the_answer_is_on_its_way_are_taken_and_end_nothing(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_images_sent_while_an_answer_is_on_its_way_are_taken(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     """The modality answers the report only after it has sent another image and seen that accepted."""
     statuses: queue.Queue[int] = queue.Queue()
     late, asked = ct_slice(9), threading.Event()

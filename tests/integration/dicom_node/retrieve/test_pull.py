@@ -125,9 +125,7 @@ def dcmtk_archive(folder: Path, node_port: int) -> Iterator[int]:
         yield port
 
 
-def test_an_archive_without_c_get_sends_by_c_move_to_the_running_listener(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_without_c_get_images_come_by_c_move_to_the_listener(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     write(tmp_path / "ct", of_study(6, 704))
     with (
         node_service.running(tmp_path, sessions) as node,
@@ -161,9 +159,7 @@ def test_a_broken_series_becomes_whole_by_a_pull(
         assert node.jobs(series_uid(705)) == ["queued"]
 
 
-def test_an_image_that_our_spool_does_not_take_makes_the_pull_incomplete(
-    tmp_path: Path, filled: services.Orthanc
-) -> None:
+def test_an_image_the_spool_refuses_makes_the_pull_incomplete(tmp_path: Path, filled: services.Orthanc) -> None:
     with pytest.raises(PullIncomplete, match="pull again"):
         pull.run(
             NodeSettings(spool_dir=tmp_path / "spool", min_free_mb=10**9), RetrieveRequest(STUDY), filled.destination

@@ -52,9 +52,7 @@ def files(spool: Spool) -> int:
     return len(list((spool.root / "series").rglob("*.dcm")))
 
 
-def test_hard_case_32_images_leave_the_spool_after_delivery_and_retention_and_the_trail_says_so(
-    spool: Spool, sessions: sessionmaker[Session]
-) -> None:
+def test_hard_case_32_images_leave_after_retention_with_a_trail(spool: Spool, sessions: sessionmaker[Session]) -> None:
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, "delivered")
     assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=29)) == 0
@@ -80,9 +78,7 @@ def test_hard_case_32_what_is_not_done_stays_however_old(
     assert files(spool) == 3
 
 
-def test_a_series_that_is_still_open_or_has_late_images_is_not_touched(
-    spool: Spool, sessions: sessionmaker[Session]
-) -> None:
+def test_an_open_series_or_one_with_late_images_is_not_cleaned(spool: Spool, sessions: sessionmaker[Session]) -> None:
     received(spool, sessions, 0, 1)
     assert cleaning.clean(sessions, AT_ONCE, LONG_AFTER) == 0
     with_job(sessions, "delivered")
@@ -91,9 +87,7 @@ def test_a_series_that_is_still_open_or_has_late_images_is_not_touched(
     assert files(spool) == 3
 
 
-def test_a_crash_while_images_are_removed_is_healed_by_the_next_cleaning(
-    spool: Spool, sessions: sessionmaker[Session]
-) -> None:
+def test_the_next_cleaning_heals_a_crash_during_removal(spool: Spool, sessions: sessionmaker[Session]) -> None:
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, "delivered")
     next((spool.root / "series").rglob("*.dcm")).unlink()
@@ -101,9 +95,7 @@ def test_a_crash_while_images_are_removed_is_healed_by_the_next_cleaning(
     assert files(spool) == 0
 
 
-def test_a_series_sent_again_after_its_removal_is_whole_again_under_its_old_job(
-    spool: Spool, sessions: sessionmaker[Session]
-) -> None:
+def test_a_removed_series_sent_again_keeps_its_old_job(spool: Spool, sessions: sessionmaker[Session]) -> None:
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, "delivered")
     cleaning.clean(sessions, RETENTION, LONG_AFTER)

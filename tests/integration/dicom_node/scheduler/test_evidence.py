@@ -34,9 +34,7 @@ def store(port: int, images: list[Dataset], pause_s: float = 0.0) -> None:
             time.sleep(pause_s)
 
 
-def test_hard_case_01_a_pause_longer_than_the_quiet_time_inside_an_association_splits_nothing(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_hard_case_01_a_pause_in_an_association_splits_nothing(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     with node_service.running(tmp_path, sessions, quiet_s=0.5, gap_wait_s=1.0) as node:
         with association(node.port) as opened:
             for number in range(8):
@@ -54,9 +52,7 @@ def test_hard_case_01_a_pause_longer_than_the_quiet_time_inside_an_association_s
         ]
 
 
-def test_hard_case_01_a_pause_between_associations_is_bridged_by_the_number_of_the_source(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_hard_case_01_the_number_at_the_source_bridges_a_pause(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     with (
         archive(lambda: 8) as port,
         node_service.running(
@@ -99,9 +95,7 @@ def archive(number: Callable[[], int | None]) -> Iterator[int]:
         server.shutdown()
 
 
-def test_hard_case_02_two_series_interleaved_in_one_association_are_two_complete_series(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_hard_case_02_interleaved_series_are_both_complete(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     images = [ct_slice(number, series) for number in range(6) for series in (1, 2)]
     with node_service.running(tmp_path, sessions) as node:
         store(node.port, images)
@@ -111,9 +105,7 @@ def test_hard_case_02_two_series_interleaved_in_one_association_are_two_complete
             assert node.jobs(row.uid) == ["queued"]
 
 
-def test_hard_case_02_one_series_over_four_parallel_associations_is_one_job(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_hard_case_02_four_storescu_at_once_make_one_job(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     for part in range(4):
         write(tmp_path / f"part{part}", [ct_slice(number) for number in range(part, 40, 4)])
     with node_service.running(tmp_path, sessions) as node:
@@ -126,9 +118,7 @@ def test_hard_case_02_one_series_over_four_parallel_associations_is_one_job(
         assert node.jobs(series_uid()) == ["queued"]
 
 
-def test_hard_case_02_one_study_over_two_associations_at_once_is_two_series_of_one_study(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_hard_case_02_a_study_over_two_associations_stays_one(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     with node_service.running(tmp_path, sessions) as node:
         parts = [[ct_slice(number, series) for number in range(6)] for series in (1, 2)]
         threads = [threading.Thread(target=store, args=(node.port, part, 0.05)) for part in parts]
@@ -155,7 +145,7 @@ def test_hard_case_03_the_same_images_again_open_nothing_anew(tmp_path: Path, se
         ]
 
 
-def test_hard_case_03_an_image_with_other_bytes_under_its_uid_opens_one_job_that_supersedes(
+def test_hard_case_03_other_bytes_under_a_uid_supersede_the_job(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     with node_service.running(tmp_path, sessions) as node:
@@ -172,9 +162,7 @@ def test_hard_case_03_an_image_with_other_bytes_under_its_uid_opens_one_job_that
         ]
 
 
-def test_hard_case_03_five_late_slices_open_one_job_that_supersedes(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_hard_case_03_five_late_slices_supersede_the_job_once(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     with node_service.running(tmp_path, sessions) as node:
         store(node.port, [ct_slice(number) for number in range(10)])
         first = node.wait_until_closed(series_uid()).last_arrival_at
@@ -186,7 +174,7 @@ def test_hard_case_03_five_late_slices_open_one_job_that_supersedes(
         assert node.jobs(series_uid()) == ["superseded", "queued"]
 
 
-def test_a_series_that_stays_short_of_the_source_is_broken_and_not_measured_until_the_rest_comes(
+def test_an_incomplete_series_opens_no_job_until_the_rest_comes(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     with (
@@ -207,7 +195,7 @@ def test_a_series_that_stays_short_of_the_source_is_broken_and_not_measured_unti
 
 
 @pytest.mark.parametrize("how", ["dicom", "web"])
-def test_orthanc_is_asked_for_the_number_of_images_by_c_find_and_by_qido(
+def test_orthanc_tells_the_number_of_images_by_c_find_and_qido(
     tmp_path: Path, orthanc: services.Orthanc, how: str
 ) -> None:
     source = open_source(orthanc.destination if how == "dicom" else orthanc.dicom_web, "SCLEROSCAN")
@@ -248,7 +236,7 @@ def quiet(last_arrival_at: datetime = NOW) -> ReceivingSeries:
     return ReceivingSeries("1.2", "1.1", NOW, last_arrival_at, ())
 
 
-def test_a_source_is_asked_again_after_a_while_or_a_new_image_and_not_at_every_look() -> None:
+def test_a_source_is_asked_again_after_a_while_or_a_new_image() -> None:
     source = FakeSource([5, 6, 7])
     expectations = Expectations(source)
     second = timedelta(seconds=1)
@@ -266,9 +254,7 @@ def test_a_source_that_does_not_answer_is_left_alone_for_a_while() -> None:
     assert expectations.number_of(quiet(), NOW + LEAVE_ALONE) == 4
 
 
-def test_a_source_that_is_away_costs_the_evidence_and_nothing_else(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_an_absent_source_costs_its_evidence_and_nothing_else(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     away = f"dicom://PACS@127.0.0.1:{services.free_port()}"
     with node_service.running(tmp_path, sessions, source=away) as node:
         store(node.port, [ct_slice(number) for number in range(5)])

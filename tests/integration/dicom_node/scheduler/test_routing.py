@@ -32,9 +32,7 @@ def store(port: int, images: list[Dataset]) -> None:
         assert {send(opened, encoded(ds), ds.SOPInstanceUID) for ds in images} == {0x0000}
 
 
-def test_a_series_that_a_rule_leaves_out_is_recorded_as_skipped_with_the_rule(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_a_series_left_out_by_a_rule_is_skipped_with_the_rule(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     with node_service.running(tmp_path, sessions, site_file=None) as node:
         store(node.port, series(1, BodyPartExamined="HEAD"))
         row = node.wait_until_closed(series_uid(1))
@@ -51,7 +49,7 @@ def test_a_series_that_a_rule_leaves_out_is_recorded_as_skipped_with_the_rule(
         assert (status.state, status.code) == ("skipped", "not_eligible")
 
 
-def test_rules_of_the_site_file_replace_the_default_ones_and_see_the_calling_ae(
+def test_site_file_rules_replace_the_defaults_and_see_calling_ae(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     path = tmp_path / "site.toml"
@@ -63,7 +61,7 @@ def test_rules_of_the_site_file_replace_the_default_ones_and_see_the_calling_ae(
     assert (row.state, row.detail["rule"]) == ("skipped", "research scanner")
 
 
-def test_of_three_reconstructions_of_a_study_the_thin_lung_kernel_is_measured(
+def test_of_three_reconstructions_the_thin_lung_one_is_measured(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     images = [
@@ -81,9 +79,7 @@ def test_of_three_reconstructions_of_a_study_the_thin_lung_kernel_is_measured(
         assert node.jobs(series_uid(3)) == ["queued"]
 
 
-def test_all_reconstructions_are_measured_where_the_site_wants_it(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_all_reconstructions_are_measured_if_the_site_wants_it(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     path = tmp_path / "site.toml"
     path.write_text('[routing.choice]\nmeasure = "all"\n')
     with node_service.running(tmp_path, sessions, site_file=path) as node:
@@ -91,7 +87,7 @@ def test_all_reconstructions_are_measured_where_the_site_wants_it(
         assert {node.wait_until_closed(series_uid(number)).state for number in (1, 2)} == {"complete"}
 
 
-def test_a_whole_series_waits_for_another_of_its_study_that_is_still_coming(
+def test_a_series_waits_for_another_of_its_study_still_arriving(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     with node_service.running(tmp_path, sessions, site_file=None, quiet_s=0.5, study_wait_s=120.0) as node:
@@ -118,7 +114,7 @@ def test_a_worse_reconstruction_that_comes_later_is_skipped(tmp_path: Path, sess
         assert node.wait_until_closed(series_uid(2)).detail["chosen"] == series_uid(1)
 
 
-def test_where_the_chosen_series_is_rejected_the_next_best_is_measured(
+def test_when_the_chosen_series_is_rejected_the_next_is_measured(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     with node_service.running(tmp_path, sessions, site_file=None, quiet_s=0.5) as node:
@@ -167,7 +163,7 @@ def test_route_explains_real_folders(real_data: Path, folder: str, expected: set
     assert {outcome for outcome, _ in found} == {outcome for outcome, _ in expected}
 
 
-def test_route_names_the_gate_s_refusal_and_the_better_reconstruction(real_data: Path, tmp_path: Path) -> None:
+def test_route_names_the_refusal_code_of_the_gate(real_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "ct"
     shutil.copytree(real_data / "cip-chest" / "ct-64Dicom", folder)
     sorted(folder.rglob("*"))[40].unlink()

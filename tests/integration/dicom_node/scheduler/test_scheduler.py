@@ -57,9 +57,7 @@ def rows(sessions: sessionmaker[Session]) -> dict[str, Instance]:
         return {row.sop_uid: row for row in session.scalars(select(Instance).where(Instance.replaced_at.is_(None)))}
 
 
-def test_hard_case_03_of_two_versions_the_later_one_wins_though_the_database_was_away_for_hundreds_of_images(
-    spool: Spool, sessions: sessionmaker[Session]
-) -> None:
+def test_hard_case_03_the_later_version_wins_after_an_outage(spool: Spool, sessions: sessionmaker[Session]) -> None:
     corrected = ct_slice(0)
     corrected.SeriesDescription = "corrected"
     # Long enough for several batches, and the folder lists its files in no order.
@@ -116,7 +114,7 @@ def with_value(ds: Dataset, keyword: str, vr: bytes, value: bytes) -> bytes:
     return encoded(before) + name + vr + length + value + encoded(after)
 
 
-def test_a_row_that_the_database_does_not_take_is_set_aside_and_all_others_are_kept(
+def test_a_row_the_database_refuses_is_set_aside_alone(
     spool: Spool, postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     sessions = migrated(postgres_url)
@@ -143,7 +141,7 @@ CREATE TRIGGER refuse_one BEFORE INSERT ON instance FOR EACH ROW EXECUTE FUNCTIO
 """
 
 
-def test_hard_case_07_while_the_database_is_away_images_wait_and_it_is_said_once(
+def test_hard_case_07_images_wait_and_the_outage_is_logged_once(
     spool: Spool, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dicom_node.scheduler.scheduler.PAUSE_AFTER_FAILURE_S", 0.05)
@@ -186,7 +184,7 @@ class Leading:
         """Nobody looks."""
 
 
-def test_a_failure_of_the_scheduler_is_logged_without_its_values_and_the_loop_goes_on(
+def test_the_scheduler_logs_a_failure_without_values_and_goes_on(
     spool: Spool, postgres_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dicom_node.scheduler.scheduler.PAUSE_AFTER_FAILURE_S", 0.05)
@@ -203,7 +201,7 @@ def test_a_failure_of_the_scheduler_is_logged_without_its_values_and_the_loop_go
     sessions.kw["bind"].dispose()
 
 
-def test_hard_case_24_wake_ups_reach_the_queue_as_json_once_and_again_after_the_sweep(
+def test_hard_case_24_a_wake_up_is_sent_once_then_by_the_sweep(
     spool: Spool, sessions: sessionmaker[Session], redis_url: str
 ) -> None:
     with queue(redis_url) as messages:
@@ -216,7 +214,7 @@ def test_hard_case_24_wake_ups_reach_the_queue_as_json_once_and_again_after_the_
         assert messages() == [[job_id], [job_id]]
 
 
-def test_hard_case_07_a_wake_up_that_found_the_broker_away_is_sent_at_the_next_tick(
+def test_hard_case_07_a_wake_up_is_sent_once_the_broker_returns(
     spool: Spool, sessions: sessionmaker[Session], redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = f"redis://127.0.0.1:{services.free_port()}/0"
@@ -253,9 +251,7 @@ def queue(redis_url: str) -> Iterator[Callable[[], list[list[object]]]]:
     client.close()
 
 
-def test_a_broker_that_is_away_costs_one_try_a_tick_however_much_work_waits(
-    spool: Spool, sessions: sessionmaker[Session]
-) -> None:
+def test_an_absent_broker_costs_one_try_a_tick_for_all_jobs(spool: Spool, sessions: sessionmaker[Session]) -> None:
     """A listening socket that never answers is the slowest way for a broker to be away."""
     for number in range(6):
         keep(spool, ct_slice(0, series=number + 1))
@@ -269,9 +265,7 @@ def test_a_broker_that_is_away_costs_one_try_a_tick_however_much_work_waits(
         assert session.scalars(select(Job.state)).all() == ["queued"] * 6
 
 
-def test_hard_case_03_late_images_open_the_series_again_and_supersede_its_job(
-    spool: Spool, sessions: sessionmaker[Session]
-) -> None:
+def test_hard_case_03_late_images_reopen_and_supersede(spool: Spool, sessions: sessionmaker[Session]) -> None:
     watch = scheduler(spool, sessions)
     first = open_job(spool, watch, sessions)
     keep(spool, ct_slice(4))
@@ -304,7 +298,7 @@ def migrated(url: str) -> sessionmaker[Session]:
     return open_database(url)
 
 
-def test_hard_case_34_a_clock_that_is_set_back_an_hour_holds_no_series_and_no_wake_up_back(
+def test_hard_case_34_a_clock_set_back_holds_nothing_back(
     spool: Spool, sessions: sessionmaker[Session], redis_url: str
 ) -> None:
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)

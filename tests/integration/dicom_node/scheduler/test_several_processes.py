@@ -78,9 +78,7 @@ def test_a_listener_that_starts_removes_no_part_of_another(tmp_path: Path) -> No
     assert len(list((tmp_path / "spool" / "new").iterdir())) == 2
 
 
-def test_a_series_held_open_by_one_listener_is_not_closed_by_the_others_end(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_the_end_of_one_listener_closes_no_series_of_another(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     (first, second), ports = listeners(tmp_path)
     one, _ = schedulers(tmp_path, sessions)
     with started(first, one), association(ports[0]) as opened:

@@ -117,13 +117,13 @@ def test_hard_case_09_an_unknown_calling_ae_is_rejected_for_good(tmp_path: Path)
             assert send(opened, encoded(ct_slice(0)), ct_slice(0).SOPInstanceUID) == 0x0000
 
 
-def test_hard_case_09_a_known_calling_ae_from_another_address_is_rejected(tmp_path: Path) -> None:
+def test_hard_case_09_a_known_ae_at_another_address_is_rejected(tmp_path: Path) -> None:
     node = Node(tmp_path, Security(AccessControl("SCLEROSCAN", (ELSEWHERE,))))
     with node.listener:
         assert rejection(ask(node.port)) == CALLING_NOT_RECOGNIZED
 
 
-def test_hard_case_09_a_wrong_called_ae_is_rejected_and_dcmtk_is_told_why(tmp_path: Path) -> None:
+def test_hard_case_09_a_wrong_called_ae_is_rejected_with_reason(tmp_path: Path) -> None:
     write(tmp_path / "ct", [ct_slice(0)])
     node = Node(tmp_path, Security(AccessControl("SCLEROSCAN")))
     with node.listener:
@@ -135,7 +135,7 @@ def test_hard_case_09_a_wrong_called_ae_is_rejected_and_dcmtk_is_told_why(tmp_pa
     assert node.spool.waiting() == []
 
 
-def test_hard_case_09_a_wrong_sop_class_gets_no_presentation_context(tmp_path: Path) -> None:
+def test_hard_case_09_a_wrong_sop_class_gets_no_context(tmp_path: Path) -> None:
     node = Node(tmp_path, Security(AccessControl("SCLEROSCAN")))
     with node.listener:
         contexts = [build_context(MRImageStorage), build_context(CTImageStorage)]
@@ -186,7 +186,7 @@ def alert(node: Node, context: ssl.SSLContext) -> str:
     return str(refused.value.reason)
 
 
-def test_a_client_with_a_certificate_of_our_authority_sends_over_tls(secure: Node, pki: Pki) -> None:
+def test_a_certificate_of_our_authority_lets_a_client_send(secure: Node, pki: Pki) -> None:
     assert over_tls(secure, client_context(pki, pki.client("scanner")))
     assert len(secure.spool.waiting()) == 1
 
@@ -197,15 +197,13 @@ def test_hard_case_09_an_expired_client_certificate_is_refused(secure: Node, pki
     assert "CERTIFICATE_EXPIRED" in alert(secure, client_context(pki, expired))
 
 
-def test_a_client_without_a_certificate_or_with_one_of_another_authority_is_refused(
-    secure: Node, pki: Pki, tmp_path: Path
-) -> None:
+def test_a_missing_or_foreign_client_certificate_is_refused(secure: Node, pki: Pki, tmp_path: Path) -> None:
     assert "CERTIFICATE_REQUIRED" in alert(secure, client_context(pki, None))
     foreign = Pki(trustme.CA(), tmp_path).client("foreign")
     assert "UNKNOWN_CA" in alert(secure, client_context(pki, foreign))
 
 
-def test_hard_case_09_plain_text_to_the_tls_port_is_refused_and_others_are_served(
+def test_hard_case_09_plain_text_at_the_tls_port_is_refused(
     secure: Node, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert not ask(secure.port).is_established
@@ -240,7 +238,7 @@ def test_what_is_negotiated_is_of_bcp_195(secure: Node, pki: Pki, version: ssl.T
     ("version", "ciphers"),
     [(ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0"), (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA256")],
 )
-def test_old_versions_and_ciphers_without_authenticated_encryption_are_refused(
+def test_old_tls_and_unauthenticated_ciphers_are_refused(
     secure: Node, pki: Pki, version: ssl.TLSVersion, ciphers: str
 ) -> None:
     context = client_context(pki, pki.client("scanner"))
@@ -263,9 +261,7 @@ def test_dcmtk_sends_over_tls(secure: Node, pki: Pki, tmp_path: Path) -> None:
     assert len(secure.spool.waiting()) == 3
 
 
-def test_a_rejection_is_logged_with_who_and_why_and_nothing_of_a_patient(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_rejected_sender_is_logged_by_ae_title_and_address(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     node = Node(tmp_path, Security(AccessControl("SCLEROSCAN", (SCANNER,))))
     with node.listener:

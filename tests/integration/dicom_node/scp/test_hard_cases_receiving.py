@@ -65,7 +65,7 @@ def site(folder: Path) -> Iterator[Site]:
     running.stop()
 
 
-def test_hard_case_01_a_sender_that_pauses_longer_than_the_quiet_time_makes_one_job(site: Site) -> None:
+def test_hard_case_01_a_pause_beyond_quiet_time_makes_one_job(site: Site) -> None:
     images = [ct_slice(number) for number in range(6)]
     with association(site.settings.port) as opened:
         for ds in images[:3]:
@@ -78,7 +78,7 @@ def test_hard_case_01_a_sender_that_pauses_longer_than_the_quiet_time_makes_one_
     assert len(set(site.jobs())) == 1
 
 
-def test_hard_case_02_one_series_over_four_parallel_associations_is_one_job(site: Site, tmp_path: Path) -> None:
+def test_hard_case_02_four_parallel_associations_make_one_job(site: Site, tmp_path: Path) -> None:
     images = [ct_slice(number, side=64) for number in range(40)]
     for quarter in range(4):
         node_senders.write(tmp_path / str(quarter), images[quarter::4])
@@ -88,9 +88,7 @@ def test_hard_case_02_one_series_over_four_parallel_associations_is_one_job(site
     assert len(set(site.jobs())) == 1
 
 
-def test_hard_case_03_five_late_slices_open_a_new_job_over_all_and_nothing_is_doubled(
-    site: Site, tmp_path: Path
-) -> None:
+def test_hard_case_03_late_slices_make_one_job_without_doubles(site: Site, tmp_path: Path) -> None:
     images = [ct_slice(number) for number in range(12)]
     node_senders.write(tmp_path / "first", images[:7])
     node_senders.write(tmp_path / "late", images[5:])
@@ -101,7 +99,7 @@ def test_hard_case_03_five_late_slices_open_a_new_job_over_all_and_nothing_is_do
     assert len(set(site.jobs())) == 1
 
 
-def test_hard_case_04_whatever_is_killed_nothing_answered_is_lost_doubled_or_stuck(folder: Path) -> None:
+def test_hard_case_04_no_kill_loses_doubles_or_blocks_an_image(folder: Path) -> None:
     trial = chaos.Chaos(folder, seed=4)
     try:
         figures = trial.run(rounds=5)
@@ -135,7 +133,7 @@ class Node:
         self.port = self.listener.port
 
 
-def test_hard_case_06_a_full_disk_is_out_of_resources_and_the_sender_goes_on_once_there_is_room(
+def test_hard_case_06_a_full_disk_refuses_until_there_is_room(
     small_disk: Path,
 ) -> None:
     node = Node(Spool(small_disk / "spool"))
@@ -151,7 +149,7 @@ def test_hard_case_06_a_full_disk_is_out_of_resources_and_the_sender_goes_on_onc
         assert send(opened, encoded(images[-1]), images[-1].SOPInstanceUID) == SUCCESS
 
 
-def test_hard_case_06_at_a_read_only_spool_no_association_is_accepted_until_it_can_be_written(
+def test_hard_case_06_a_read_only_spool_rejects_associations(
     small_disk: Path,
 ) -> None:
     node = Node(Spool(small_disk / "spool"))
@@ -165,9 +163,7 @@ def test_hard_case_06_at_a_read_only_spool_no_association_is_accepted_until_it_c
             assert send(opened, encoded(ds), ds.SOPInstanceUID) == SUCCESS
 
 
-def test_hard_case_06_a_disk_that_fails_to_sync_is_out_of_resources(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hard_case_06_a_failed_sync_is_out_of_resources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_descriptor: int) -> None:
         raise OSError(5, "Input/output error")
 
@@ -182,9 +178,7 @@ def test_hard_case_06_a_disk_that_fails_to_sync_is_out_of_resources(
         assert send(opened, encoded(ds), ds.SOPInstanceUID) == SUCCESS
 
 
-def test_hard_case_07_with_database_and_broker_down_images_are_taken_and_later_queued(
-    site: Site, tmp_path: Path
-) -> None:
+def test_hard_case_07_images_taken_in_an_outage_are_queued_later(site: Site, tmp_path: Path) -> None:
     site.database.kill()
     site.broker.kill()
     images = [ct_slice(number) for number in range(10)]
@@ -196,7 +190,7 @@ def test_hard_case_07_with_database_and_broker_down_images_are_taken_and_later_q
     services.wait_until(lambda: [site.jobs()[0]] in servers.wake_ups(site.broker_url), 60, "the message")
 
 
-def test_hard_case_28_a_database_restarted_in_mid_transaction_costs_nothing(site: Site, tmp_path: Path) -> None:
+def test_hard_case_28_a_mid_transaction_restart_costs_nothing(site: Site, tmp_path: Path) -> None:
     node_senders.write(tmp_path / "ct", [ct_slice(number) for number in range(150)])
     sender = node_senders.storescu(site.settings.port, tmp_path / "ct")
     for _ in range(3):
@@ -209,7 +203,7 @@ def test_hard_case_28_a_database_restarted_in_mid_transaction_costs_nothing(site
     assert len(set(site.jobs())) == 1
 
 
-def test_hard_case_08_the_limit_of_associations_holds_over_all_processes(folder: Path) -> None:
+def test_hard_case_08_the_limit_holds_over_all_processes(folder: Path) -> None:
     site = Site(folder, max_associations=3, receivers=3)
     try:
         where = "127.0.0.1", site.settings.port, CONTEXTS, site.settings.ae_title
@@ -227,7 +221,7 @@ def test_hard_case_08_the_limit_of_associations_holds_over_all_processes(folder:
 CONTEXTS = [build_context(CTImageStorage)]
 
 
-def test_hard_case_08_a_sender_idle_on_an_open_association_goes_on_and_one_silent_for_too_long_is_aborted(
+def test_hard_case_08_an_idle_sender_goes_on_until_the_timeout(
     tmp_path: Path,
 ) -> None:
     node = Node(Spool(tmp_path / "spool"), max_associations=1, network_timeout_s=4)
@@ -242,7 +236,7 @@ def test_hard_case_08_a_sender_idle_on_an_open_association_goes_on_and_one_silen
             assert send(opened, encoded(first), first.SOPInstanceUID) == SUCCESS
 
 
-def test_hard_case_08_a_peer_that_stalls_in_the_middle_of_an_image_gives_its_place_back(tmp_path: Path) -> None:
+def test_hard_case_08_a_peer_stalled_in_an_image_frees_its_slot(tmp_path: Path) -> None:
     node = Node(Spool(tmp_path / "spool"), max_associations=1, network_timeout_s=2)
     ds = ct_slice(0)
     with node.listener:
@@ -254,9 +248,7 @@ def test_hard_case_08_a_peer_that_stalls_in_the_middle_of_an_image_gives_its_pla
             assert send(opened, encoded(ds), ds.SOPInstanceUID) == SUCCESS
 
 
-def test_hard_case_08_an_association_that_fails_within_gives_its_place_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hard_case_08_a_failed_association_frees_its_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: object) -> None:
         raise RuntimeError("nobody thought of this")
 
@@ -272,7 +264,7 @@ def test_hard_case_08_an_association_that_fails_within_gives_its_place_back(
 
 
 @pytest.mark.parametrize("pdu_bytes", [0, 4096, 16_777_216])
-def test_hard_case_08_whatever_size_of_pdu_we_announce_images_come_whole(tmp_path: Path, pdu_bytes: int) -> None:
+def test_hard_case_08_images_come_whole_at_any_pdu_size(tmp_path: Path, pdu_bytes: int) -> None:
     node = Node(Spool(tmp_path / "spool"), max_pdu_bytes=pdu_bytes)
     ds = ct_slice(0, side=1024)
     with node.listener, association(node.port) as opened:
@@ -280,7 +272,7 @@ def test_hard_case_08_whatever_size_of_pdu_we_announce_images_come_whole(tmp_pat
     assert node.spool.waiting()[0].read_bytes().endswith(encoded(ds))
 
 
-def test_hard_case_10_a_pdu_that_is_none_ends_the_association_and_nothing_else(tmp_path: Path) -> None:
+def test_hard_case_10_a_malformed_pdu_ends_only_its_association(tmp_path: Path) -> None:
     node = Node(Spool(tmp_path / "spool"))
     fragment_longer_than_its_pdu = b"\x04\x00\0\0\0\x0a" + b"\0\0\xff\xff\1\0" + b"\0" * 4
     gigabytes_of_release = b"\x05\x00\xff\xff\xff\xff"
@@ -293,7 +285,7 @@ def test_hard_case_10_a_pdu_that_is_none_ends_the_association_and_nothing_else(t
             assert send(opened, encoded(ct_slice(0)), ct_slice(0).SOPInstanceUID) == SUCCESS
 
 
-def test_hard_case_10_an_image_of_no_bytes_is_refused_and_so_is_one_of_a_single_byte(tmp_path: Path) -> None:
+def test_hard_case_10_images_of_no_or_one_byte_are_refused(tmp_path: Path) -> None:
     node = Node(Spool(tmp_path / "spool"))
     # A P-DATA-TF with the last fragment of a data set, empty, on the first presentation context.
     nothing = b"\x04\0\0\0\0\x06" + b"\0\0\0\x02\x01\x02"
@@ -306,7 +298,7 @@ def test_hard_case_10_an_image_of_no_bytes_is_refused_and_so_is_one_of_a_single_
     assert node.spool.waiting() == []
 
 
-def test_hard_case_11_every_transfer_syntax_is_kept_as_sent_and_decodes_equal(tmp_path: Path, real_data: Path) -> None:
+def test_hard_case_11_every_syntax_is_kept_and_decodes_equal(tmp_path: Path, real_data: Path) -> None:
     node = Node(Spool(tmp_path / "spool"))
     # Two of the folder's are retired, and no peer of today offers them.
     folder = real_data / "odd-dicom" / "transfer-syntaxes"
@@ -334,7 +326,7 @@ def transfer_syntax(path: Path) -> str:
     return str(dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID)
 
 
-def test_hard_case_34_with_little_space_new_senders_are_turned_away_and_those_at_work_go_on(
+def test_hard_case_34_little_space_turns_only_new_senders_away(
     small_disk: Path,
 ) -> None:
     node = Node(Spool(small_disk / "spool", min_free_mb=1, low_free_mb=3))
@@ -349,9 +341,7 @@ def test_hard_case_34_with_little_space_new_senders_are_turned_away_and_those_at
         assert 2 < answers.count(SUCCESS) < 7
 
 
-def test_hard_case_34_at_sigterm_the_image_at_hand_is_answered_and_the_node_ends_in_time(
-    site: Site, tmp_path: Path
-) -> None:
+def test_hard_case_34_sigterm_answers_the_image_at_hand_and_ends(site: Site, tmp_path: Path) -> None:
     folder = tmp_path / "ct"
     # Again and again: the sender is never done before the node is stopped.
     node_senders.write(folder, [ct_slice(number, side=512) for number in range(200)])
@@ -369,7 +359,7 @@ def test_hard_case_34_at_sigterm_the_image_at_hand_is_answered_and_the_node_ends
     site.listener.start()
 
 
-def test_when_the_first_process_dies_all_others_do_and_the_port_is_free(site: Site) -> None:
+def test_when_the_first_process_dies_all_do_and_the_port_is_free(site: Site) -> None:
     assert site.listener.process is not None
     family = psutil.Process(site.listener.process.pid).children(recursive=True)
     site.listener.process.kill()

@@ -73,7 +73,7 @@ def send_one(node: Node, ds: Dataset) -> int:
         return send(opened, encoded(ds), ds.SOPInstanceUID)
 
 
-def test_hard_case_02_dcmtk_sends_two_interleaved_series_and_every_byte_is_kept(node: Node, tmp_path: Path) -> None:
+def test_hard_case_02_interleaved_series_are_kept_byte_for_byte(node: Node, tmp_path: Path) -> None:
     images = [ct_slice(number, series) for number in range(10) for series in (1, 2)]
     node_senders.write(tmp_path / "ct", images)
     node_senders.storescu_succeeds(node.port, tmp_path / "ct")
@@ -81,16 +81,14 @@ def test_hard_case_02_dcmtk_sends_two_interleaved_series_and_every_byte_is_kept(
 
 
 @pytest.mark.parametrize("option", ["-xi", "-xe", "-xb", "-xd"])
-def test_hard_case_11_every_native_transfer_syntax_of_dcmtk_is_kept_and_decodes_to_the_same_pixels(
-    node: Node, tmp_path: Path, option: str
-) -> None:
+def test_hard_case_11_native_syntaxes_of_dcmtk_decode_equal(node: Node, tmp_path: Path, option: str) -> None:
     (source,) = node_senders.write(tmp_path / "ct", [ct_slice(3)])
     node_senders.storescu_succeeds(node.port, tmp_path / "ct", option)
     (path,) = node.spool.waiting()
     assert (dcmread(path).pixel_array == dcmread(source).pixel_array).all()
 
 
-def test_an_image_over_the_presentation_context_of_another_class_is_refused(node: Node) -> None:
+def test_an_image_over_the_context_of_another_class_is_refused(node: Node) -> None:
     ds = ct_slice(0)
     ds.SOPClassUID = MRImageStorage
     with association(node.port) as opened:
@@ -109,7 +107,7 @@ def test_a_data_set_of_another_class_than_its_request_is_refused(node: Node) -> 
 @IGNORE_PYDICOM
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
 @pytest.mark.parametrize("uid", ["../../outside", "/absolute", "", "1.2\\3.4", "1." * 32 + "1"])
-def test_hard_case_10_a_uid_that_is_no_uid_is_refused_and_makes_no_file(node: Node, keyword: str, uid: str) -> None:
+def test_hard_case_10_an_invalid_uid_is_refused_without_a_file(node: Node, keyword: str, uid: str) -> None:
     ds = ct_slice(0)
     raw = encoded(ds).replace(*_swapped(ds, keyword, uid))
     with association(node.port) as opened:
@@ -127,7 +125,7 @@ def _swapped(ds: Dataset, keyword: str, uid: str) -> tuple[bytes, bytes]:
     return before, after
 
 
-def test_elements_of_the_file_meta_group_in_a_data_set_are_refused(node: Node) -> None:
+def test_file_meta_elements_in_a_data_set_are_refused(node: Node) -> None:
     ds = ct_slice(0)
     forged = b"\x02\x00\x17\x00AE\x08\x00IMPOSTOR"
     with association(node.port) as opened:
@@ -135,7 +133,7 @@ def test_elements_of_the_file_meta_group_in_a_data_set_are_refused(node: Node) -
     assert kept(node) == []
 
 
-def test_hard_case_10_a_data_set_cut_in_its_header_is_refused_and_the_association_goes_on(node: Node) -> None:
+def test_hard_case_10_a_cut_header_is_refused_and_the_next_taken(node: Node) -> None:
     ds = ct_slice(0)
     whole = encoded(ds)
     with association(node.port) as opened:
@@ -157,7 +155,7 @@ def test_hard_case_10_a_nest_of_sequences_is_refused(node: Node, where: bytes, f
     assert kept(node) == [encoded(ds)]
 
 
-def test_hard_case_03_the_same_image_again_is_taken_again_and_other_bytes_beside_it(node: Node) -> None:
+def test_hard_case_03_a_repeat_is_taken_and_other_bytes_kept_too(node: Node) -> None:
     ds = ct_slice(0)
     assert [send_one(node, ds), send_one(node, ds)] == [SUCCESS, SUCCESS]
     assert len(set(kept(node))) == 1
@@ -166,7 +164,7 @@ def test_hard_case_03_the_same_image_again_is_taken_again_and_other_bytes_beside
     assert len(set(kept(node))) == 2
 
 
-def test_hard_case_06_a_spool_folder_that_takes_no_file_is_out_of_resources_and_never_success(node: Node) -> None:
+def test_hard_case_06_an_unwritable_spool_is_never_success(node: Node) -> None:
     incoming = node.spool.root / "incoming"
     incoming.rmdir()
     incoming.write_text("a file where the folder was")
@@ -176,7 +174,7 @@ def test_hard_case_06_a_spool_folder_that_takes_no_file_is_out_of_resources_and_
     assert send_one(node, ct_slice(0)) == SUCCESS
 
 
-def test_hard_case_06_an_image_that_the_file_system_cuts_short_is_out_of_resources_and_leaves_nothing_behind(
+def test_hard_case_06_a_short_write_is_refused_leaving_nothing(
     node: Node,
 ) -> None:
     with largest_file(16_384):
@@ -213,9 +211,7 @@ def test_a_release_is_noted_before_it_is_answered(tmp_path: Path) -> None:
         assert noted == [(False, False)]
 
 
-def test_hard_case_05_a_connection_cut_in_the_middle_of_an_image_leaves_no_file_and_holds_no_series_back(
-    node: Node, tmp_path: Path
-) -> None:
+def test_hard_case_05_a_cut_image_leaves_no_file_nor_open_series(node: Node, tmp_path: Path) -> None:
     with association(node.port) as opened:
         assert send(opened, encoded(ct_slice(0)), ct_slice(0).SOPInstanceUID) == SUCCESS
         assert series_uid() in node.receiver.open_series
@@ -228,7 +224,7 @@ def test_hard_case_05_a_connection_cut_in_the_middle_of_an_image_leaves_no_file_
     assert list((node.spool.root / "incoming").iterdir()) == []
 
 
-def test_hard_case_05_connections_that_say_nothing_leave_no_trace(node: Node) -> None:
+def test_hard_case_05_connections_without_a_pdu_leave_no_trace(node: Node) -> None:
     before = threading.active_count()
     for _ in range(100):
         socket.create_connection(("127.0.0.1", node.port)).close()
@@ -236,14 +232,14 @@ def test_hard_case_05_connections_that_say_nothing_leave_no_trace(node: Node) ->
     services.wait_until(lambda: threading.active_count() <= before, 8, "the end of every thread")
 
 
-def test_hard_case_05_connections_held_open_in_silence_keep_no_sender_out(node: Node) -> None:
+def test_hard_case_05_silent_open_connections_keep_no_sender_out(node: Node) -> None:
     silent = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(50)]
     assert send_one(node, ct_slice(0)) == SUCCESS
     for connection in silent:
         connection.close()
 
 
-def test_hard_case_08_one_association_too_many_is_rejected_and_the_next_sender_is_served(tmp_path: Path) -> None:
+def test_hard_case_08_one_association_too_many_is_rejected(tmp_path: Path) -> None:
     node = Node(tmp_path, Address("SCLEROSCAN", "127.0.0.1", 0, max_associations=1))
     with node.listener:
         with association(node.port):
@@ -269,9 +265,7 @@ def test_hard_case_08_small_and_large_pdus_carry_the_same_bytes(node: Node, tmp_
     assert kept(node) == sorted(encoded(ds) for ds in images)
 
 
-def test_hard_case_33_nothing_of_a_patient_is_logged_whatever_is_refused(
-    node: Node, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_hard_case_33_a_refusal_logs_nothing_of_a_patient(node: Node, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     ds = ct_slice(0)
     whole = encoded(ds)
@@ -283,9 +277,7 @@ def test_hard_case_33_nothing_of_a_patient_is_logged_whatever_is_refused(
     assert "CANARY" not in caplog.text + repr([vars(record) for record in caplog.records])
 
 
-def test_hard_case_04_after_a_kill_every_image_that_was_acknowledged_is_registered(
-    tmp_path: Path, database_url: str
-) -> None:
+def test_hard_case_04_acknowledged_images_register_after_a_kill(tmp_path: Path, database_url: str) -> None:
     images = [ct_slice(number, side=64) for number in range(150)]
     node_senders.write(tmp_path / "ct", images)
     spool = tmp_path / "spool"
@@ -325,7 +317,7 @@ def registered(database_url: str) -> set[str]:
 
 
 @IGNORE_PYDICOM
-def test_the_archive_keeps_every_class_once_per_instance_and_refuses_paths(tmp_path: Path) -> None:
+def test_the_archive_keeps_each_instance_once_and_refuses_paths(tmp_path: Path) -> None:
     with Archive(tmp_path / "archive") as archive:
         for sop_class in (SegmentationStorage, ComprehensiveSRStorage, Comprehensive3DSRStorage):
             ds = ct_slice(0)

@@ -17,9 +17,7 @@ SHOTS, IMAGES = 300, 40
 MOST_LINES = 250
 
 
-def test_malformed_pdus_leave_a_short_clean_log_and_no_image_behind(
-    tmp_path: Path, sessions: sessionmaker[Session]
-) -> None:
+def test_malformed_pdus_leave_a_short_clean_log(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     write(tmp_path / "ct", [ct_slice(number) for number in range(IMAGES)])
     # Enough slots for all: who comes first is not the matter.
     with node_service.running(tmp_path, sessions, max_associations=SHOTS + 1) as node:

@@ -87,7 +87,7 @@ def test_dicomweb_client_stores_a_series_that_becomes_a_job(tmp_path: Path, sess
         assert node.trail(series_uid())[0]["detail"] == {"calling_ae": "STOW-RS"}
 
 
-def test_the_data_set_is_kept_byte_for_byte_and_the_sender_stands_in_the_file(tmp_path: Path) -> None:
+def test_stow_keeps_the_data_set_byte_for_byte_with_its_sender(tmp_path: Path) -> None:
     ds = ct_slice(0)
     with serving(tmp_path) as url:
         answer = post(url, [part10(ds)], study=f"/{ROOT}.1")
@@ -134,7 +134,7 @@ def test_a_nest_of_sequences_is_refused_and_the_rest_is_kept(tmp_path: Path) -> 
     assert len(spooled(tmp_path)) == 1
 
 
-def test_an_image_of_another_study_than_the_request_names_is_refused(tmp_path: Path) -> None:
+def test_an_image_outside_the_study_of_the_request_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path) as url:
         answer = post(url, [part10(ct_slice(0))], study="/1.2.3")
     assert answer.status_code == 409
@@ -190,7 +190,7 @@ def test_nothing_of_a_patient_is_logged(tmp_path: Path, caplog: pytest.LogCaptur
     assert PATIENT.split("^", maxsplit=1)[0] not in caplog.text + repr([vars(record) for record in caplog.records])
 
 
-def test_stow_without_a_token_or_client_certificates_does_not_start(tmp_path: Path) -> None:
+def test_stow_without_token_or_client_certificate_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="DICOM_NODE_WEB_TOKEN"):
         server.run(NodeSettings(web_port=services.free_port(), spool_dir=tmp_path), threading.Event())
 

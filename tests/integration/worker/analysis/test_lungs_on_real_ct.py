@@ -70,9 +70,7 @@ def test_part_of_a_real_chest_is_outlined_as_in_the_whole(
         assert 2 * (ours & whole).sum() / (ours.sum() + whole.sum()) > 0.98
 
 
-def test_the_outline_agrees_with_the_mask_of_the_chest_imaging_platform(
-    cip: tuple[CTVolume, LungMask], real_data: Path
-) -> None:
+def test_the_lung_mask_agrees_with_the_chest_imaging_platform(cip: tuple[CTVolume, LungMask], real_data: Path) -> None:
     volume, mask = cip
     theirs = label_map(real_data, "wholeLung-64.nrrd", volume) > 0
     ours = mask.labels > 0

@@ -23,9 +23,7 @@ def nobody() -> ApplicationEntity:
     return ApplicationEntity("NOBODY", "127.0.0.1", services.free_port())
 
 
-def test_an_archive_keeps_one_file_however_often_an_object_is_sent(
-    archive: Archive, objects: list[files.WrittenFile]
-) -> None:
+def test_an_archive_keeps_one_file_of_an_object_sent_twice(archive: Archive, objects: list[files.WrittenFile]) -> None:
     destination = ApplicationEntity("ARCHIVE", "127.0.0.1", archive.port)
     for _ in range(2):
         receipts = dicom.store([file.path for file in objects], destination, "SCLEROSCAN")
@@ -68,7 +66,7 @@ PresentationContexts = CT
 """
 
 
-def test_a_file_that_is_no_dicom_is_refused_before_any_association(tmp_path: Path) -> None:
+def test_a_non_dicom_file_is_refused_before_any_association(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("no DICOM")
     with pytest.raises(PeerRefused) as refused:
         dicom.store([tmp_path / "note.txt"], nobody(), "SCLEROSCAN")

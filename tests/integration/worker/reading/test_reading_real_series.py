@@ -84,7 +84,7 @@ def test_lung_and_soft_tissue_have_the_densities_they_should(lidc: series.Source
 
 # The frames of the last end in FFD9 and one more byte.
 @pytest.mark.parametrize("folder", ["lidc-0001/dicom", "cip-chest/ct-64Dicom", "ricord-covid"])
-def test_an_independent_reader_finds_the_same_units_at_the_same_places(real_data: Path, folder: str) -> None:
+def test_an_independent_reader_finds_equal_hu_and_positions(real_data: Path, folder: str) -> None:
     paths = files(real_data / folder)
     volume = series.read(paths).volume
     ours, theirs = sampled_at_places_of(volume, read_by_itk(paths))
@@ -92,13 +92,13 @@ def test_an_independent_reader_finds_the_same_units_at_the_same_places(real_data
     assert len(np.unique(ours)) > 200
 
 
-def test_the_volume_of_one_dicom_series_equals_its_published_nrrd(real_data: Path) -> None:
+def test_the_volume_of_a_dicom_series_equals_its_published_nrrd(real_data: Path) -> None:
     volume = series.read(files(real_data / "cip-chest" / "ct-64Dicom")).volume
     ours, theirs = sampled_at_places_of(volume, sitk.ReadImage(str(real_data / "cip-chest" / "ct-64.nrrd")))
     assert np.array_equal(ours, theirs)
 
 
-def test_data_sets_without_uids_are_refused_though_the_meta_group_has_them(real_data: Path) -> None:
+def test_a_data_set_with_uids_only_in_its_meta_group_is_refused(real_data: Path) -> None:
     code, detail = refusal(files(real_data / "totalseg-abdomen" / "example_ct_dicom"))
     assert code == "no_identity"
     assert {"SOPClassUID", "SOPInstanceUID"} <= set(detail["absent"])
@@ -210,7 +210,7 @@ def set_upright(folder: Path, target: Path) -> CTVolume:
     return series.read(files(target)).volume
 
 
-def test_an_abdomen_and_a_head_are_no_chest_whatever_their_tags_say(real_data: Path, tmp_path: Path) -> None:
+def test_an_abdomen_and_a_head_are_no_chest_despite_their_tags(real_data: Path, tmp_path: Path) -> None:
     for name in ("abdomen", "head"):
         (tmp_path / name).mkdir()
     abdomen = with_uids(real_data / "totalseg-abdomen" / "example_ct_dicom", tmp_path / "abdomen")

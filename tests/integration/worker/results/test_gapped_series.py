@@ -64,7 +64,7 @@ def test_its_volume_is_that_of_the_whole_chest(
     assert volume_ml(gapped[0], lungs.segment(gapped[0].volume)) == pytest.approx(volume_ml(*whole), rel=0.02)
 
 
-def test_its_segments_lie_on_its_own_slices_with_their_true_thickness(
+def test_gapped_segments_lie_on_their_slices_at_true_thickness(
     gapped: tuple[SourceSeries, Path], tmp_path: Path
 ) -> None:
     source, folder = gapped

@@ -74,7 +74,7 @@ def patient() -> Labelled:
     return from_phantom(render(SPEC))
 
 
-def test_a_model_that_knows_the_truth_scores_all_that_the_outline_lets_it(patient: Labelled) -> None:
+def test_a_perfect_model_loses_only_what_the_lung_mask_costs(patient: Labelled) -> None:
     row = score.patient(patient, Oracle(patient).asked())
     assert row.regions["total"].dice_in_true_lung == pytest.approx(1.0, abs=0.01)
     assert row.regions["total"].true_pct == pytest.approx(25.0, abs=0.1)
@@ -103,7 +103,7 @@ def test_pooling_keeps_the_healthy_apart() -> None:
     assert evaluate.pooled([row("ill", 20.0, 23.0, 0.9)])["false_extent_healthy_pct"] is None
 
 
-def test_a_healthy_patient_in_whom_nothing_is_found_lowers_no_dice() -> None:
+def test_a_healthy_patient_without_findings_lowers_no_dice() -> None:
     pooled = evaluate.pooled([row("ill", 20.0, 20.0, 0.9), row("healthy", 0.0, 0.0, None)])
     assert pooled["regions"]["total"]["dice"] == 0.9
 

@@ -44,7 +44,7 @@ def test_every_layout_reads_back_to_the_same_voxels(dataset: Path) -> None:
     assert np.allclose(read.volume.spacing_mm, truth.volume.spacing_mm, atol=1e-3)
 
 
-def test_every_layout_trains_two_epochs_and_is_judged_on_patients_apart(dataset: Path, tmp_path: Path) -> None:
+def test_every_layout_trains_and_is_judged_on_unseen_patients(dataset: Path, tmp_path: Path) -> None:
     plan = replace(tiny_plan(tmp_path), cases=0, datasets=(dataset,), epochs=2, batch=8)
     card = train.run(plan, silent)
     sides = split.assign(dataset_file.read(dataset))
@@ -62,7 +62,7 @@ def test_every_layout_trains_two_epochs_and_is_judged_on_patients_apart(dataset:
     assert 15 < found.patients[0].regions["total"].true_pct < 25
 
 
-def test_judging_patients_that_the_model_was_trained_on_is_refused(tmp_path: Path) -> None:
+def test_judging_patients_seen_in_training_is_refused(tmp_path: Path) -> None:
     path = write_dataset(tmp_path / "set", "nrrd")
     plan = replace(tiny_plan(tmp_path), cases=0, datasets=(path,), epochs=1)
     train.run(plan, silent)
@@ -81,7 +81,7 @@ def test_a_model_that_goes_on_from_a_synthetic_one_says_both(tmp_path: Path) -> 
     assert model_card.title(card) == "ssc-ild-unet-site 1 (synthetic and labelled)"
 
 
-def test_a_mask_on_another_grid_is_refused_with_the_patient_named(tmp_path: Path) -> None:
+def test_a_mask_on_another_grid_is_refused_naming_the_patient(tmp_path: Path) -> None:
     path = write_dataset(tmp_path, "nifti", patients=1)
     mask = sitk.ReadImage(str(tmp_path / "P0" / "mask.nii.gz"))
     mask.SetOrigin([0.0, 0.0, 5.0])
@@ -91,7 +91,7 @@ def test_a_mask_on_another_grid_is_refused_with_the_patient_named(tmp_path: Path
     assert refused.value.code == "scan_unreadable"
 
 
-def test_a_volume_stored_feet_last_and_mirrored_is_turned_the_right_way(tmp_path: Path) -> None:
+def test_a_mirrored_feet_last_volume_is_turned_the_right_way(tmp_path: Path) -> None:
     path = write_dataset(tmp_path, "nrrd", patients=1)
     for name in ("image", "mask"):
         file = str(tmp_path / "P0" / f"{name}.nrrd")
@@ -107,7 +107,7 @@ def test_a_seg_of_another_series_is_refused(tmp_path: Path) -> None:
         list(layouts.labelled(path, {"P1"}))
 
 
-def test_without_lung_labels_the_lungs_are_outlined_and_hold_all_disease(tmp_path: Path) -> None:
+def test_without_lung_labels_segmented_lungs_hold_all_disease(tmp_path: Path) -> None:
     path = write_dataset(tmp_path, "nifti", patients=1)
     changed(path, labels={"ground_glass": [3], "reticulation": [4]})
     (read,) = layouts.labelled(path, {"P0"})

@@ -110,7 +110,7 @@ def test_a_cached_case_is_the_scene_around_its_lungs(tmp_path: Path) -> None:
     assert not cached.exposed
 
 
-def test_crops_hold_targets_inside_the_lung_and_repeat_for_one_seed(tmp_path: Path) -> None:
+def test_crops_keep_targets_inside_the_lung_and_repeat_by_seed(tmp_path: Path) -> None:
     source = list(phantoms([TINY.spec(seed) for seed in (1, 2)], tmp_path, 1))
     streams = [iter(Crops(source, CROP, seed=5)) for _ in range(2)]
     for _ in range(30):
@@ -135,7 +135,7 @@ def test_what_a_scanner_has_seen_is_not_exposed_again(tmp_path: Path) -> None:
     assert grain(exposed=False) > 1e-3
 
 
-def test_the_loss_falls_towards_the_truth_and_judges_lesions_at_the_lung_alone() -> None:
+def test_the_loss_falls_to_the_truth_and_ignores_far_lesions() -> None:
     target, near = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
     target[..., :4], near[..., :6] = 1.0, 1.0
     right = torch.where(target > 0, 9.0, -9.0)

@@ -76,7 +76,7 @@ def test_a_localizer_beside_the_stack_makes_no_gap() -> None:
     assert measure([*STACK, localizer]).gaps == ()
 
 
-def test_images_that_do_not_say_where_they_lie_are_complete_when_quiet() -> None:
+def test_images_without_positions_are_complete_when_quiet() -> None:
     verdict = judged([None, None], 10)
     assert isinstance(verdict, Complete)
     assert verdict.code == "quiet"
@@ -88,7 +88,7 @@ def test_small_jitter_of_positions_is_no_gap(jitter_mm: float) -> None:
     assert measure(jittered).gaps == ()
 
 
-def test_the_number_that_the_source_holds_completes_a_series_before_the_quiet_time() -> None:
+def test_the_number_at_the_source_completes_a_series_early() -> None:
     assert judged([*STACK], 1, expected=20) == Waiting("not_quiet_yet")
     verdict = judged([*STACK], 2, expected=20)
     assert isinstance(verdict, Complete)
@@ -96,14 +96,14 @@ def test_the_number_that_the_source_holds_completes_a_series_before_the_quiet_ti
     assert verdict.detail["evidence"] == ["association_ended", "contiguous", "expected_number"]
 
 
-def test_a_contiguous_series_with_fewer_images_than_the_source_holds_waits_and_is_then_broken() -> None:
+def test_a_series_short_of_the_source_waits_then_is_incomplete() -> None:
     assert judged([*STACK], 59, expected=21) == Waiting("fewer_than_expected")
     verdict = judged([*STACK], 60, expected=21)
     assert isinstance(verdict, Incomplete)
     assert (verdict.code, verdict.detail["instances"], verdict.detail["expected"]) == ("fewer_than_expected", 20, 21)
 
 
-def test_a_source_that_holds_fewer_images_than_were_received_proves_nothing() -> None:
+def test_a_source_with_fewer_images_than_received_proves_nothing() -> None:
     assert judged([*STACK], 9, expected=19) == Waiting("not_quiet_yet")
     verdict = judged([*STACK], 10, expected=19)
     assert isinstance(verdict, Complete)
@@ -114,14 +114,14 @@ def test_a_gap_waits_though_the_number_agrees() -> None:
     assert judged([*GAPPED], 59, expected=18) == Waiting("gap_remains")
 
 
-def test_a_commitment_request_for_every_image_completes_a_series_before_the_quiet_time() -> None:
+def test_a_commitment_of_every_image_completes_a_series_early() -> None:
     assert judged([*STACK], 2) == Waiting("not_quiet_yet")
     verdict = judged([*STACK], 2, committed=True)
     assert isinstance(verdict, Complete)
     assert verdict.code == "commitment"
 
 
-def test_a_commitment_request_for_a_single_image_completes_nothing_early() -> None:
+def test_a_commitment_of_one_image_completes_nothing_early() -> None:
     assert judged([STACK[0]], 2, committed=True) == Waiting("not_quiet_yet")
 
 
@@ -129,7 +129,7 @@ def test_no_evidence_closes_a_series_whose_association_is_open() -> None:
     assert judged([*STACK], 100, association_open=True, expected=20, committed=True) == Waiting("association_open")
 
 
-def test_a_stack_whose_association_broke_off_waits_and_is_then_incomplete() -> None:
+def test_a_stack_that_broke_off_waits_and_is_then_incomplete() -> None:
     assert judged([*STACK], 59, broke_off=True) == Waiting("association_broken_off")
     verdict = judged([*STACK], 60, broke_off=True)
     assert isinstance(verdict, Incomplete)

@@ -60,7 +60,7 @@ def test_the_default_rules_decide(changes: dict[str, object], rule: str | None) 
     assert (decision.analyse, decision.rule) == (rule is None, rule or NO_RULE)
 
 
-def test_the_first_rule_that_holds_decides_and_the_others_say_why_not() -> None:
+def test_the_first_matching_rule_decides_and_others_say_why_not() -> None:
     rules = (
         Rule(name="thin", action="skip", thickness_mm=Range(below=1.0)),
         Rule(name="site 2", action="skip", calling_ae=("CT2*",)),
@@ -162,13 +162,13 @@ SHORT = of(slices=100)
         ),
     ],
 )
-def test_the_best_reconstruction_is_chosen_by_the_stated_preference(
+def test_the_best_reconstruction_follows_the_stated_preference(
     choice: Choice, others: dict[str, SeriesFacts], best: str
 ) -> None:
     assert choose(choice, {"lung": CHEST, **others}).series_uid == best
 
 
-def test_each_other_reconstruction_is_told_what_the_better_one_has() -> None:
+def test_each_passed_over_reconstruction_says_what_was_better() -> None:
     others = choose(Choice(), {"a": CHEST, "b": THICK, "c": SOFT, "d": CHEST}).others
     assert others["b"] == {"chosen": "a", "by": "thickness", "this": "5.0 mm", "better": "1.25 mm"}
     assert others["c"] == {"chosen": "a", "by": "kernel", "this": "soft kernel", "better": "lung kernel"}

@@ -25,7 +25,7 @@ def series(tmp_path: Path) -> OpenSeries:
     return OpenSeries(tmp_path, slots=2)
 
 
-def test_a_series_is_open_from_its_first_image_to_the_end_of_the_association(series: OpenSeries) -> None:
+def test_a_series_is_open_from_first_image_to_association_end(series: OpenSeries) -> None:
     assert series.opened(1)
     assert "1.2" not in series
     series.carried(1, "1.2")
@@ -34,14 +34,14 @@ def test_a_series_is_open_from_its_first_image_to_the_end_of_the_association(ser
     assert "1.2" not in series
 
 
-def test_an_image_written_after_its_sender_hung_up_holds_nothing_back(series: OpenSeries) -> None:
+def test_an_image_after_the_end_of_its_association_opens_nothing(series: OpenSeries) -> None:
     series.opened(1)
     series.ended(1, released=True)
     series.carried(1, "1.2")
     assert "1.2" not in series
 
 
-def test_a_series_over_two_associations_is_open_until_both_have_ended(series: OpenSeries) -> None:
+def test_a_series_over_two_associations_is_open_until_both_end(series: OpenSeries) -> None:
     for association in (1, 2):
         series.opened(association)
         series.carried(association, "1.2")
@@ -51,13 +51,13 @@ def test_a_series_over_two_associations_is_open_until_both_have_ended(series: Op
     assert "1.2" not in series
 
 
-def test_there_are_as_many_places_as_were_set_and_one_that_was_left_is_free_again(series: OpenSeries) -> None:
+def test_slots_are_as_many_as_set_and_free_again_when_left(series: OpenSeries) -> None:
     assert [series.opened(1), series.opened(2), series.opened(3)] == [True, True, False]
     series.ended(1, released=True)
     assert series.opened(3)
 
 
-def test_a_series_is_open_in_every_process_until_the_one_that_holds_it_dies(series: OpenSeries, tmp_path: Path) -> None:
+def test_a_series_is_open_in_all_processes_until_its_holder_dies(series: OpenSeries, tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None

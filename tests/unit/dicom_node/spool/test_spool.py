@@ -44,7 +44,7 @@ def test_other_bytes_under_one_uid_are_another_file(spool: Spool) -> None:
     assert len(list(spool.waiting())) == 2
 
 
-def test_the_bytes_are_kept_as_given_and_readable_by_the_owner_alone(spool: Spool) -> None:
+def test_bytes_are_kept_as_given_for_the_owner_alone(spool: Spool) -> None:
     path = spool.keep(SpooledName.for_dataset("1.2.3", b"pixels"), b"head", b"pixels")
     assert path.read_bytes() == b"headpixels"
     assert path.stat().st_mode & 0o077 == 0

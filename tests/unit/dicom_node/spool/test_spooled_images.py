@@ -47,7 +47,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(content=WHOLE[: WHOLE.index(b"\x28\x00\x11\x00") + 9])
 @given(content=damaged())
-def test_whatever_is_sent_it_is_refused_or_becomes_a_row_that_any_database_takes(spool: Spool, content: bytes) -> None:
+def test_any_content_is_refused_or_becomes_a_storable_row(spool: Spool, content: bytes) -> None:
     path = spool.keep(SpooledName.for_dataset("1.2.3", content), HEADER, content)
     try:
         from_file = part10.read_file(path).header
@@ -75,7 +75,7 @@ def assert_storable(arrival: Arrival) -> None:
     assert all(len(row[name]) <= 64 for name in ("sop_uid", "sop_class", "series_uid", "study_uid", "transfer_syntax"))
 
 
-def test_files_wait_in_the_order_in_which_they_came_whatever_the_clock_did_meanwhile(spool: Spool) -> None:
+def test_files_wait_in_order_of_arrival_whatever_the_clock_does(spool: Spool) -> None:
     for age_s, content in enumerate((b"oldest", b"older")):
         path = spool.keep(SpooledName.for_dataset("1.2.3", content), b"", content)
         os.utime(path, (1_000_000 - age_s, 1_000_000 - age_s))
@@ -84,7 +84,7 @@ def test_files_wait_in_the_order_in_which_they_came_whatever_the_clock_did_meanw
     assert [path.read_bytes() for path in spool.waiting()] == [b"oldest", b"older", b"newest"]
 
 
-def test_a_folder_that_takes_no_file_is_out_of_space_though_there_is_nothing_to_clear_away(spool: Spool) -> None:
+def test_an_unwritable_incoming_folder_means_out_of_space(spool: Spool) -> None:
     (spool.root / "incoming").rmdir()
     (spool.root / "incoming").write_text("a file where the folder was")
     with pytest.raises(OutOfSpace):

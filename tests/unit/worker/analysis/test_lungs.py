@@ -105,7 +105,7 @@ def test_healthy_lungs_are_found_each_on_its_side() -> None:
     assert overlap(labels == LEFT_LUNG, LEFT & ~trachea(10)) > 0.98
 
 
-def test_the_volume_of_healthy_lungs_is_that_of_their_ellipsoids_on_a_fine_grid_too() -> None:
+def test_healthy_lungs_have_ellipsoid_volume_on_a_fine_grid() -> None:
     rough = healthy_volume()
     fine = rough.hu.repeat(3, axis=1).repeat(3, axis=2)
     volume = replace(rough, hu=fine, affine=rough.affine @ np.diag([1, 1 / 3, 1 / 3, 1]))
@@ -120,7 +120,7 @@ def test_trachea_and_main_bronchi_are_left_out() -> None:
     assert (labels[trachea()] > 0).mean() < 0.02
 
 
-def test_a_trachea_blurred_by_thick_slices_is_left_out_though_it_is_no_emptier_than_lung() -> None:
+def test_a_trachea_blurred_to_lung_density_is_left_out() -> None:
     labels = lungs.segment(Painted(trachea(), -900.0).volume()).labels
     assert (labels[trachea()] > 0).mean() < 0.05
 
@@ -134,13 +134,13 @@ def test_a_dense_band_under_the_pleura_belongs_to_the_lung(density_hu: float) ->
     assert overlap(found, (RIGHT | LEFT) & ~trachea(10)) > 0.97
 
 
-def test_the_greater_part_of_a_patch_nearly_as_dense_as_fat_is_found_again_by_shape() -> None:
+def test_most_of_a_patch_nearly_as_dense_as_fat_is_recovered() -> None:
     patch = ellipsoid((0, 62, -72), (18, 14, 18)) & RIGHT
     found = lungs.segment(Painted(patch, -165.0).volume()).labels > 0
     assert found[patch].mean() > 0.5
 
 
-def test_the_nearly_solid_lower_half_of_both_lungs_belongs_to_them() -> None:
+def test_a_nearly_solid_lower_half_of_both_lungs_is_lung() -> None:
     z, _, _ = axes()
     base = (RIGHT | LEFT) & np.broadcast_to(z < 0, SHAPE)
     found = lungs.segment(Painted(base, -250.0).volume()).labels > 0
@@ -149,7 +149,7 @@ def test_the_nearly_solid_lower_half_of_both_lungs_belongs_to_them() -> None:
 
 
 @pytest.mark.parametrize(("has_gas", "followed"), [(False, True), (True, False)])
-def test_what_is_dense_is_followed_deep_unless_it_holds_gas_as_bowel_does(has_gas: bool, followed: bool) -> None:
+def test_dense_tissue_is_followed_deep_unless_it_holds_gas(has_gas: bool, followed: bool) -> None:
     grid = coarse.CoarseVolume(np.zeros((1, 9, 60), np.float32), (1, 1, 1), (2.0, 2.0, 2.0), (1, 9, 60))
     lung, dense, gas = (np.zeros(grid.hu.shape, np.bool_) for _ in range(3))
     lung[..., :10] = dense[..., :50] = True
@@ -286,7 +286,7 @@ def test_a_whole_healthy_chest_of_thin_slices_has_no_flag() -> None:
     assert flags_of(thin) == {}
 
 
-def test_slices_with_gaps_between_them_are_flagged_with_their_distance() -> None:
+def test_slices_with_gaps_are_flagged_with_their_distance() -> None:
     assert flags_of(replace(healthy_volume(), slice_thickness_mm=1.0))["gapped"] == pytest.approx(6.0)
     assert "gapped" not in flags_of(replace(healthy_volume(), slice_thickness_mm=5.0))
     assert "gapped" not in flags_of(replace(healthy_volume(), slice_thickness_mm=None))

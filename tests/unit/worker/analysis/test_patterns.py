@@ -121,7 +121,7 @@ def test_neighbours_are_taken_by_distance_not_by_number(volume: CTVolume, truth:
     assert np.array_equal(below[0], truth[0])
 
 
-def test_an_outline_that_the_network_would_draw_otherwise_is_flagged(volume: CTVolume) -> None:
+def test_a_lung_mask_the_network_disagrees_with_is_flagged(volume: CTVolume) -> None:
     assert patterns.segment(volume, whole(volume), bright_model()).flags == ()
     half = whole(volume)
     half.labels[:, :, 28:] = 0
@@ -151,7 +151,7 @@ def weights_with_card(folder: Path) -> Path:
     return path
 
 
-def test_weights_are_loaded_with_the_working_point_that_they_hold(tmp_path: Path) -> None:
+def test_weights_are_loaded_with_their_own_working_point(tmp_path: Path) -> None:
     path = weights_with_card(tmp_path)
     loaded = model.load(path, "cpu")
     assert loaded.thresholds == (0.4, 0.6)
@@ -207,7 +207,7 @@ def test_the_card_is_read_without_torch() -> None:
 
 
 @pytest.mark.parametrize(("apart_mm", "sees"), [(2.0, "below"), (5.0, "below"), (10.0, "itself")])
-def test_a_slice_is_seen_beside_its_neighbours_unless_they_are_far_away(
+def test_a_slice_is_seen_with_its_neighbours_unless_they_are_far(
     volume: CTVolume, truth: NDArray[np.uint8], apart_mm: float, sees: str
 ) -> None:
     affine = volume.affine.copy()

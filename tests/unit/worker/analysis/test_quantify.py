@@ -54,7 +54,7 @@ def test_volumes_are_voxels_times_their_size(chest: tuple[CTVolume, LungMask, Pa
     assert found.value("total", "volume") == pytest.approx(200 * VOXEL_ML)
 
 
-def test_a_slice_of_a_gapped_series_stands_for_the_distance_to_the_next(
+def test_a_gapped_slice_stands_for_the_distance_to_the_next(
     chest: tuple[CTVolume, LungMask, PatternMap],
 ) -> None:
     volume, lungs, patterns = chest
@@ -112,7 +112,7 @@ def test_density_is_mean_and_population_deviation_of_hu(chest: tuple[CTVolume, L
     assert found.value("reticulation", "attenuation_sd") == pytest.approx(0, abs=1e-6)
 
 
-def test_a_lung_without_disease_measures_zero_and_no_density_of_disease(
+def test_a_lung_without_disease_measures_zero_and_no_density(
     chest: tuple[CTVolume, LungMask, PatternMap],
 ) -> None:
     volume, lungs, patterns = chest
@@ -123,7 +123,7 @@ def test_a_lung_without_disease_measures_zero_and_no_density_of_disease(
         found.value("ggo", "mean_attenuation")
 
 
-def test_a_lung_that_is_absent_has_no_numbers_and_the_other_keeps_its_own(
+def test_an_absent_lung_has_no_numbers_and_spares_the_other(
     chest: tuple[CTVolume, LungMask, PatternMap],
 ) -> None:
     volume, lungs, patterns = chest

@@ -34,7 +34,7 @@ def test_soft_kernels_and_thick_slices_have_less_noise(held_out: bool) -> None:
     assert thick >= acquisition.LEAST_NOISE_HU
 
 
-def test_noise_has_the_deviation_that_was_asked_for_and_the_grain_of_the_kernel() -> None:
+def test_noise_has_the_requested_deviation_and_the_kernel_grain() -> None:
     flat = np.zeros((1, 300, 300), np.float32)
     fine, coarse = (
         acquisition.expose(flat, SPACING_MM, Protocol(mm, 0.0, 40.0), np.random.default_rng(2))[0] for mm in (0.5, 1.5)
@@ -44,7 +44,7 @@ def test_noise_has_the_deviation_that_was_asked_for_and_the_grain_of_the_kernel(
     assert likeness[1] > likeness[0] + 0.3
 
 
-def test_a_soft_kernel_blurs_an_edge_and_a_sharp_one_exaggerates_it() -> None:
+def test_a_soft_kernel_blurs_an_edge_and_a_sharp_one_overshoots() -> None:
     def seen(protocol: Protocol) -> Field:
         return acquisition.expose(edge(), SPACING_MM, protocol, np.random.default_rng(3))[0].mean(axis=0)
 

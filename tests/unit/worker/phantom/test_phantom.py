@@ -52,7 +52,7 @@ def test_reticulation_takes_its_share_of_the_lesion(share: float) -> None:
     assert (labels == RETICULATION).sum() / (labels > 0).sum() == pytest.approx(share, abs=0.02)
 
 
-def test_disease_is_denser_than_healthy_lung_and_the_net_denser_than_the_haze(phantom: Phantom) -> None:
+def test_density_rises_from_lung_to_ground_glass_to_reticulation(phantom: Phantom) -> None:
     hu, patterns = phantom.volume.hu, phantom.patterns.labels
     healthy = hu[(phantom.lungs.labels > 0) & (patterns == 0)]
     ground_glass, reticulation = hu[patterns == GROUND_GLASS], hu[patterns == RETICULATION]
@@ -70,7 +70,7 @@ def test_disease_favours_the_base_over_many_patients() -> None:
     assert lower > 1.5 * upper
 
 
-def test_the_right_lung_lies_in_the_first_columns_and_is_the_larger(phantom: Phantom) -> None:
+def test_the_right_lung_is_in_the_first_columns_and_larger(phantom: Phantom) -> None:
     right, left = (phantom.lungs.labels == side for side in (RIGHT_LUNG, LEFT_LUNG))
     assert np.nonzero(right)[2].max() < np.nonzero(left)[2].min()
     assert right.sum() > left.sum()

@@ -81,7 +81,7 @@ def test_a_chest_or_a_part_of_one_is_not_refused(name: str) -> None:
     chest.require(volume(CHESTS[name]))
 
 
-def test_two_slices_with_lung_make_an_abdomen_part_of_a_chest_and_one_does_not() -> None:
+def test_two_slices_with_lung_make_a_chest_and_one_does_not() -> None:
     whole = volume(SECTIONS["abdomen"])
     hu = whole.hu.copy()
     hu[-1] = CHESTS["mid-chest"]
@@ -96,5 +96,5 @@ def test_a_computed_chest_is_one_healthy_or_diseased(extent_pct: float) -> None:
     chest.require(render(PhantomSpec(6, (30, 96, 96), (9.5, 4.0, 4.0), extent_pct)).volume)
 
 
-def test_at_least_ten_slices_are_looked_at_and_no_more_than_the_height_asks_for() -> None:
+def test_ten_slices_are_sampled_or_as_many_as_the_height_needs() -> None:
     assert [len(chest.sampled(count, step)) for count, step in ((10, 10.0), (12, 0.5), (600, 0.5))] == [10, 12, 38]

@@ -102,7 +102,7 @@ JPEGS = [JPEGLossless, JPEGLosslessSV1, JPEGBaseline8Bit, JPEGExtended12Bit]
 
 
 @pytest.mark.parametrize("syntax", JPEGS, ids=lambda uid: uid.name)
-def test_fill_bytes_before_the_end_marker_and_zeros_after_it_are_legal(syntax: UID) -> None:
+def test_fill_before_and_zeros_after_the_end_marker_are_legal(syntax: UID) -> None:
     frame = {**LOSSLESS, **LOSSY}[syntax](picture())
     filled = frame.removesuffix(b"\xff\xd9") + b"\xff\xff\xff\xd9\0"
     assert np.array_equal(decoders.decode(filled, syntax, SHAPE), decoders.decode(frame, syntax, SHAPE))
@@ -150,7 +150,7 @@ def test_a_frame_of_another_size_is_refused(syntax: UID) -> None:
 
 
 @pytest.mark.parametrize("segments", [0, 3, 16, 2**31])
-def test_run_lengths_of_other_than_one_or_two_segments_are_refused(segments: int) -> None:
+def test_run_lengths_not_of_one_or_two_segments_are_refused(segments: int) -> None:
     frame = bytearray(run_lengths(picture()))
     frame[:4] = segments.to_bytes(4, "little")
     with pytest.raises(ValueError, match="segment"):

@@ -53,7 +53,7 @@ def test_every_frame_has_a_slope_of_its_own(tmp_path: Path) -> None:
     assert np.array_equal(hu, np.broadcast_to(10 * np.arange(12)[:, None, None], hu.shape))
 
 
-def test_what_a_frame_says_itself_goes_before_what_is_said_for_all(tmp_path: Path) -> None:
+def test_what_a_frame_says_overrides_what_is_said_for_all(tmp_path: Path) -> None:
     whole = multi_frame.enhanced(slices())
     everywhere = Dataset()
     everywhere.RescaleSlope, everywhere.RescaleIntercept, everywhere.RescaleType = "3", "500", "HU"

@@ -83,7 +83,7 @@ def test_rows_and_columns_stay_as_in_the_source(tmp_path: Path) -> None:
     assert volume.affine @ (0, 2, 3, 1) == pytest.approx((-9.0, -8.0, -130.0, 1))
 
 
-def test_headers_come_in_the_order_of_the_slices_and_without_pixels(tmp_path: Path) -> None:
+def test_headers_come_in_slice_order_and_without_pixels(tmp_path: Path) -> None:
     source = read(tmp_path, slices()[::-1])
     assert tuple(h.SOPInstanceUID for h in source.headers) == source.volume.sop_uids
     assert [h.InstanceNumber for h in source.headers] == list(range(1, 13))
@@ -127,7 +127,7 @@ def test_stored_values_become_hounsfield_units(tmp_path: Path, stored_as: dict[s
     assert (read(tmp_path, datasets).volume.hu == truth).all()
 
 
-def test_a_slope_that_is_no_whole_number_is_rounded_to_the_nearest_unit(tmp_path: Path) -> None:
+def test_a_fractional_slope_gives_hu_rounded_to_the_nearest_unit(tmp_path: Path) -> None:
     datasets = slices()
     stored = np.arange(16 * 24).reshape(16, 24)
     for ds in datasets:
@@ -192,9 +192,7 @@ def test_padding_and_what_lies_below_air_become_minus_1024(
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
-def test_padding_is_padding_where_its_type_is_implicit_and_where_its_bytes_are_swapped(
-    tmp_path: Path, syntax: str
-) -> None:
+def test_padding_is_found_in_implicit_and_in_swapped_bytes(tmp_path: Path, syntax: str) -> None:
     datasets = slices()
     with_stored(datasets, 900, False, PixelPaddingValue=900)
     hu = read(tmp_path, datasets, syntax).volume.hu
@@ -372,7 +370,7 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_measured_rightly_is_refused_by_its_code_and_without_a_name(tmp_path: Path, name: str) -> None:
+def test_a_refusal_gives_its_code_and_never_a_name(tmp_path: Path, name: str) -> None:
     spoil, code = REFUSED[name]
     datasets = slices()
     each(PatientName="CANARY^NAME", PatientID="CANARYID", AccessionNumber="CANARYACC")(datasets)
@@ -423,7 +421,7 @@ def test_undecodable_pixels_name_slice_and_transfer_syntax(tmp_path: Path) -> No
     assert detail["transfer_syntax"] == JPEGLSLossless
 
 
-def test_a_stream_that_declares_another_size_than_its_header_is_refused_undecoded(tmp_path: Path) -> None:
+def test_a_frame_size_unlike_the_header_is_refused_undecoded(tmp_path: Path) -> None:
     datasets = slices()
     paths = write(tmp_path, datasets, JPEGLSLossless)
     frame = bytearray(get_frame(datasets[3].PixelData, 0, number_of_frames=1))
@@ -458,9 +456,7 @@ def test_a_transfer_syntax_without_decoder_is_refused(tmp_path: Path, syntax: st
     assert refusal(paths)[0] == "undecodable_pixels"
 
 
-def test_a_stack_larger_than_any_scanner_makes_is_refused_before_memory_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_oversized_stack_is_refused_before_memory_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "LARGEST_VOLUME_BYTES", 9000)
     code, detail = refusal(write(tmp_path, slices()))
     assert (code, detail["needed_bytes"]) == ("pixel_bomb", 12 * 16 * 24 * 2)
@@ -494,7 +490,7 @@ def test_a_file_cut_anywhere_is_refused_never_filled_up(tmp_path: Path) -> None:
             series.read(paths)
 
 
-def test_damaged_bytes_end_in_a_series_or_a_refusal_never_in_a_crash(tmp_path: Path) -> None:
+def test_damaged_bytes_give_a_series_or_a_refusal_never_a_crash(tmp_path: Path) -> None:
     paths = write(tmp_path, slices())
     whole = paths[6].read_bytes()
     dice = random.Random(20260101)
@@ -507,14 +503,14 @@ def test_damaged_bytes_end_in_a_series_or_a_refusal_never_in_a_crash(tmp_path: P
             assert series.read(paths).volume.hu.shape == SUPINE.shape
 
 
-def test_a_file_that_is_gone_is_trouble_of_the_disk_not_a_refusal(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_disk_error_not_a_refusal(tmp_path: Path) -> None:
     paths = write(tmp_path, slices())
     paths[3].unlink()
     with pytest.raises(FileNotFoundError):
         series.read(paths)
 
 
-def test_odd_header_values_are_counted_once_in_the_log_and_never_repeated(
+def test_invalid_header_values_are_counted_once_and_never_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     datasets = slices()
@@ -549,7 +545,7 @@ def documented_codes() -> set[str]:
     return set(re.findall(r"^\| `(\w+)` \|", table.split("## What is read")[0], flags=re.MULTILINE))
 
 
-def test_every_refusal_code_is_documented_and_every_documented_code_exists() -> None:
+def test_refusal_codes_and_their_documentation_are_the_same_set() -> None:
     assert codes_in_the_source() == documented_codes()
 
 
@@ -559,7 +555,7 @@ def test_every_refusal_code_is_seen_in_a_test() -> None:
     assert seen == codes_in_the_source()
 
 
-def test_every_reason_to_set_aside_and_every_oddity_is_documented() -> None:
+def test_every_set_aside_reason_and_quality_flag_is_documented() -> None:
     document = (REPOSITORY / "docs" / "reference" / "refusal-codes.md").read_text()
     text = "".join((REPOSITORY / "worker" / "reading" / name).read_text() for name in ("series.py", "originals.py"))
     codes = set(re.findall(r'QualityFlag\("(\w+)"', text)) | set(re.findall(r'return "(\w+)"', text))

@@ -42,7 +42,7 @@ def read(datasets: list[Dataset]) -> series.SourceSeries:
 
 @QUIET
 @given(drawn=legal_series())
-def test_a_legal_series_reads_back_to_the_same_units_at_the_same_places(drawn: LegalSeries) -> None:
+def test_a_legal_series_reads_back_to_equal_hu_and_positions(drawn: LegalSeries) -> None:
     volume = read(drawn.datasets()).volume
     assert np.array_equal(volume.hu, drawn.hu)
     corners = np.array([(z, y, x, 1) for z in (0, -1) for y in (0, -1) for x in (0, -1)]) % (*drawn.hu.shape, 2)

@@ -86,7 +86,7 @@ OTHER_STACKS: dict[str, tuple[Change, ...]] = {
 
 
 @pytest.mark.parametrize("name", OTHER_STACKS)
-def test_of_several_stacks_the_one_chest_is_measured_and_the_others_are_named(
+def test_the_one_chest_is_measured_and_other_stacks_are_named(
     tmp_path: Path, chest: list[Dataset], phantom: Phantom, name: str
 ) -> None:
     other = another(chest, *OTHER_STACKS[name])
@@ -153,9 +153,7 @@ def test_a_damaged_stack_is_not_hidden_by_its_division(tmp_path: Path, chest: li
     assert refusal(tmp_path, chest[:10] + chest[11:], other).code == "duplicate_positions"
 
 
-def test_the_far_end_of_a_stack_is_no_other_stack_though_it_names_another_acquisition(
-    tmp_path: Path, chest: list[Dataset]
-) -> None:
+def test_a_far_end_of_another_acquisition_is_the_same_stack(tmp_path: Path, chest: list[Dataset]) -> None:
     end = another(chest[20:], with_(AcquisitionNumber=2))
     assert refusal(tmp_path, chest[:19], end).code == "missing_slices"
 

@@ -135,7 +135,7 @@ def test_odd_headers_still_give_objects(changes: dict[str, object]) -> None:
     assert float(shared.PixelMeasuresSequence[0].SliceThickness) == 2.5
 
 
-def test_the_contact_sheet_shows_disease_in_its_colour_on_the_right_side() -> None:
+def test_the_contact_sheet_colours_disease_on_the_right_side() -> None:
     lungs, patterns = CT.masks()
     overlay = np.asarray(picture.overlay(CT.volume(), lungs, patterns, 3)).astype(int)
     reddish = (overlay[..., 0] - overlay[..., 1] > 30).nonzero()

@@ -14,7 +14,7 @@ def test_icc_is_that_of_the_paper_that_defined_it() -> None:
     assert agreement.icc_2_1(*JUDGES) == pytest.approx(0.29, abs=0.005)
 
 
-def test_icc_is_one_for_equal_raters_and_falls_with_a_constant_shift() -> None:
+def test_icc_is_one_for_equal_raters_and_falls_with_a_shift() -> None:
     true = [0.0, 5.0, 12.0, 40.0]
     assert agreement.icc_2_1(true, true) == pytest.approx(1.0)
     shifted = agreement.icc_2_1(true, [value + 10 for value in true])

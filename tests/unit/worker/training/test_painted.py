@@ -23,7 +23,7 @@ def chest() -> Phantom:
     return render(HEALTHY_CHEST)
 
 
-def test_what_is_painted_is_denser_and_labelled_and_the_rest_is_as_it_was(chest: Phantom) -> None:
+def test_painted_disease_is_dense_labelled_and_spares_the_rest(chest: Phantom) -> None:
     before, after = (painted.painted("h", chest.volume, chest.lungs, seed) for seed in (HEALTHY_SEED, ILL_SEED))
     lesion = after.labels > HEALTHY
     assert lesion.any()

@@ -19,14 +19,14 @@ def described(patients: list[str], sides: dict[str, str] | None = None) -> Datas
     return DatasetFile.model_validate({"name": "d", "labels": labels, "scans": scans})
 
 
-def test_every_patient_is_on_exactly_one_side_however_many_scans_there_are() -> None:
+def test_a_patient_with_several_scans_is_on_exactly_one_side() -> None:
     patients = [f"P{n}" for n in range(20)]
     sides = split.assign(described(patients * 3))
     assert sorted(sides.train | sides.calibrate | sides.test) == sorted(patients)
     assert [len(side) for side in (sides.train, sides.calibrate, sides.test)] == [12, 4, 4]
 
 
-def test_the_split_is_the_same_each_time_and_another_for_another_seed() -> None:
+def test_a_split_repeats_for_one_seed_and_differs_for_another() -> None:
     data = described([f"P{n}" for n in range(40)])
     assert split.assign(data, seed=1) == split.assign(data, seed=1)
     assert split.assign(data, seed=1) != split.assign(data, seed=2)
