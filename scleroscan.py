@@ -256,7 +256,7 @@ def status(
     """Show where every series stands and, if it stopped, why."""
     site = site_settings.load()
     with schema.open_current(site.db_url).begin() as session:
-        rows = audit.status(session, series_uid)
+        rows = audit.status(session, series_uid, retention=scheduling.retention(site.node))
     if as_json:
         _print_json([asdict(row) for row in rows])
     else:

@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from compose.settings import SiteSettings
-from db import schema
+from db import audit, schema
 from db.address import ApplicationEntity
 from db.errors import SchemaOutdated
 from dicom_node import scheduling, site_file
@@ -27,6 +27,7 @@ from worker.errors import PipelineError
 from worker.settings import EMBEDDED
 
 LEAST_FREE_GB = 10
+LEAST_DAYS_LEFT = 14
 # Of the arc for UUIDs, and of no study: the source only has to answer.
 NOBODY = "2.25.0"
 # A node under load registers within seconds.
@@ -51,6 +52,7 @@ def examine(site: SiteSettings) -> list[Check]:
         _database,
         _broker,
         _disk,
+        _growth,
         _waiting,
         _set_aside,
         _weights,
@@ -110,6 +112,25 @@ def _disk(site: SiteSettings) -> Check:
     return Check(
         "disk", free_gb >= LEAST_FREE_GB, found, "" if free_gb >= LEAST_FREE_GB else "free space for the spool"
     )
+
+
+def _growth(site: SiteSettings) -> Check:
+    """Say when the disk is full if all goes on as in the last week."""
+    try:
+        with schema.open_current(site.db_url).begin() as session:
+            rate = audit.spool_rate(session, datetime.now(UTC))
+    except (OperationalError, SchemaOutdated):
+        return Check("growth", True, "unknown: the database does not say")
+    if rate is None:
+        return Check("growth", True, "unknown until a day of receiving has passed")
+    found = f"{rate.came / 1e9:.2f} GB a day come in, {rate.left / 1e9:.2f} GB leave"
+    free = shutil.disk_usage(_existing(site.node.spool_dir.absolute())).free - site.node.low_free_mb * 1e6
+    if rate.came <= rate.left:
+        return Check("growth", True, f"{found}: the spool does not grow")
+    days = max(free, 0) / (rate.came - rate.left)
+    found = f"{found}: associations are rejected in {days:.0f} days"
+    mend = "shorten DICOM_NODE_RETENTION_DAYS and its like, see what `scleroscan status` keeps, or give it more disk"
+    return Check("growth", days >= LEAST_DAYS_LEFT, found, "" if days >= LEAST_DAYS_LEFT else mend)
 
 
 def _waiting(site: SiteSettings) -> Check:

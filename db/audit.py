@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, text
@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 
 from db.states import JobState, SeriesState
 from db.tables import Delivery, Instance, Job, Series
+from db.tracking.retention import DONE, UNRESOLVED, Retention
 
+RATE_OVER = timedelta(days=7)
 TIME_COLUMNS = frozenset({"at", "received_at", "assessed_at", "delivered_at", "committed_at"})
 
 
@@ -46,10 +48,16 @@ class SeriesStatus:
     reason: str | None
     detail: dict[str, Any]
     deliveries: tuple[DeliveryStatus, ...]
+    images_until: datetime | None = None
 
 
-def status(session: Session, series_uid: str | None = None, limit: int = 100) -> list[SeriesStatus]:
-    """Return the newest ``limit`` series, newest first, or just the one asked for."""
+def status(
+    session: Session, series_uid: str | None = None, limit: int = 100, retention: Retention | None = None
+) -> list[SeriesStatus]:
+    """Return the newest ``limit`` series, newest first, or just the one asked for.
+
+    With ``retention`` each says until when its images stay in the spool, where that is known by now.
+    """
     query = select(Series).order_by(Series.last_arrival_at.desc(), Series.uid).limit(limit)
     if series_uid is not None:
         query = query.where(Series.uid == series_uid)
@@ -63,7 +71,45 @@ def status(session: Session, series_uid: str | None = None, limit: int = 100) ->
     }
     counts = _instance_counts(session, uids)
     deliveries = _deliveries(session, [job.id for job in jobs.values()])
-    return [_status(row, jobs.get(row.uid), counts.get(row.uid, 0), deliveries) for row in rows]
+    found = [(_status(row, jobs.get(row.uid), counts.get(row.uid, 0), deliveries), jobs.get(row.uid)) for row in rows]
+    if retention is None:
+        return [one for one, _ in found]
+    return [replace(one, images_until=_images_until(one, job, retention)) for one, job in found]
+
+
+def _images_until(series: SeriesStatus, job: Job | None, retention: Retention) -> datetime | None:
+    """Return when the images may leave, as :func:`db.tracking.removable` judges; None while something is to be done."""
+    if series.series_state == SeriesState.RECEIVING or not series.instances:
+        return None
+    if job is None:
+        stay = {SeriesState.SKIPPED: retention.skipped, SeriesState.INCOMPLETE: retention.incomplete}
+        after = stay.get(SeriesState(series.series_state))
+        return None if after is None else series.last_arrival_at + after
+    is_done = job.state in DONE or (job.state == JobState.ENCODED and not series.deliveries)
+    if is_done or job.state in UNRESOLVED:
+        return job.updated_at + (retention.done if is_done else retention.unresolved)
+    return None
+
+
+@dataclass(frozen=True)
+class SpoolRate:
+    """Bytes a day that came into the spool and that left it, over the last week or as long as there are images."""
+
+    came: float
+    left: float
+
+
+def spool_rate(session: Session, now: datetime) -> SpoolRate | None:
+    """Return how fast the spool grows; None before a day of receiving has passed."""
+    first = session.scalar(select(func.min(Instance.received_at)))
+    if first is None or now - first < timedelta(days=1):
+        return None
+    since = max(first, now - RATE_OVER)
+    days = (now - since) / timedelta(days=1)
+    total = func.coalesce(func.sum(Instance.size_bytes), 0)
+    came = session.scalar(select(total).where(Instance.received_at >= since)) or 0
+    left = session.scalar(select(total).where(Instance.removed_at >= since)) or 0
+    return SpoolRate(float(came) / days, float(left) / days)
 
 
 def _instance_counts(session: Session, uids: Sequence[str]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Images as they come in: studies, series and instances."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -127,13 +127,7 @@ def _strangers(session: Session, series: Series, arrivals: Sequence[Arrival], no
 
 
 def _register_series(session: Session, series: Series, arrivals: list[Arrival], now: datetime) -> bool:
-    known = _known(session, series.uid)
-    come: dict[Version, Arrival] = {}
-    for arrival in arrivals:
-        if _is_news(known.get(arrival.version), arrival):
-            # At the end, where it came last.
-            come.pop(arrival.version, None)
-            come[arrival.version] = arrival
+    come = _news(arrivals, _known(session, series.uid))
     if not come:
         return _sent_again(session, series, arrivals, now)
     replaced = _take(session, series.uid, list(come.values()), now)
@@ -159,6 +153,19 @@ def _known(session: Session, series_uid: str) -> dict[Version, _Known]:
     columns = (Instance.sop_uid, Instance.digest, Instance.removed_at, Instance.replaced_at, Instance.received_at)
     rows = session.execute(select(*columns).where(Instance.series_uid == series_uid))
     return {(sop_uid, digest): _Known(removed, replaced, came) for sop_uid, digest, removed, replaced, came in rows}
+
+
+def _news(arrivals: Sequence[Arrival], known: Mapping[Version, _Known]) -> dict[Version, Arrival]:
+    """Return the arrivals that change something, each version where it came last."""
+    come: dict[Version, Arrival] = {}
+    changed: set[str] = set()
+    for arrival in arrivals:
+        # After another version the one that is current has to take its place again.
+        if arrival.sop_uid in changed or _is_news(known.get(arrival.version), arrival):
+            changed.add(arrival.sop_uid)
+            come.pop(arrival.version, None)
+            come[arrival.version] = arrival
+    return come
 
 
 def _is_news(known: _Known | None, arrival: Arrival) -> bool:

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
-from db.tracking import Change, DueDelivery, JobResults, LeaseTerms, OutputFile, Retention
+from db.tracking import Change, DueDelivery, JobResults, LeaseTerms, MeasurementRow, OutputFile, Retention
 from dicom_node.scheduler import cleaning
 
 AT_ONCE = Retention(*[timedelta(0)] * 4)
 PACS = "dicom://PACS@127.0.0.1:104"
 RESULTS = JobResults(
-    measurements=(("total", "both", "whole", "extent", 12.5, "%"),),
+    measurements=(MeasurementRow("total", "both", "whole", "extent", 12.5, "%"),),
     flags=(),
     outputs=(OutputFile("sr", "sr.dcm", "b" * 64, "2.25.2"),),
 )

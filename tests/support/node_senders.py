@@ -110,14 +110,20 @@ def association(port: int, sop_classes: tuple[str, ...] = (CTImageStorage,)) -> 
 
 def send(opened: Association, dataset: bytes, sop_uid: str, sop_class: str = CTImageStorage) -> int:
     """Send bytes under any UIDs, over the first presentation context, and return the status of the answer."""
+    status = answer_to(opened, dataset, sop_uid, sop_class)
+    assert status is not None, "the node broke the association off"
+    return status
+
+
+def answer_to(opened: Association, dataset: bytes, sop_uid: str, sop_class: str = CTImageStorage) -> int | None:
+    """Send as :func:`send` does; None where the association ended without an answer."""
     request = C_STORE()
     request.MessageID, request.Priority = 1, 2
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = sop_class, sop_uid
     request.DataSet = BytesIO(dataset)
     opened.dimse.send_msg(request, opened.accepted_contexts[0].context_id)
     _, answer = opened.dimse.get_msg(block=True)
-    assert answer is not None, "the node broke the association off"
-    return int(answer.Status)
+    return None if answer is None else int(answer.Status)
 
 
 def acknowledged_numbers(said: str) -> list[int]:

@@ -139,7 +139,7 @@ def test_a_pending_delivery_is_due_at_once_by_a_retry(sessions: Sessions) -> Non
             tracking.postpone(session, item.delivery_id, "no answer", later(9000), tracking.Change("worker", later(12)))
     with sessions.begin() as session:
         assert tracking.retry(session, job_id, WHO, later(20)) == 2
-        assert tracking.due_deliveries(session, later(20), 30) == [(job_id, PACS)]
+        assert tracking.due_deliveries(session, later(20), 30) == [tracking.DueDelivery(job_id, PACS)]
     assert last_event(sessions, "delivery") == (WHO, "retried", "pending", "pending")
 
 

@@ -95,13 +95,6 @@ def test_of_two_removed_versions_the_one_that_comes_counts(sessions: Sessions) -
     assert (missed(sessions), current(sessions)) == (0, {"0": "e"})
 
 
-def test_a_replaced_image_that_is_there_stays_replaced(sessions: Sessions) -> None:
-    register(sessions, images(1), NOW)
-    register(sessions, images(1, digest="e" * 64), later(1))
-    register(sessions, images(1), later(2))
-    assert current(sessions) == {"0": "e"}
-
-
 def test_the_later_of_two_versions_wins_whatever_the_clock(sessions: Sessions) -> None:
     first, second = images(1, received_at=later(9)) + images(1, digest="e" * 64, received_at=NOW)
     with sessions.begin() as session:

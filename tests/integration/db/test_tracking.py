@@ -124,7 +124,7 @@ def test_the_same_images_open_only_a_series_broken_off(
     with sessions.begin() as session:
         tracking.register(session, images(3), NOW)
         tracking.close_series(session, "1.2.3", state, code, {}, later(30))
-        assert tracking.register(session, images(2, received_at=later(60)), later(61)) == opened
+        assert tracking.register(session, images(2, received_at=later(60)), later(61)).series == opened
         series = session.get_one(Series, "1.2.3")
         assert (series.state == "receiving", series.last_arrival_at == later(60)) == (bool(opened), bool(opened))
         assert session.query(Instance).count() == 3

@@ -14,7 +14,7 @@ def sent(sessions: sessionmaker[Session], *versions: tuple[str, float]) -> set[s
     """Register versions (digest, seconds after the start) of one image in one batch."""
     arrivals = [images(1, digest=digest, received_at=later(seconds))[0] for digest, seconds in versions]
     with sessions.begin() as session:
-        return tracking.register(session, arrivals, later(versions[-1][1]))
+        return set(tracking.register(session, arrivals, later(versions[-1][1])).series)
 
 
 def current(sessions: sessionmaker[Session]) -> list[str]:

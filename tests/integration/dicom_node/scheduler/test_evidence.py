@@ -40,8 +40,10 @@ def test_hard_case_01_a_pause_in_an_association_splits_nothing(tmp_path: Path, s
             for number in range(8):
                 ds = ct_slice(number)
                 assert send(opened, encoded(ds), ds.SOPInstanceUID) == SUCCESS
-                # In the middle, with a whole stack behind: the quiet time passes four times over.
-                time.sleep(2.0 if number == 4 else 0)
+                if number == 4:
+                    # With a whole stack behind; another series, sent later, is over its quiet time first.
+                    store(node.port, [ct_slice(other, series=2) for other in range(5)])
+                    node.wait_until_closed(series_uid(2))
             assert node.jobs(series_uid()) == []
         series = node.wait_until_closed(series_uid())
         assert (series.state, series.code, series.detail["instances"]) == ("complete", "contiguous", 8)
@@ -60,9 +62,9 @@ def test_hard_case_01_the_number_at_the_source_bridges_a_pause(tmp_path: Path, s
         ) as node,
     ):
         store(node.port, [ct_slice(number) for number in range(5)])
-        # Four times the quiet time: by quiet and geometry alone these five slices would be a series.
-        services.wait_until(lambda: count(sessions) == 5)
-        time.sleep(2.0)
+        # By quiet and geometry alone these five slices would be a series, before one that was sent later and is.
+        store(node.port, [ct_slice(number, series=2) for number in range(8)])
+        assert node.wait_until_closed(series_uid(2)).code == "expected_number"
         assert node.jobs(series_uid()) == []
         store(node.port, [ct_slice(number) for number in range(5, 8)])
         series = node.wait_until_closed(series_uid())

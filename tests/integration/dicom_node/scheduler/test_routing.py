@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from typer.testing import CliRunner
 import scleroscan
 from db.tables import Job
 from tests.support import node_service, services
-from tests.support.node_senders import association, ct_slice, encoded, send, series_uid
+from tests.support.node_senders import ROOT, association, ct_slice, encoded, send, series_uid
 
 
 def series(number: int, slices: int = 12, **changes: object) -> list[Dataset]:
@@ -95,8 +94,9 @@ def test_a_series_waits_for_another_of_its_study_still_arriving(
             thin = series(2, SliceThickness="1")
             assert send(opened, encoded(thin[0]), thin[0].SOPInstanceUID) == 0x0000
             store(node.port, series(1, SliceThickness="5"))
-            services.wait_until(lambda: node.series(series_uid(1)) is not None)
-            time.sleep(2.0)
+            # A series of another study, sent later, is closed first: so the waiting one could have been.
+            store(node.port, series(3, StudyInstanceUID=f"{ROOT}.9"))
+            node.wait_until_closed(series_uid(3))
             waiting = node.series(series_uid(1))
             assert waiting is not None
             assert waiting.state == "receiving"

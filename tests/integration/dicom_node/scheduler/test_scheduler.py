@@ -150,9 +150,10 @@ def test_hard_case_07_images_wait_and_the_outage_is_logged_once(
     engine = create_engine(f"sqlite:///{folder / 'scleroscan.db'}")
     keep(spool, ct_slice(0))
     watch = scheduler(spool, sessionmaker(engine))
-    with ticking(watch):
+    with ticking(watch) as leading:
         services.wait_until(lambda: "database away" in caplog.text)
-        time.sleep(0.5)
+        seen = leading.rounds
+        services.wait_until(lambda: leading.rounds > seen + 5)
         assert len(spool.waiting()) == 1
         folder.unlink()
         schema.upgrade(str(engine.url))
@@ -162,13 +163,13 @@ def test_hard_case_07_images_wait_and_the_outage_is_logged_once(
 
 
 @contextmanager
-def ticking(watch: Scheduler) -> Iterator[None]:
+def ticking(watch: Scheduler) -> Iterator["Leading"]:
     """Run the scheduler's loop in a thread for the length of the block, as one that leads."""
-    stop = Event()
-    thread = Thread(target=watch.run, args=(stop, Leading()))
+    stop, leading = Event(), Leading()
+    thread = Thread(target=watch.run, args=(stop, leading))
     thread.start()
     try:
-        yield
+        yield leading
     finally:
         stop.set()
         thread.join(20)
@@ -179,9 +180,11 @@ class Leading:
     """The candidacy of a scheduler that is alone."""
 
     leads = True
+    rounds = 0
 
     def came_round(self) -> None:
-        """Nobody looks."""
+        """Count the rounds of the loop."""
+        self.rounds += 1
 
 
 def test_the_scheduler_logs_a_failure_without_values_and_goes_on(
