@@ -7,7 +7,7 @@ from dicom_node.retrieve.source import application_entity
 from dicom_node.retrieve.web import WebArchive
 from dicom_node.settings import NodeSettings
 from dicom_node.spool import part10
-from dicom_node.spool.broken_off import BrokenOff
+from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.image import check_uid
 
@@ -34,7 +34,7 @@ def run(settings: NodeSettings, request: RetrieveRequest, source: str | None = N
             check_uid(uid)
     spool = part10.spool_beside(settings.spool_dir, settings.min_free_mb)
     retrieved = _archive(url, spool, settings).fetch(request)
-    BrokenOff(spool.associations).mend_all(retrieved.series)
+    OpenSeries(spool.associations).mend_all(retrieved.series)
     return retrieved
 
 

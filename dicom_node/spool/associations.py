@@ -7,7 +7,7 @@ stay in the file, so that nothing passes for sent whole. See docs/decisions/0034
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -87,8 +87,13 @@ class OpenSeries:
         A sender may hang up while its last image is still being written: an association that ended holds nothing back.
         """
         with self._lock:
-            if association in self._by_association:
-                self._by_association[association].carry(series_uid)
+            slot = self._by_association.get(association)
+            if slot is None:
+                return
+            if series_uid not in slot.images:
+                # What broke off before has to be on record, or a whole sending could not mend it.
+                self._note_deaths()
+            slot.carry(series_uid)
 
     def ended(self, association: int, *, released: bool) -> dict[str, int]:
         """Forget an association and return how many images of which series it carried.
@@ -114,11 +119,19 @@ class OpenSeries:
 
         To be asked after whether one is open: an association that ends between the two questions is not missed.
         """
+        self._note_deaths()
+        return self._broken_off.token(series_uid) is not None
+
+    def mend_all(self, series_uids: Iterable[str]) -> None:
+        """Take back the breaks of series that came whole by another way than an association."""
+        self._note_deaths()
+        self._broken_off.mend_all(series_uids)
+
+    def _note_deaths(self) -> None:
         for path in self._used():
             with _opened(path) as descriptor:
                 if os.fstat(descriptor).st_size and _lock(descriptor, fcntl.LOCK_EX):
                     self._note_death(descriptor)
-        return self._broken_off.token(series_uid) is not None
 
     def _used(self) -> list[Path]:
         with os.scandir(self._folder) as entries:

@@ -22,7 +22,7 @@ from dicom_node.errors import BadSetting, OutOfSpace, ReceiveError
 from dicom_node.multipart import Malformed, PartReader, TooLarge
 from dicom_node.settings import NodeSettings
 from dicom_node.spool import part10
-from dicom_node.spool.broken_off import BrokenOff
+from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.part10 import Image, Way
 from dicom_node.tls_profile import CIPHERS_OF_TLS_1_2
@@ -96,7 +96,7 @@ class Store:
             raise HTTPException(415, f"only parts of {multipart.DICOM} are taken")
         outcome = await self._take(request, PartReader(limiter, self._max_bytes))
         if not outcome.failed:
-            BrokenOff(self._spool.associations).mend_all(image.identity.series_uid for image in outcome.kept)
+            OpenSeries(self._spool.associations).mend_all(image.identity.series_uid for image in outcome.kept)
         headers = {"Retry-After": str(RETRY_AFTER_S)} if outcome.status == 503 else None
         logger.info("STOW-RS", extra={"kept": len(outcome.kept), "failed": len(outcome.failed)})
         return JSONResponse(outcome.as_json(), outcome.status, headers, media_type="application/dicom+json")

@@ -125,3 +125,17 @@ def test_a_break_that_cannot_be_noted_is_noted_later(series: OpenSeries, tmp_pat
         series.ended(1, released=False)
     in_the_way.unlink()
     assert series.broke_off("1.2")
+
+
+def test_a_death_before_a_whole_sending_is_mended_by_it(series: OpenSeries, tmp_path: Path) -> None:
+    # Left by a process that was killed, in a slot that nobody has taken since.
+    (tmp_path / "0001").write_text("1.2\n")
+    carry(series, 1, "1.2")
+    series.ended(1, released=True)
+    assert not series.broke_off("1.2")
+
+
+def test_a_death_before_a_pull_is_mended_by_it(series: OpenSeries, tmp_path: Path) -> None:
+    (tmp_path / "0001").write_text("1.2\n1.3\n")
+    series.mend_all(["1.2"])
+    assert [series.broke_off(uid) for uid in ("1.2", "1.3")] == [False, True]
