@@ -383,7 +383,7 @@ def test_an_image_of_another_study_is_not_committed_to(tmp_path: Path, sessions:
     reports: Reports = queue.Queue()
     stranger = ct_slice(7)
     stranger.StudyInstanceUID = "1.2.3.4"
-    with node_service.running(tmp_path, sessions) as node, modality(node.port, reports) as opened:
+    with answering(tmp_path, sessions) as node, modality(node.port, reports) as opened:
         images = store(opened, 2)
         assert send(opened, encoded(stranger), stranger.SOPInstanceUID) == 0x0000
         assert ask(opened, [*images, (CTImageStorage, stranger.SOPInstanceUID)]) == 0x0000
