@@ -62,6 +62,8 @@ def _reasons(row: SeriesStatus) -> list[str]:
         if row.state in {JobState.REJECTED, JobState.REVIEW, SeriesState.SKIPPED}
         else []
     )
+    if row.images_until is not None:
+        lines.append(f"images until {row.images_until.astimezone():%Y-%m-%d}")
     lines += [
         f"{d.destination}: {d.state} after {d.attempts} tries ({d.reason})"
         for d in row.deliveries

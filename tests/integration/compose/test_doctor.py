@@ -1,11 +1,16 @@
 """What the doctor says of senders, TLS and source."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from compose import doctor, settings
 from compose.doctor import Check
+from db import schema, tracking
+from db.engine import open_database
+from tests.integration.db.test_tracking import ARRIVAL
 from tests.support import services
 
 
@@ -43,3 +48,19 @@ def test_a_source_that_answers_is_well(orthanc: services.Orthanc, monkeypatch: p
     for source in (orthanc.destination, orthanc.dicom_web):
         monkeypatch.setenv("DICOM_NODE_SOURCE", source)
         assert checks()["source"].ok
+
+
+def test_how_long_the_disk_lasts_is_told(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rows.db'}"
+    assert "unknown" in checks()["growth"].found
+    schema.upgrade(url)
+    assert checks()["growth"].found == "unknown until a day of receiving has passed"
+    long_ago = datetime.now(UTC) - timedelta(days=2)
+    with open_database(url).begin() as session:
+        # More than any disk has, so that it is full today.
+        arrival = replace(ARRIVAL, received_at=long_ago, size_bytes=10**16)
+        tracking.register(session, [arrival], long_ago)
+    growth = checks()["growth"]
+    assert not growth.ok
+    assert "rejected in 0 days" in growth.found
+    assert "DICOM_NODE_RETENTION_DAYS" in growth.mend
