@@ -12,25 +12,22 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from compose import broker, doctor, folders, logs, operate, preflight, printing, processes, research
+from compose import broker, doctor, images, logs, operate, preflight, printing, processes, research
 from compose import settings as site_settings
-from compose.errors import NothingToSend, WiringError
+from compose.errors import WiringError
 from db import audit, schema, tracking
-from db.address import ApplicationEntity
 from db.engine import open_database, open_engine
 from db.errors import BadAddress, TrackingError
 from db.states import JobState
-from dicom_node import listening, scheduling, site_file
+from dicom_node import listening, scheduling
 from dicom_node.errors import NodeError, ReceiveError
 from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool
 from worker import app as celery_app
 from worker import identity
-from worker.delivery import dicom
 from worker.errors import PipelineError
 
 RESEARCH = "Research software: not a medical device, not clinically validated."
@@ -180,75 +177,6 @@ def run_demo(
 
 
 @app.command()
-def send(
-    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files, searched with all below it.", exists=True)],
-    to: Annotated[str, typer.Argument(help="The receiver, as SCLEROSCAN@127.0.0.1:11112.", metavar="AET@HOST:PORT")],
-    calling: Annotated[str, typer.Option(help="Our AE title as the receiver sees it.")] = "SCLEROSCAN",
-    as_json: AsJson = False,
-) -> None:
-    """Send a folder of DICOM files by C-STORE; what lies beside them and is no DICOM is left out and counted."""
-    receiver = ApplicationEntity.parse(to)
-    paths, others = folders.dicom_below(folder)
-    if not paths:
-        raise NothingToSend(f"{folder} holds no DICOM file")
-    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err) as progress:
-        task = progress.add_task("send", total=len(paths))
-        receipts = dicom.store(
-            paths,
-            receiver,
-            calling,
-            lambda done, _total: progress.update(task, completed=done),
-        )
-    if as_json:
-        _print_json({"accepted": len(receipts), "no_dicom": len(others)})
-    else:
-        out.print(f"{len(receipts)} images accepted by {to}")
-        out.print(f"{len(others)} other files were left out: no DICOM that could be sent", style="dim")
-
-
-@app.command()
-def route(
-    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files, with all below it.", exists=True)],
-    calling: Annotated[str, typer.Option(help="AE title of the sender, as the rules would see it.")] = "",
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also why each rule before did not hold.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Explain for every series of a folder what would happen to it, and why; nothing is sent or kept."""
-    # The reading gate decodes pixels: its libraries would slow down every other command.
-    from compose import routes  # noqa: PLC0415
-
-    found, others = routes.explain(folder, site_file.load(site_settings.load().node.site_file).routing, calling)
-    if as_json:
-        _print_json({"series": [asdict(one) for one in found], "no_dicom": others})
-    else:
-        out.print(printing.routes_table(found, verbose))
-        out.print(f"{others} files are no DICOM", style="dim")
-
-
-@app.command(name="pull")
-def pull_study(
-    study_uid: Annotated[str, typer.Argument(help="Study Instance UID.")],
-    series_uid: Annotated[str | None, typer.Option("--series", help="One series of it; without it all.")] = None,
-    source: Annotated[
-        str | None,
-        typer.Option("--from", help="dicom://AET@host:port or a DICOMweb URL.", show_default="DICOM_NODE_SOURCE"),
-    ] = None,
-) -> None:
-    """Fetch a study or series from an archive into the spool: by WADO-RS, or by C-GET and, failing that, C-MOVE.
-
-    With C-MOVE the archive sends to our AE title, so it has to know us, and the listener has to run.
-    """
-    # Their libraries would slow down every other command.
-    from dicom_node.retrieve import pull  # noqa: PLC0415
-    from dicom_node.retrieve.request import RetrieveRequest  # noqa: PLC0415
-
-    with err.status("fetching"):
-        pulled = pull.run(site_settings.load().node, RetrieveRequest(study_uid, series_uid), source)
-    out.print(f"{pulled.images} images by {pulled.way}; {pulled.left_out} other objects left out")
-
-
-@app.command()
 def status(
     series_uid: Annotated[str | None, typer.Argument(help="One series; without it the newest hundred.")] = None,
     as_json: AsJson = False,
@@ -299,6 +227,8 @@ def examine(as_json: AsJson = False) -> None:
 
 for act in (operate.release, operate.discard, operate.recompute, operate.retry):
     app.command()(act)
+for command in (images.send, images.route, images.pull):
+    app.command()(command)
 app.command()(research.train)
 app.command()(research.evaluate)
 

@@ -32,7 +32,6 @@ from db.tracking.jobs import (
     Failure,
     JobIdentity,
     LeaseTerms,
-    ModelIdentity,
     claim,
     current_series_job,
     due_jobs,
@@ -40,10 +39,10 @@ from db.tracking.jobs import (
     finish,
     hand_back,
     open_job,
-    register_model,
     renew,
 )
 from db.tracking.leadership import Leadership, beat, leadership, resign, take_over
+from db.tracking.models import ModelIdentity, register_model
 from db.tracking.operators import discard, recompute, release, retry
 from db.tracking.results import (
     FlagRow,

@@ -10,20 +10,10 @@ from sqlalchemy.orm import Session
 
 from db.errors import ClaimLost, UnknownSubject
 from db.states import JobState
-from db.tables import Instance, Job, JobInstance, Model, Series
+from db.tables import Instance, Job, JobInstance, Series
 from db.tracking.events import Change, append, begin, lock_series, move
 
 WHO = "dicom_node"
-
-
-@dataclass(frozen=True)
-class ModelIdentity:
-    """A pattern model by the SHA-256 of its weights; ``card`` is its model card, JSON-ready."""
-
-    digest: str
-    name: str
-    version: str
-    card: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,15 +59,6 @@ class Claim:
     files: tuple[ClaimedFile, ...]
     who: str
     lease_s: float
-
-
-def register_model(session: Session, model: ModelIdentity, now: datetime) -> None:
-    """Keep the model's card, once per digest."""
-    if session.get(Model, model.digest) is None:
-        session.add(
-            Model(digest=model.digest, name=model.name, version=model.version, card=model.card, first_seen_at=now)
-        )
-        session.flush()
 
 
 def open_job(session: Session, series_uid: str, identity: JobIdentity, now: datetime) -> int:
