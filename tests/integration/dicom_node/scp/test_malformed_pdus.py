@@ -40,7 +40,7 @@ def test_who_hangs_up_before_the_answer_keeps_no_slot(tmp_path: Path, sessions: 
     with node_service.running(tmp_path, sessions, max_associations=2) as node:
         with ThreadPoolExecutor(4) as strangers:
             list(strangers.map(partial(malformed.shoot, node.port), hung_up))
-        services.wait_until(lambda: is_let_in(node.port), 20, "a free slot")
+        services.wait_until(lambda: is_let_in(node.port), 60, "a free slot")
 
 
 def is_let_in(port: int) -> bool:
