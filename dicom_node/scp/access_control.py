@@ -1,4 +1,4 @@
-"""Who may call, from where, and where they listen themselves."""
+"""Access control: which callers may open an association, from which addresses, and where they listen themselves."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validato
 from db.address import AE_TITLE, ApplicationEntity
 from db.errors import BadAddress
 
-# PS3.8 9.3.4: rejected for good by the service user: calling, called AE title not recognized.
+# PS3.8 9.3.4: rejected permanently by the service user: calling, called AE title not recognized.
 CALLING_NOT_RECOGNIZED = (0x01, 0x01, 0x03)
 CALLED_NOT_RECOGNIZED = (0x01, 0x01, 0x07)
 Rejection = tuple[int, int, int]
@@ -43,7 +43,7 @@ class Peer(BaseModel):
         return ApplicationEntity.parse(f"{self.ae_title}@{self.listens_at}") if self.listens_at else None
 
     def may_call_from(self, address: str) -> bool:
-        """Whether ``address``, an IP address, is one of its own."""
+        """Whether the peer may call from ``address``, an IP address; a peer without addresses may call from any."""
         # A dual-stack socket shows an IPv4 caller as ::ffff:10.0.0.5.
         caller = ip_address(address.removeprefix("::ffff:"))
         return not self.addresses or any(caller in network for network in self.addresses)
@@ -51,20 +51,20 @@ class Peer(BaseModel):
 
 @dataclass(frozen=True)
 class AccessControl:
-    """Who is let in: callers of our AE title; where peers are listed, they alone and from their addresses."""
+    """Lets in callers of our AE title; where peers are listed, only those peers, each from its own addresses."""
 
     ae_title: str
     peers: tuple[Peer, ...] = ()
     any_called_ae: bool = False
 
     def judge(self, calling_ae: str, called_ae: str, address: str) -> Rejection | None:
-        """Return the rejection of an association request; None where it may come in."""
+        """Return why an association request is rejected; None where it is let in."""
         if not self.any_called_ae and called_ae.strip() != self.ae_title.strip():
             return CALLED_NOT_RECOGNIZED
         return CALLING_NOT_RECOGNIZED if self.peers and not self._known_as(calling_ae, address) else None
 
     def may_ask_for_commitment(self, calling_ae: str, address: str) -> bool:
-        """Whether the site file names a caller as one whose storage commitment requests are answered."""
+        """Whether the site file lists the caller as a peer with ``storage_commitment = true``."""
         return any(peer.storage_commitment for peer in self._known_as(calling_ae, address))
 
     def _known_as(self, calling_ae: str, address: str) -> list[Peer]:

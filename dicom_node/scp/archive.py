@@ -1,4 +1,4 @@
-"""A small archive: it takes every storage class and keeps one file per SOP instance. It is the demo's PACS."""
+"""A small archive that takes every storage class and keeps one file for each SOP instance; the demo's PACS."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from dicom_node.spool import part10
 
 
 class Archive:
-    """A running archive below a folder; a context manager that stops it at the end.
+    """An archive that keeps its files below a folder; as a context manager it runs for the length of the block.
 
     Files lie at ``<study>/<series>/<instance>.dcm``; the same instance again replaces the earlier file.
     """

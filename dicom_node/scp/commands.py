@@ -1,4 +1,4 @@
-"""C-STORE messages as bytes: a request's command set is read, an answer's PDU written (PS3.7 9.3.1, PS3.8 9.3.5)."""
+"""Reads the command set of a C-STORE request and writes the PDU of its response (PS3.7 9.3.1, PS3.8 9.3.5)."""
 
 from dataclasses import dataclass
 from struct import Struct, error
@@ -16,7 +16,7 @@ SOP_CLASS, FIELD, MESSAGE_ID, ANSWERED_ID, DATA_SET_TYPE, STATUS, SOP_INSTANCE =
     0x1000,
 )
 C_STORE_RQ, C_STORE_RSP, NO_DATA_SET = 0x0001, 0x8001, 0x0101
-# PS3.7 6.3: command sets are Implicit VR Little Endian; every element of theirs is of group 0000.
+# PS3.7 6.3: a command set is encoded in Implicit VR Little Endian, and all its elements have group 0000.
 ELEMENT = Struct("<HHL")
 SHORT, LONG = Struct("<H"), Struct("<L")
 PDU_AND_FRAGMENT = Struct(">BxLLBB")
@@ -33,7 +33,7 @@ class StoreRequest:
 
 
 def read_request(command: bytes, context_id: int) -> StoreRequest | None:
-    """Return the request in a command set; None where it is no C-STORE request with all it needs."""
+    """Return the C-STORE request in a command set; None for another message, or where a needed element is absent."""
     try:
         values = _values(command)
         if _short(values[FIELD]) != C_STORE_RQ or _short(values[DATA_SET_TYPE]) == NO_DATA_SET:

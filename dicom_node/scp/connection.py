@@ -1,4 +1,4 @@
-"""A peer's socket: read without copying, exactly as much as is wanted, never waited for longer than agreed."""
+"""A peer's socket: it reads exactly as many bytes as are asked for, without copying, and within the network timeout."""
 
 import socket
 import struct
@@ -8,16 +8,16 @@ from pynetdicom.transport import AssociationSocket
 
 
 class Connection(AssociationSocket):
-    """A peer's socket."""
+    """A peer's socket; bytes that were read too early can be put back."""
 
     _returned = b""
 
     def put_back(self, header: bytes) -> None:
-        """Let the next read begin with these bytes."""
+        """Put back bytes that were read: the next read begins with them."""
         self._returned = header
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Return exactly so many bytes, or fewer where the peer has gone."""
+        """Return ``nr_bytes`` bytes; none where the peer closes the connection before they have come."""
         content, self._returned = bytearray(self._returned), b""
         try:
             content += self.exactly(nr_bytes - len(content))
@@ -26,7 +26,7 @@ class Connection(AssociationSocket):
         return content
 
     def exactly(self, count: int) -> bytes:
-        """Return so many bytes. Raises EOFError where the peer has gone, OSError where it has stalled."""
+        """Return ``count`` bytes. Raises EOFError where the peer has closed, OSError where it sends nothing in time."""
         content = bytearray(count)
         view, filled = memoryview(content), 0
         while filled < count:
@@ -34,7 +34,7 @@ class Connection(AssociationSocket):
         return bytes(content)
 
     def read_into(self, room: memoryview) -> int:
-        """Fill some of the room and return how much."""
+        """Read once into ``room`` and return how many bytes came. Raises EOFError where the peer has closed."""
         if self.socket is None:
             raise EOFError
         count = self.socket.recv_into(room)
@@ -45,10 +45,10 @@ class Connection(AssociationSocket):
 
 def prepared(association: Association, connection: socket.socket) -> socket.socket:
     """Return an accepted connection with its options set."""
-    # Nagle's algorithm and delayed acknowledgements cost 40 ms an image otherwise.
+    # Without this, Nagle's algorithm and delayed acknowledgements cost 40 ms for each image.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if association.network_timeout is not None:
-        # A peer that stops in the middle of a PDU, or reads no answer, is not waited for longer.
+        # Reading and writing fail after this time where a peer stops in the middle of a PDU, or reads no answer.
         whole_s = int(association.network_timeout)
         limit = struct.pack("ll", whole_s, int((association.network_timeout - whole_s) * 1e6))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)

@@ -1,4 +1,4 @@
-"""What the listener's events do: C-ECHO → status, C-STORE → an image on its way into the spool."""
+"""The listener's event handlers: C-ECHO is answered, and each image of a C-STORE is received into the spool."""
 
 import logging
 from typing import Any, cast
@@ -72,26 +72,26 @@ class Receiver:
         return SUCCESS
 
     def store(self, event: evt.Event) -> "ImageReception":
-        """Return who takes the bytes of an image that begins."""
+        """Return the reception that takes the bytes of the image that now begins."""
         association = id(event.assoc)
         if association not in self._buffers:
             self._buffers[association] = bytearray(PIECE)
         return ImageReception(event, self._spool, self.open_series, self._buffers[association])
 
     def released(self, event: evt.Event) -> None:
-        """Note that a sender is done, before its request is answered: what it was told then holds after a crash."""
+        """Note an A-RELEASE before it is answered, so that the note survives a crash after the answer."""
         if isinstance(cast(Any, event).primitive, A_RELEASE):
             self.open_series.ended(id(event.assoc), released=True)
 
     def closed(self, event: evt.Event) -> None:
-        """Note that an association is over; one that was not released by now broke off."""
+        """Note that an association has ended; without a release before, its series count as broken off."""
         self._buffers.pop(id(event.assoc), None)
         carried = self.open_series.ended(id(event.assoc), released=False)
         _tell_of_break(event.assoc.requestor.ae_title, carried)
 
 
 class ImageReception:
-    """An image on its way in: a :class:`dicom_node.scp.upper_layer.Reception`."""
+    """Receives one image into the spool; a :class:`dicom_node.scp.upper_layer.Reception`."""
 
     def __init__(self, event: evt.Event, spool: Spool, open_series: OpenSeries, buffer: bytearray) -> None:
         self._request = cast(StoreRequest, event.request)
@@ -131,7 +131,8 @@ class ImageReception:
         identity.require_ct()
         if self._request.sop_class != self._context.abstract_syntax:
             raise WrongSOPClass("the C-STORE request is of another SOP class than its presentation context")
-        # Before the file can be seen by the registrar, or the series might be judged without this association.
+        # First the association, then the file: otherwise the scheduler could see the image, and judge its series,
+        # without knowing that this association is still open.
         self._open_series.carried(self._association, identity.series_uid)
         self._spool.keep_incoming(self._incoming, SpooledName(identity.sop_uid, digest))
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Address:
-    """Who listens where, and within which limits. Port 0 takes a free port."""
+    """The AE title, host and port of a listener, and its limits. Port 0 takes a free port."""
 
     ae_title: str
     host: str
@@ -39,7 +39,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Security:
-    """What stands before the listener: who is let in, and whether only by TLS. Without one, whoever calls."""
+    """Access control and TLS of a listener; without the former every caller is let in, without the latter in plain text."""
 
     access_control: AccessControl | None = None
     tls: DeferredHandshake | None = None
@@ -49,10 +49,10 @@ OPEN = Security()
 
 
 class Admission:
-    """Lets in whom the access_control knows, and at most ``max_associations`` at a time.
+    """Lets in the callers that the access control permits, and at most ``max_associations`` at one time.
 
-    pynetdicom counts every connection: health checks and port scans, which never ask for an association, would keep
-    real senders out. This counts those that asked.
+    Only connections that asked for an association are counted. pynetdicom counts every connection, so that health
+    checks and port scans, which never ask for one, could keep senders out.
     """
 
     def __init__(self, max_associations: int, access_control: AccessControl | None = None) -> None:
@@ -98,12 +98,12 @@ class Admission:
     def _closed(self, event: evt.Event) -> None:
         self._forget(event)
         if event.assoc.requestor.primitive is None:
-            # It never asked, and its thread still waits for it to: this is what the thread sees when time is up.
+            # No A-ASSOCIATE-RQ arrived; None releases the thread that waits for it.
             event.assoc.dul.to_user_queue.put(None)
 
 
 class Listener:
-    """A listener, its port taken; as a context manager it runs for the length of the block.
+    """A listener that binds its port at once; as a context manager it accepts connections inside the block.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Listener:
     sop_classes
         The classes accepted, in every transfer syntax.
     security
-        Who is let in, and how.
+        Access control and TLS.
     """
 
     def __init__(
@@ -141,19 +141,20 @@ class Listener:
             request_handler=SecureRequestHandler if security.tls else AssociationHandler,
         )
         self._server = cast(Server, server)
-        # With pynetdicom's own 5 the kernel drops connections that come in a burst; each is tried again after 1 s.
+        # pynetdicom asks for a backlog of 5: in a burst the kernel drops further connections, and each caller tries
+        # again only after a second.
         cast(socket.socket, self._server.socket).listen(BACKLOG)
-        # Several processes may wait for the same connection: those that come too late must not wait on.
+        # Several processes wait for the same connection: in those that find it taken, accept must return at once.
         cast(socket.socket, self._server.socket).setblocking(False)
         self.port = int(self._server.server_address[1])
         logger.info("listening", extra={"ae_title": address.ae_title, "host": address.host, "port": self.port})
 
     def start(self) -> None:
-        """Accept connections. Several processes may, each after the fork in which it came to be."""
+        """Accept connections in a thread; several processes may do so on one port, each after its own fork."""
         Thread(target=self._server.serve_forever, name="listener", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop listening; associations still open are aborted, each after the image it has at hand."""
+        """Stop listening and abort the open associations, each after the image that it is receiving."""
         self._server.stop(GRACE_S)
 
     def __enter__(self) -> "Listener":

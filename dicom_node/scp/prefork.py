@@ -1,4 +1,4 @@
-"""Processes forked from one that does nothing else: restarted when one dies, ended together, gone when it is gone."""
+"""A parent process that only forks children: it restarts one that dies, ends all in order, and they end if it dies."""
 
 import logging
 import multiprocessing
@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from threading import Event, Thread
 
 POLL_S = 0.1
-# One that keeps dying is not started more often.
+# A child that dies again and again is restarted at most this often.
 RESTART_EVERY_S = 1.0
 GRACE_S = 10.0
 logger = logging.getLogger(__name__)
@@ -21,8 +21,8 @@ Work = Callable[[Event], None]
 def run(works: Mapping[str, Work], stop: Event) -> None:
     """Run each work in a process of its own until ``stop`` is set.
 
-    A work gets an event that is set when it should end. It is forked from this process as it is now: what it needs is
-    made before, and threads or connections to a database only by the work itself.
+    A work gets an event that is set when it should end. The child is a fork of this process: what all children share
+    is made before this call; threads and database connections do not survive a fork, so the work opens its own.
     """
     children = {name: _start(name, work) for name, work in works.items()}
     started_at = dict.fromkeys(works, time.monotonic())
@@ -38,7 +38,7 @@ def run(works: Mapping[str, Work], stop: Event) -> None:
 
 def _start(name: str, work: Work) -> BaseProcess:
     child = FORK.Process(target=_work, args=(work,), name=name)
-    # Until the child has a handler of its own, its parent's would swallow the signal.
+    # SIGTERM stays blocked until the child has its own handler; the handler inherited from the parent would lose it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         child.start()
@@ -51,7 +51,7 @@ def _work(work: Work) -> None:
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    # A key pressed at the terminal reaches every process; the one that forked ends them in order.
+    # Ctrl-C at a terminal reaches every process of the group; only the parent acts on it, and ends the children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     work(stop)
@@ -61,7 +61,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-    # At once: whatever is half done, a crash must not hurt it anyway, and the port is wanted by who comes next.
+    # Without any clean-up: unfinished work has to survive a crash anyway, and the next listener needs the port.
     os._exit(1)
 
 

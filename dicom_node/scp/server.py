@@ -1,4 +1,4 @@
-"""The server under the listener: each connection it accepts becomes an association over an :class:`UpperLayer`."""
+"""The TCP server of the listener: each connection it accepts becomes an association over an :class:`UpperLayer`."""
 
 import time
 from socketserver import BaseServer
@@ -12,7 +12,10 @@ from dicom_node.scp.upper_layer import IDLE_S, RingingQueue, UpperLayer
 
 
 class _Checkpoint(Bell):
-    """What the association's thread passes before each look around: here it waits until there is something to see."""
+    """Lets the association's thread sleep until a message or an event arrives for it.
+
+    pynetdicom's thread waits for this event at the head of each turn of its loop; its own sleeps a fixed time.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +39,7 @@ class AssociationHandler(RequestHandler):
         association.dimse.msg_queue = RingingQueue(checkpoint.ring)
         association.dul = upper_layer = UpperLayer(association, checkpoint.ring)
         upper_layer.listen_to(Connection(association, client_socket=prepared(association, self.request)))
-        # They were set on the upper layer that this one replaces.
+        # pynetdicom set these timeouts on the upper layer that was just replaced.
         association.acse_timeout = association.ae.acse_timeout
         association.network_timeout = association.ae.network_timeout
         return association

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 class DeferredHandshake(ssl.SSLContext):
     """A server's context that leaves the handshake to the connection's own thread.
 
-    pynetdicom would shake hands in the loop that accepts connections: one silent caller would keep all others waiting.
+    pynetdicom does the handshake in the loop that accepts connections, where one silent caller would block all others.
     """
 
     def wrap_socket(self, *words: Any, **options: Any) -> ssl.SSLSocket:
@@ -25,7 +25,7 @@ class DeferredHandshake(ssl.SSLContext):
 
 
 class SecureRequestHandler(AssociationHandler):
-    """Shakes hands within the time that an association request may take; hangs up where that fails."""
+    """Does the TLS handshake within the time allowed for an association request; closes the connection if it fails."""
 
     def handle(self) -> None:
         """Begin an association over TLS."""
@@ -50,12 +50,12 @@ def server_context(certificate: Path, key: Path, client_ca: Path) -> DeferredHan
     certificate, key
         PEM files of this node.
     client_ca
-        PEM file of the authorities whose client certificates are let in; a caller without one is not.
+        PEM file of the authorities whose client certificates are accepted; a caller without one is refused.
 
     Raises
     ------
     BadSetting
-        A file is missing or is no such PEM file.
+        A file is missing, or does not hold what its setting asks for.
     """
     context = DeferredHandshake(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

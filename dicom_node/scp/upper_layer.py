@@ -1,8 +1,8 @@
-"""The upper layer under pynetdicom's associations: it waits on the socket, and gives images straight to their reader.
+"""The upper layer under pynetdicom's associations: it waits on the socket, and reads images straight into the spool.
 
-pynetdicom's own sleeps a millisecond between two looks at the socket, reads 4 KiB at a time, copies each image several
-times and answers from a second thread. Negotiation, release, abort, and all messages but C-STORE requests stay its own.
-See docs/decisions/0020.
+pynetdicom's own upper layer sleeps a millisecond between two looks at the socket, reads 4 KiB at a time, copies each
+image several times and answers from a second thread. Only C-STORE requests are received here; negotiation, release,
+abort and all other messages go through pynetdicom. See docs/decisions/0020.
 """
 
 import os
@@ -23,35 +23,35 @@ from pynetdicom.pdu_primitives import P_DATA
 from dicom_node.scp.commands import COMMAND, LAST, P_DATA_TF, StoreRequest, read_request, write_answer
 from dicom_node.scp.connection import Connection
 
-# How late a thread sees what rings no bell: that it was killed, that a timer ran out.
+# A killed thread and an expired timer wake nobody: a waiting thread looks for them itself this often.
 IDLE_S = 0.5
 LONGEST_COMMAND = 65_536
-# An association request with 128 presentation contexts of 50 transfer syntaxes has 200 kB.
+# For comparison: an association request with 128 presentation contexts of 50 transfer syntaxes has 200 kB.
 LONGEST_OTHER_PDU = 1_048_576
 ESTABLISHED, CLOSING = "Sta6", "Sta13"
 CONNECTION_CLOSED, INVALID_PDU = "Evt17", "Evt19"
-EVT_STORE = evt.InterventionEvent("EVT_STORE", "An image begins: the handler returns who takes its bytes")
-EVT_ENDED = evt.NotificationEvent("EVT_ENDED", "An association and its connection are over, however that came")
+EVT_STORE = evt.InterventionEvent("EVT_STORE", "An image begins: the handler returns its Reception")
+EVT_ENDED = evt.NotificationEvent("EVT_ENDED", "An association and its connection have ended, in whatever way")
 
 
 class Reception(Protocol):
-    """Who takes the bytes of one image."""
+    """Takes the bytes of one image as they arrive."""
 
     def room(self) -> memoryview:
-        """Return where the next bytes go; never empty."""
+        """Return the memory that the next bytes are read into; never empty."""
 
     def received(self, count: int) -> None:
-        """Note that ``count`` bytes were written to the room."""
+        """Note that the first ``count`` bytes of the room were filled."""
 
     def finish(self) -> int:
-        """Return the status for the sender: there are no more bytes."""
+        """Finish the image after its last byte and return the C-STORE status for the sender."""
 
     def discard(self) -> None:
-        """Forget the image: its sender is gone."""
+        """Drop the image: its association ended before its last byte."""
 
 
 class InvalidPDU(Exception):
-    """The peer breaks the protocol; the association is aborted."""
+    """The peer sent a PDU that the protocol does not allow; the association is aborted."""
 
 
 class UpperLayer(DULServiceProvider):
@@ -66,7 +66,8 @@ class UpperLayer(DULServiceProvider):
         self._poll = select.poll()
         self._poll.register(self._bell, select.POLLIN)
         self._last_heard = time.monotonic()
-        # Whoever keeps something for an association looks here once it is kept: its end may have been told before.
+        # A handler that stores something for this association checks this flag afterwards: where the association
+        # ended before, EVT_ENDED has been sent already and nobody would remove it again.
         self.has_ended = False
         self._command = b""
         self._request: StoreRequest | None = None
@@ -79,7 +80,7 @@ class UpperLayer(DULServiceProvider):
 
     def _ring(self) -> None:
         with self._bell_lock:
-            # After the thread's end the descriptor's number may be an image's.
+            # Once the thread has ended, the kernel may have given the descriptor's number to another file.
             if self._bell >= 0:
                 os.eventfd_write(self._bell, 1)
 
@@ -90,7 +91,7 @@ class UpperLayer(DULServiceProvider):
         finally:
             self._discard()
             self.has_ended = True
-            # However it ended: pynetdicom tells of a closed connection only where no exception ended its thread.
+            # pynetdicom sends its own event of a closed connection only where no exception ended the thread.
             evt.trigger(self.assoc, EVT_ENDED, {})
             with self._bell_lock:
                 os.close(self._bell)
@@ -98,18 +99,18 @@ class UpperLayer(DULServiceProvider):
             self._ring_association()
 
     def kill_dul(self) -> None:
-        """End the thread, at once if it waits."""
+        """End the thread; one that waits is woken."""
         super().kill_dul()
         self._ring()
 
     def stop_dul(self) -> bool:
-        """End the thread where the association is over, at once if it waits."""
+        """End the thread where the association is over; one that waits is woken."""
         if self.state_machine.current_state == "Sta1":
             self.kill_dul()
         return bool(super().stop_dul())
 
     def idle_timer_expired(self) -> bool:
-        """Whether the peer has been silent for too long; a clock that is set forward does not make it so."""
+        """Whether the peer has been silent for longer than the network timeout, by a clock that nobody sets."""
         limit_s = self.network_timeout
         return limit_s is not None and time.monotonic() - self._last_heard > limit_s
 
@@ -117,7 +118,7 @@ class UpperLayer(DULServiceProvider):
         if self.state_machine.current_state == CLOSING:
             return bool(super()._is_transport_event())
         heard = False
-        # In the middle of an image nothing else is to be waited for.
+        # In the middle of an image, reading goes on without a look at anything else.
         while self._reception or self._is_readable():
             heard, self._last_heard = True, time.monotonic()
             self._read_pdu_data()
@@ -126,7 +127,7 @@ class UpperLayer(DULServiceProvider):
         return heard
 
     def _is_readable(self) -> bool:
-        """Wait until the peer, or a primitive to be sent, is there; say whether it is the peer."""
+        """Wait for bytes of the peer, or for a primitive to be sent; return whether to read from the peer now."""
         connection = cast(Connection, self.socket).socket
         if connection is None:
             return False
@@ -168,7 +169,7 @@ class UpperLayer(DULServiceProvider):
             self._reception = None
 
     def _receive(self, length: int) -> None:
-        """Read one P-DATA-TF, whatever its length, fragment by fragment (PS3.8 9.3.5)."""
+        """Read one P-DATA-TF PDU of any length, fragment by fragment (PS3.8 9.3.5)."""
         connection = cast(Connection, self.socket)
         while length > 0:
             fragment = connection.exactly(6)
@@ -212,15 +213,15 @@ class UpperLayer(DULServiceProvider):
             connection.send(write_answer(cast(StoreRequest, self._request), reception.finish()))
 
     def _pass_on(self, context_id: int, fragment: bytes) -> None:
-        """Give a fragment to pynetdicom: all messages but images are its own."""
+        """Give a fragment to pynetdicom, which handles all messages but C-STORE requests."""
         primitive = P_DATA()
-        # Its annotation asks for pairs, its code for lists.
+        # pynetdicom annotates pairs (tuples) but needs lists.
         primitive.presentation_data_value_list = cast(list[tuple[int, bytes]], [[context_id, fragment]])
         self.assoc.dimse.receive_primitive(primitive)
 
 
 class RingingQueue(Queue[Any]):
-    """A queue that rings when something is put into it."""
+    """A queue that wakes a waiting thread when something is put into it."""
 
     def __init__(self, ring: Callable[[], None]) -> None:
         super().__init__()
