@@ -1,4 +1,4 @@
-"""Reading what happened: the status of every series, the auditors' views, the trail of one series."""
+"""Reads what happened: the status of every series, the auditors' views, the trail of one series."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -93,7 +93,7 @@ def _images_until(series: SeriesStatus, job: Job | None, retention: Retention) -
 
 @dataclass(frozen=True)
 class SpoolRate:
-    """Bytes a day that came into the spool and that left it, over the last week or as long as there are images."""
+    """Bytes a day that came into the spool and that left it, over the last week, or less where there are fewer days."""
 
     came: float
     left: float
@@ -167,7 +167,7 @@ def _rows(session: Session, statement: str, series_uid: str | None) -> list[dict
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Undo what SQLite's views do to times and JSON: they know no column types and return text."""
+    """Return a value of a view with its type: SQLite's views have no column types and return times and JSON as text."""
     if name == "detail" and isinstance(value, str):
         return json.loads(value)
     return _utc(value) if name in TIME_COLUMNS else value

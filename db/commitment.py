@@ -1,4 +1,4 @@
-"""Storage commitment as values: what a modality asked for, and what it is to be told."""
+"""Storage commitment as values: the request of a modality and the answer to it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ class SOPOutcome(NamedTuple):
 
 @dataclass(frozen=True)
 class CommitmentRequest:
-    """What a modality asked for."""
+    """A storage commitment request: the images that a modality names, and its transaction UID."""
 
     transaction_uid: str
     calling_ae: str
@@ -33,7 +33,7 @@ class CommitmentRequest:
 
 @dataclass(frozen=True)
 class CommitmentAnswer:
-    """What is to be answered."""
+    """The answer to a request: an outcome for each image."""
 
     commitment_id: int
     transaction_uid: str

@@ -24,7 +24,7 @@ def open_database(url: str) -> sessionmaker[Session]:
 def open_engine(url: str) -> Engine:
     """Return the engine behind :func:`open_database`, as the migrations need it."""
     parsed = make_url(url)
-    # Parameters are names and ids of patients: they have no place in the text of an error.
+    # hide_parameters: parameters may be names and ids of patients, which must not stand in the text of an error.
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     if parsed.database and parsed.database != ":memory:":
@@ -36,7 +36,8 @@ def open_engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transactions begin too late to guard a read that decides a write; SQLAlchemy begins them instead.
+    # SQLite's driver begins a transaction at the first write, too late to protect the reads before it. With this
+    # setting SQLAlchemy begins it.
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
@@ -47,5 +48,5 @@ def _begin_sqlite(connection: Any) -> None:
 
 
 def is_of_the_values(error: StatementError) -> bool:
-    """Whether the database, or the way to it, took offence at a value; all else is worth another try."""
+    """Whether a statement failed because of a value in it; after any other failure it may succeed when tried again."""
     return isinstance(error, DataError) or not isinstance(error, DBAPIError)

@@ -18,7 +18,7 @@ class IllegalTransition(TrackingError):
 
 
 class ClaimLost(TrackingError):
-    """The job was claimed again by someone else: whatever this claim still wants to write must not be written."""
+    """The job was claimed again by another worker: nothing more may be written under this claim."""
 
 
 class SchemaOutdated(TrackingError):

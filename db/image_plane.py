@@ -1,10 +1,10 @@
-"""Where an image says that it lies: the record between its header, its row and whoever judges its series."""
+"""The image plane of an image, as its header gives it, its row keeps it and the completeness rule uses it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# What scanners and archives round positions by; a slice off by more lies elsewhere.
+# Scanners and archives round positions by up to this much; slices further apart lie at different places.
 POSITION_TOLERANCE_MM = 0.1
 
 
@@ -22,7 +22,7 @@ class ImagePlane:
     image_type: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a row keeps."""
+        """Return the plane as a row keeps it."""
         return asdict(self)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Bringing the tables to the newest migration, and saying where they are not."""
+"""Brings the tables to the newest migration, and checks that they are there."""
 
 from pathlib import Path
 
@@ -37,12 +37,12 @@ def newest_revision() -> str:
 
 
 def open_current(url: str) -> sessionmaker[Session]:
-    """Return the maker of sessions on a database that is there, its tables at the newest migration.
+    """Return the maker of sessions on an existing database whose tables are at the newest migration.
 
     Raises
     ------
     SchemaOutdated
-        They are not, or there are none; where there is no SQLite file, none is made.
+        The tables are older or absent. An SQLite file that is missing is not made.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():

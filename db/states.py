@@ -26,7 +26,8 @@ class SeriesState(StrEnum):
     SKIPPED = "skipped"
 
 
-# The code of a series that the same images, sent again, open again: so far nobody has said that they are all.
+# The code of a series whose last association broke off. The same images sent again open such a series again, for an
+# association that then ends by release says that these are all.
 ASSOCIATION_BROKEN_OFF = "association_broken_off"
 
 

@@ -1,4 +1,4 @@
-"""The tables. Every time is UTC; every state has its machine in :mod:`db.states`."""
+"""The tables. Every time is UTC; :mod:`db.states` says which changes of a state are allowed."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -59,7 +59,7 @@ class Base(DeclarativeBase):
 
 
 class Study(Base):
-    """A study and whose it is: as its first image said, or the last series that was sent again with a correction."""
+    """A study and its patient, as its first image named them, or the last series that was sent again corrected."""
 
     __tablename__ = "study"
     uid: Mapped[str] = mapped_column(UID, primary_key=True)
@@ -114,9 +114,10 @@ class CommitmentReference(Base):
 
 
 class Instance(Base):
-    """One received image: where it lies, byte for byte as sent, and whose it says it is.
+    """One received image: the path of its file, byte for byte as sent, and the patient that its header names.
 
-    ``replaced_at`` marks that other bytes came later, ``removed_at`` that the cleaning policy took the file away.
+    ``replaced_at`` is set when other bytes came under its UID, ``removed_at`` when its retention was over and the file
+    was removed.
     """
 
     __tablename__ = "instance"
@@ -250,7 +251,7 @@ class Delivery(Base):
 
 
 class Leader(Base):
-    """Which scheduler works now. ``beat`` grows as long as it lives; ``beat_at`` is for people alone."""
+    """Which scheduler leads. It raises ``beat`` as long as it lives; ``beat_at`` is only for people to read."""
 
     __tablename__ = "leader"
     name: Mapped[str] = mapped_column(primary_key=True)

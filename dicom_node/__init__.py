@@ -1,1 +1,1 @@
-"""Images in: listener, spool, registrar, completeness, hand-over to the queue."""
+"""Takes images in: listener, spool, scheduler, and the wake-up of the workers."""

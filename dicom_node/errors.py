@@ -10,8 +10,9 @@ from typing import ClassVar
 
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-# What reading raises on bytes that are no data set: found by cutting and changing one at every offset, and widened by
-# what a hostile one could bring about: nested sequences exhaust the stack, lengths the memory, numbers the arithmetic.
+# The errors that reading raises on bytes that are no data set. They were found by cutting and changing a data set at
+# every offset; added are those of a hostile one: nested sequences exhaust the stack, lengths the memory, and numbers
+# the arithmetic.
 UNPARSEABLE = (
     BytesLengthException,
     InvalidDicomError,
@@ -31,7 +32,7 @@ UNPARSEABLE = (
 
 
 class ReceiveError(Exception):
-    """Base: the image was not taken, and the sender is told so.
+    """Base of the errors for which an image is refused, and its sender told so.
 
     ``code`` says why in one word that never changes its meaning: files set aside carry it in their names.
     """
@@ -71,15 +72,15 @@ class StudyConflict(ReceiveError):
 
 
 class NodeError(Exception):
-    """Base: what is not about one image; the message says what to do."""
+    """Base of the errors that are not about one image; the message says what to do."""
 
 
 class BadSetting(NodeError):
-    """A setting, or a line of the site file, cannot be meant so."""
+    """A setting, or a line of the site file, has a value that makes no sense."""
 
 
 class PeerAway(NodeError):
-    """The archive or modality asked does not answer, or not in a way that could be read."""
+    """An archive or modality does not answer, or its answer cannot be read."""
 
 
 class PullIncomplete(NodeError):

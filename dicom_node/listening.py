@@ -1,4 +1,4 @@
-"""The listener: processes that receive on one port into the spool. They know neither the database nor the model."""
+"""The listener: processes that receive on one port into the spool, without database, broker or model."""
 
 from threading import Event
 
@@ -39,7 +39,7 @@ def run(settings: NodeSettings, stop: Event) -> None:
 
 
 def address(settings: NodeSettings) -> Address:
-    """Return where the settings say to listen."""
+    """Return the address and limits of the listener from the settings."""
     return Address(
         ae_title=settings.ae_title,
         host=settings.host,

@@ -1,4 +1,4 @@
-"""The scheduler's process: everything between a durable file and a worker that wakes."""
+"""The scheduler's process, wired from the settings: all work between a durable file and the wake-up of a worker."""
 
 import os
 import socket
@@ -33,8 +33,8 @@ NICENESS = 5
 def run(
     settings: NodeSettings, sessions: sessionmaker[Session], broker_url: str, identity: JobIdentity, stop: Event
 ) -> None:
-    """Schedule until ``stop`` is set, while no other scheduler on the database does. Raises BadSetting."""
-    # Senders wait for their answers; what is in the spool can wait a moment longer.
+    """Work until ``stop`` is set, while no other scheduler on this database leads. Raises BadSetting."""
+    # The listener goes first: its senders wait for their answers, while images in the spool can wait a moment longer.
     os.nice(NICENESS)
     site = site_file.load(settings.site_file)
     spool = Spool(settings.spool_dir)
@@ -87,7 +87,7 @@ def open_source_of(settings: NodeSettings) -> Source:
 
 
 def callbacks(settings: NodeSettings, site: SiteFile) -> dict[str, Callback]:
-    """Return where the known peers take answers. Raises BadSetting where one wants TLS and we have no certificate."""
+    """Return where peers take answers. Raises BadSetting where one of them needs TLS and no certificate is set."""
     own_tls = None
     if tls_context(settings) and settings.tls_cert and settings.tls_key and settings.tls_client_ca:
         own_tls = client_context(settings.tls_cert, settings.tls_key, settings.tls_client_ca)

@@ -1,4 +1,4 @@
-"""Settings of the listener: environment variables that begin with ``DICOM_NODE_``."""
+"""Settings of listener, STOW-RS and scheduler: environment variables that begin with ``DICOM_NODE_``."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from db.address import AE_TITLE, SCHEME, ApplicationEntity
 
 
 class NodeSettings(BaseSettings):
-    """How images come in."""
+    """How images are received, how long a series waits, and how long images stay."""
 
     model_config = SettingsConfigDict(env_prefix="DICOM_NODE_", frozen=True, extra="forbid")
 

@@ -20,12 +20,12 @@ class SiteFile(BaseModel):
 
 
 def load(path: Path | None) -> SiteFile:
-    """Read the site file; the defaults where a site has none.
+    """Read the site file; return the defaults where a site has none.
 
     Raises
     ------
     BadSetting
-        The file is missing, is no TOML, or has a line that cannot be meant so; the message names it.
+        The file is missing, is no TOML, or has a line that makes no sense; the message names it.
     """
     if path is None:
         return SiteFile()

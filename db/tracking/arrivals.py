@@ -1,4 +1,4 @@
-"""Images as they come in: studies, series and instances."""
+"""Registers images as they come: rows of studies, series and instances."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ Version = tuple[str, str]
 
 @dataclass(frozen=True)
 class Arrival:
-    """One durable image, as its header tells it.
+    """One durable image: its file, and what its header says.
 
     ``digest`` is the SHA-256 of the data set as sent, without the file meta group; ``plane`` is None where
     the header has none.
@@ -53,7 +53,7 @@ class Arrival:
 
     @property
     def version(self) -> Version:
-        """Which version of which image it is."""
+        """The version of the image: its SOP Instance UID and the digest of its bytes."""
         return self.sop_uid, self.digest
 
 
@@ -66,10 +66,10 @@ class _Known:
 
 @dataclass(frozen=True)
 class ReceivingSeries:
-    """A series still receiving, as it is judged; ``planes`` of its current instances.
+    """A series in state ``receiving`` with what the rows say for judging it; ``planes`` are those of current instances.
 
     ``committed``: one storage commitment request named every current instance. ``not_sent_again``: so many images of
-    its current job were removed after their time and are not there.
+    its current job were removed after their retention and have not come again.
     """
 
     series_uid: str
@@ -83,7 +83,7 @@ class ReceivingSeries:
 
 @dataclass(frozen=True)
 class Registered:
-    """What became of some arrivals: the series they touched, and those to set aside since their series has an owner."""
+    """The series that some arrivals changed, and the arrivals to set aside: their series belongs to another study."""
 
     series: frozenset[str]
     strangers: tuple[Arrival, ...]
@@ -92,18 +92,18 @@ class Registered:
 def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> Registered:
     """Add rows for images not known yet, given in the order they came.
 
-    The same image again changes nothing, unless its file had been removed meanwhile: it is then taken as if it were
-    new. Other bytes under a known SOP Instance UID replace the earlier ones in later jobs; all stay recorded, and the
-    version that was sent last counts, be it the first one again. An image for a closed series opens the series again;
-    of a series closed as broken off any image does, for its sender may be done this time. One that names another study
-    than its series belongs to gets no row.
+    The same image again changes nothing, unless its file was removed meanwhile: it is then taken as if it were new.
+    Other bytes under a known SOP Instance UID replace the earlier ones in later jobs; all versions stay recorded, and
+    the one that was sent last counts, even if it is the first one again. A new image opens a closed series again; one
+    that was closed as ``association_broken_off`` is opened by known images too, because its sender may have sent all of
+    it this time. An image that names another study than its series belongs to gets no row.
     """
     by_series: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         by_series[arrival.series_uid].append(arrival)
     touched: list[tuple[Series, frozenset[Identity]]] = []
     strangers: list[Arrival] = []
-    # One order for all writers, or two of them could each hold a series that the other waits for.
+    # All writers lock series in one order; otherwise two of them could each hold a series that the other waits for.
     for uid in sorted(by_series):
         series = _series(session, by_series[uid][0], now)
         own = [arrival for arrival in by_series[uid] if arrival.study_uid == series.study_uid]
@@ -111,14 +111,14 @@ def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> Re
         before = patients.said(session, uid)
         if _register_series(session, series, own, now):
             touched.append((series, before))
-    # So with their studies: after the series, and in one order.
+    # Studies are locked after all series, and in one order, for the same reason.
     for series, before in sorted(touched, key=lambda pair: pair[0].study_uid):
         patients.compare(session, series, before, Change(WHO, now))
     return Registered(frozenset(series.uid for series, _ in touched), tuple(strangers))
 
 
 def _strangers(session: Session, series: Series, arrivals: Sequence[Arrival], now: datetime) -> list[Arrival]:
-    """Return the images that name another study than that of their series, having noted them."""
+    """Note the images that name another study than their series belongs to, and return them."""
     found = [arrival for arrival in arrivals if arrival.study_uid != series.study_uid]
     for study_uid in sorted({arrival.study_uid for arrival in found}):
         sop_uids = [arrival.sop_uid for arrival in found if arrival.study_uid == study_uid]
@@ -131,7 +131,7 @@ def _register_series(session: Session, series: Series, arrivals: list[Arrival], 
     if not come:
         return _sent_again(session, series, arrivals, now)
     replaced = _take(session, series.uid, list(come.values()), now)
-    # Not later than now: the clock may have been set back since, and the series would wait for it to catch up.
+    # Never later than now: after the clock was set back the series would else wait until it has caught up.
     series.last_arrival_at = min(now, max(series.last_arrival_at, *(a.received_at for a in come.values())))
     if series.state != SeriesState.RECEIVING:
         detail = {"late": len(come), "replaced": replaced}
@@ -156,11 +156,11 @@ def _known(session: Session, series_uid: str) -> dict[Version, _Known]:
 
 
 def _news(arrivals: Sequence[Arrival], known: Mapping[Version, _Known]) -> dict[Version, Arrival]:
-    """Return the arrivals that change something, each version where it came last."""
+    """Return the arrivals that change something; of one version the last arrival counts."""
     come: dict[Version, Arrival] = {}
     changed: set[str] = set()
     for arrival in arrivals:
-        # After another version the one that is current has to take its place again.
+        # Once another version of an image came, the version that is current in the rows counts as news again.
         if arrival.sop_uid in changed or _is_news(known.get(arrival.version), arrival):
             changed.add(arrival.sop_uid)
             come.pop(arrival.version, None)
@@ -169,14 +169,14 @@ def _news(arrivals: Sequence[Arrival], known: Mapping[Version, _Known]) -> dict[
 
 
 def _is_news(known: _Known | None, arrival: Arrival) -> bool:
-    """Whether an arrival changes something: a file that is registered again, as after a crash, does not."""
+    """Whether an arrival changes something; a file that is registered once more after a crash does not."""
     if known is None or known.removed_at is not None:
         return True
     return known.replaced_at is not None and known.received_at != arrival.received_at
 
 
 def _take(session: Session, series_uid: str, come: Sequence[Arrival], now: datetime) -> int:
-    """Let what came count from now on, of one SOP instance the latest, and return how many instances it replaces."""
+    """Make the arrivals current, the latest for each SOP instance, and return how many instances they replace."""
     newest = {arrival.sop_uid: arrival.digest for arrival in come}
     rows = session.scalars(
         select(Instance).where(Instance.series_uid == series_uid, Instance.sop_uid.in_(newest)).order_by(Instance.id)
@@ -275,7 +275,7 @@ def _planes(session: Session, series_uid: str) -> tuple[ImagePlane | None, ...]:
 def close_series(
     session: Session, series_uid: str, state: str, code: str, detail: dict[str, Any], now: datetime
 ) -> None:
-    """Call a series complete or incomplete, with the evidence in ``code`` and ``detail``.
+    """Set a series to complete or incomplete, with the evidence in ``code`` and ``detail``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""After the clock was set back: rows whose times lie ahead would wait until it has caught up."""
+"""Corrects rows after the clock was set back, because rows whose times lie ahead would wait until it has caught up."""
 
 from datetime import datetime
 
@@ -10,9 +10,9 @@ from db.tables import Delivery, Job, Series
 
 
 def forget_the_future(session: Session, now: datetime) -> None:
-    """Let what was noted at times later than ``now`` count as noted now, where something waits for it.
+    """Set times later than ``now`` to now in the rows of open series, queued jobs and pending deliveries.
 
-    Pauses that were set by the old clock end at once; what was received, done or sent keeps its recorded time.
+    Pauses that were set by the old clock so end at once. The times of finished work stay as they were recorded.
     """
     session.execute(
         update(Series)

@@ -1,6 +1,6 @@
-"""Storage commitment requests of modalities: what they named, what is kept of it, and whether they were answered.
+"""Storage commitment requests of modalities: which images they name, which of these are kept, and their answers.
 
-A request is ``open`` until its answer was taken (``answered``) or nobody is there to take it (``unanswerable``).
+A request is ``open`` until the modality took its answer (``answered``) or no longer can (``unanswerable``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def record_commitment(session: Session, request: CommitmentRequest, failures: Mapping[str, int], now: datetime) -> int:
-    """Keep a request with its outcome and return its id. The same transaction again is judged and answered again."""
+    """Keep a request with its outcome and return its id. The same transaction again is judged and answered anew."""
     row = session.scalar(
         select(Commitment)
         .where(Commitment.calling_ae == request.calling_ae, Commitment.transaction_uid == request.transaction_uid)
@@ -112,7 +112,7 @@ def answer_later(session: Session, commitment_id: int, reason: str, due_at: date
 
 
 def give_up_answer(session: Session, commitment_id: int, reason: str) -> None:
-    """Note that nobody takes the answer."""
+    """Note that the answer cannot be delivered, with the reason."""
     row = session.get_one(Commitment, commitment_id, with_for_update=True)
     if row.state == CommitmentState.OPEN:
         row.state, row.reason = CommitmentState.UNANSWERABLE, reason

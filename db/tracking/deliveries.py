@@ -15,7 +15,7 @@ DELIVERED_KINDS = (OutputKind.SEG, OutputKind.SR)
 
 @dataclass(frozen=True)
 class DueDelivery:
-    """One association's worth of work: what a job still owes to a destination."""
+    """The work of one delivery task: the objects of a job that are still to be sent to one destination."""
 
     job_id: int
     destination: str
@@ -25,8 +25,8 @@ class DueDelivery:
 class PendingObject:
     """One object to send now.
 
-    ``waiting_since`` is when its delivery was opened, or an operator last had it tried again; ``attempts``, which
-    include this one, count from then on.
+    ``waiting_since`` is when its delivery was opened, or when an operator last retried it; ``attempts``, which include
+    this one, count from then on.
     """
 
     delivery_id: int
@@ -70,7 +70,7 @@ def _pending(job_id: int, output_id: int, destination: str, now: datetime) -> De
 
 
 def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[DueDelivery]:
-    """Return what is pending and due, and note that a worker was woken for it."""
+    """Return the deliveries that are pending and due, and note that a worker was woken for them."""
     silent = or_(Delivery.notified_at.is_(None), Delivery.notified_at <= now - timedelta(seconds=renotify_s))
     rows = session.scalars(
         select(Delivery)
@@ -84,7 +84,7 @@ def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[D
 
 
 def pending(session: Session, due: DueDelivery, lease_s: float, now: datetime) -> tuple[PendingObject, ...]:
-    """Take what is due for one destination. Nobody else gets it for ``lease_s`` seconds."""
+    """Take the objects that are due for one destination; no other worker gets them for ``lease_s`` seconds."""
     job = _lock(session, due.job_id)
     if job.state != JobState.ENCODED:
         return ()
@@ -116,7 +116,7 @@ def _pending_object(row: Delivery) -> PendingObject:
 
 
 def delivered(session: Session, delivery_id: int, status: int, change: Change) -> None:
-    """Note that the destination took the object; the job is ``delivered`` when nothing is left to send."""
+    """Note that the destination took the object; the job becomes ``delivered`` when nothing is left to send."""
     delivery, job = _locked(session, delivery_id)
     if delivery.state != DeliveryState.PENDING:
         return
@@ -135,7 +135,7 @@ def postpone(session: Session, delivery_id: int, reason: str, due_at: datetime, 
 
 
 def refuse(session: Session, delivery_id: int, reason: str, status: int | None, change: Change) -> None:
-    """Note that the destination said no for good, or that patience ended."""
+    """Note that the destination refused the object permanently, or that the time for trying is over."""
     delivery, job = _locked(session, delivery_id)
     if delivery.state != DeliveryState.PENDING:
         return

@@ -1,4 +1,4 @@
-"""Changes of state and their events: one cannot be written without the other."""
+"""Writes changes of state and their events, always both in one transaction."""
 
 import hashlib
 import json
@@ -88,7 +88,7 @@ def append(session: Session, subject: Series | Job | Delivery, arrow: tuple[str 
 
 
 def lock_series(session: Session, series_uid: str) -> None:
-    """Hold the series' row until the transaction ends, so that its chain grows by one event at a time."""
+    """Lock the series' row until the transaction ends, so that its chain grows by one event at a time."""
     found = session.scalar(select(Series.uid).where(Series.uid == series_uid).with_for_update())
     if found is None:
         raise UnknownSubject(f"no series {series_uid} is tracked")

@@ -1,4 +1,4 @@
-"""A worker computes under its own identity, whatever the node that opened a job took it for."""
+"""Moves a claim to a job under the worker's own identity, where the job was opened under another one."""
 
 from datetime import datetime
 
@@ -11,15 +11,15 @@ from db.tracking.jobs import Claim, ImageSet, JobIdentity, fenced, place_job, st
 
 
 def correct_identity(session: Session, held: Claim, identity: JobIdentity, now: datetime) -> Claim:
-    """Exchange a claim for one of the job of the same images under the claimant's own identity.
+    """Exchange a claim for one on the job of the same images under the worker's own identity.
 
-    The attempts of the job that is superseded are carried over: workers with different weights cannot hand a job to
-    and fro more often than it may be claimed. Raises ClaimLost where someone else has the job.
+    The attempts of the superseded job are carried over, so workers with different weights cannot hand a job to and fro
+    more often than it may be claimed. Raises ClaimLost where another worker has the job.
     """
     wrong = fenced(session, held)
     instance_ids = session.scalars(select(JobInstance.instance_id).where(JobInstance.job_id == wrong.id)).all()
     images = ImageSet(wrong.series_uid, wrong.instances_digest, tuple(instance_ids))
     job = place_job(session, images, identity, wrong, Change(held.who, now, "identity_corrected"))
-    # The claim itself is one of them, and goes on as the one that starts now.
+    # One less, because the claim that is exchanged goes on as the attempt that starts now.
     job.attempt += wrong.attempt - wrong.attempts_forgiven - 1
     return start_attempt(session, job, held.who, held.lease_s, now)

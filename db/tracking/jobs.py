@@ -39,7 +39,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class ClaimedFile:
-    """One image of a claimed job, where it lies and what it was when it came."""
+    """One image of a claimed job: its path, and the digest that it had when it came."""
 
     path: str
     sop_uid: str
@@ -159,16 +159,16 @@ def _claimable(now: datetime) -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class LeaseTerms:
-    """For how long a claim holds unrenewed, and how many claims a job gets before it rests as failed."""
+    """How long a claim holds without being renewed, and how many claims a job gets before it rests as failed."""
 
     lease_s: float
     max_attempts: int
 
 
 def claim(session: Session, job_id: int, who: str, terms: LeaseTerms, now: datetime) -> Claim | None:
-    """Claim a job; None where it is not to be had: already claimed, finished, not due, or out of attempts.
+    """Claim a job; None where it is already claimed, finished, not due, or out of attempts.
 
-    A job that ends its worker again and again is not handed out for ever: after ``max_attempts`` it is ``failed``.
+    A job whose workers die again and again becomes ``failed`` after ``max_attempts`` claims.
     """
     job = locked_job(session, job_id)
     if not session.scalar(select(Job.id).where(Job.id == job_id, _claimable(now))):

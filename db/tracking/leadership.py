@@ -1,6 +1,6 @@
-"""Which of several schedulers works: a row that one holds, and that another takes over once its beat has stopped.
+"""The row that says which of several schedulers leads; another takes it over once the leader's beat has stopped.
 
-No clock is compared with another: whoever waits sees by its own clock how long the beat has stood still.
+No two clocks are compared: a waiting scheduler measures by its own clock how long the beat has stood still.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SCHEDULER = "scheduler"
 
 @dataclass(frozen=True)
 class Leadership:
-    """Who holds the row, None where nobody does, and its beat; ``beat_at`` is the time of it by the holder's clock."""
+    """The holder of the row, or None, and its beat; ``beat_at`` is the time of the last beat by the holder's clock."""
 
     holder: str | None
     beat: int
@@ -25,24 +25,24 @@ class Leadership:
 
 
 def leadership(session: Session) -> Leadership:
-    """Return who leads now."""
+    """Return the row as it is now."""
     row = session.execute(select(Leader.holder, Leader.beat, Leader.beat_at).where(Leader.name == SCHEDULER)).one()
     return Leadership(row.holder, row.beat, row.beat_at)
 
 
 def take_over(session: Session, seen: Leadership, holder: str, now: datetime) -> bool:
-    """Take the row from whoever was ``seen`` with it; False where that one has beaten since, or another was quicker."""
+    """Take the row; False where it has changed since ``seen``: the holder has beaten, or another scheduler took it."""
     unchanged = (Leader.holder.is_not_distinct_from(seen.holder), Leader.beat == seen.beat)
     return _update(session, unchanged, {"holder": holder, "beat": seen.beat + 1, "beat_at": now})
 
 
 def beat(session: Session, holder: str, now: datetime) -> bool:
-    """Show that the holder lives; False where another has taken over."""
+    """Raise the beat of the holder; False where another scheduler has taken over."""
     return _update(session, (Leader.holder == holder,), {"beat": Leader.beat + 1, "beat_at": now})
 
 
 def resign(session: Session, holder: str) -> bool:
-    """Leave the row to whoever comes first; False where another holds it."""
+    """Give the row back, so that another scheduler can take it at once; False where another holds it already."""
     return _update(session, (Leader.holder == holder,), {"holder": None})
 
 

@@ -18,7 +18,7 @@ UNSENT = (DeliveryState.PENDING, DeliveryState.FAILED)
 
 
 def release(session: Session, job_id: int, destinations: tuple[str, ...], who: str, now: datetime) -> int:
-    """Let a result in review go out as it is stored, and return how many objects are to be sent.
+    """Queue the stored objects of a job in review for delivery, and return how many are to be sent.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def release(session: Session, job_id: int, destinations: tuple[str, ...], who: s
 
 
 def discard(session: Session, job_id: int, who: str, now: datetime) -> None:
-    """End a job in review, or one that failed, for good: what it left behind is kept, and nothing is sent.
+    """End a job that is in review or failed for good: its results are kept, and nothing is sent.
 
     Raises UnknownSubject and IllegalTransition as :func:`release` does.
     """
@@ -45,7 +45,7 @@ def discard(session: Session, job_id: int, who: str, now: datetime) -> None:
 
 
 def recompute(session: Session, job_id: int, who: str, now: datetime) -> None:
-    """Queue a job that failed, was rejected or waits for review anew, without anything that it left behind.
+    """Queue a job that failed, was rejected or is in review, to be computed without any results of earlier attempts.
 
     The digests of its earlier files stand in the event. Raises UnknownSubject and IllegalTransition as
     :func:`release` does, the latter also where images of it have left the spool.
@@ -60,7 +60,7 @@ def recompute(session: Session, job_id: int, who: str, now: datetime) -> None:
 
 
 def retry(session: Session, job_id: int, who: str, now: datetime) -> int:
-    """Queue a failed job again, or make what a job still owes to its destinations due at once.
+    """Queue a failed job again, or make the deliveries of a job that are not done due at once.
 
     Results already encoded are sent, not made anew. Returns how many deliveries became due, 0 where the job was queued.
     Raises UnknownSubject and IllegalTransition as :func:`release` does.

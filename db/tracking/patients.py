@@ -1,4 +1,4 @@
-"""Whose images are: corrections by images sent again, and contradictions. The values stand in rows, never in a log."""
+"""Notes which patient the images of a series name: corrections and contradictions, in rows and never in a log."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +15,7 @@ SEVERAL_PATIENTS, PATIENT_CONFLICT, PATIENT_CORRECTED = "several_patients", "pat
 
 @dataclass(frozen=True, order=True)
 class Identity:
-    """Whose an image says it is, and for which order it was made."""
+    """The patient and accession number that the header of an image names."""
 
     patient_id: str
     patient_name: str
@@ -23,7 +23,7 @@ class Identity:
 
 
 def said(session: Session, series_uid: str) -> frozenset[Identity]:
-    """Return what the current images of a series say; those that were removed after their time still count."""
+    """Return the identities that the current images of a series name, those removed after their retention included."""
     columns = Instance.patient_id, Instance.patient_name, Instance.accession_number
     current = Instance.series_uid == series_uid, Instance.replaced_at.is_(None)
     return frozenset(Identity(*row) for row in session.execute(select(*columns).where(*current).distinct()))
@@ -36,10 +36,10 @@ def note_strangers(session: Session, series: Series, other_study_uid: str, sop_u
 
 
 def compare(session: Session, series: Series, before: frozenset[Identity], at: Change) -> None:
-    """Note what images that came changed in whom a series names.
+    """Compare the patient that a series names with the one before, and note corrections and conflicts.
 
-    All current images of a series that came to agree on somebody else are a correction: the study then says the same.
-    A new series corrects nothing: one that names another patient than its study is a conflict, and stays one.
+    Where all current images, by being sent again, agree on another patient, that is a correction, and the study row is
+    changed too. A new series corrects nothing: if it names another patient than its study, that is a conflict.
     """
     named = said(session, series.uid)
     patients, patients_before = ({one.patient_id for one in some} for some in (named, before))

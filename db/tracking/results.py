@@ -1,4 +1,4 @@
-"""What a finished job leaves behind: numbers, quality flags and files, and the deliveries that follow."""
+"""Records the results of a job: numbers, quality flags and files, and opens the deliveries that follow."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -26,7 +26,7 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class MeasurementRow:
-    """One number of a job, in the words of the analysis: what of, where, what was measured; ``unit`` in UCUM."""
+    """One number of a job: its region, side and zone, the quantity measured, and its unit in UCUM."""
 
     region: str
     side: str
@@ -47,7 +47,7 @@ class FlagRow:
 
 @dataclass(frozen=True)
 class JobResults:
-    """Everything a job leaves behind."""
+    """All results of a job."""
 
     measurements: tuple[MeasurementRow, ...]
     flags: tuple[FlagRow, ...]
@@ -70,7 +70,7 @@ def record_results(
 
 
 def record_for_review(session: Session, held: Claim, results: JobResults, failure: Failure, now: datetime) -> None:
-    """Keep numbers and files, deliver nothing: a person has to look. Raises ClaimLost as the others do."""
+    """Keep numbers and files, and deliver nothing until a person decides. Raises ClaimLost as the others do."""
     _keep(session, fenced(session, held), results)
     finish(session, held, JobState.REVIEW, failure, now)
 
@@ -85,12 +85,12 @@ def _keep(session: Session, job: Job, results: JobResults) -> None:
 
 
 def encoded_before(session: Session, held: Claim) -> bool:
-    """Whether an earlier attempt left its results: files are sent again, never made again."""
+    """Whether an earlier attempt has recorded results: its files are then sent, not made anew."""
     return session.scalar(select(Output.id).where(Output.job_id == held.job_id).limit(1)) is not None
 
 
 def resume(session: Session, held: Claim, destinations: tuple[str, ...], now: datetime) -> None:
-    """Go on from the results of an earlier attempt, as an operator asked for. Raises ClaimLost as the others do."""
+    """Go on to delivery with the results of an earlier attempt, after an operator's retry. Raises ClaimLost."""
     job = fenced(session, held)
     job.updated_at = now
     move(session, job, JobState.ENCODED, Change(held.who, now, "results_kept"))

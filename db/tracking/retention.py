@@ -1,4 +1,4 @@
-"""Images that have done their work: which may leave the spool, by the outcome of their series, and that they did."""
+"""Says which images may leave the spool, by the outcome of their series, and notes that they were removed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ UNRESOLVED = (JobState.REJECTED, JobState.FAILED, JobState.REVIEW)
 
 @dataclass(frozen=True)
 class Retention:
-    """How long images stay in the spool after the last that happened to their series.
+    """How long images stay in the spool after the last change of their series or job.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ def removable(session: Session, retention: Retention, now: datetime, limit: int 
 
 
 def _is_over(retention: Retention, now: datetime) -> ColumnElement[bool]:
-    """Whether the time of a series is over. The times of its jobs count, and without one that of its last image."""
+    """Whether the retention of a series is over, counted from its job's last change, or else its last image."""
     current = and_(Job.series_uid == Series.uid, Job.state != JobState.SUPERSEDED)
     unsent = and_(Job.state == JobState.ENCODED, ~exists().where(Delivery.job_id == Job.id))
     done = and_(or_(Job.state.in_(DONE), unsent), Job.updated_at <= now - retention.done)
@@ -65,9 +65,9 @@ def _is_over(retention: Retention, now: datetime) -> ColumnElement[bool]:
 def remove(
     session: Session, series_uid: str, retention: Retention, delete: Callable[[str], None], change: Change
 ) -> int:
-    """Delete the images of one series while nothing else may change it, note that, and return how many there were.
+    """Delete the images of one series under its lock, note that, and return how many there were.
 
-    ``delete`` gets each path; one that is gone already, as after a crash in here, is no error of its.
+    ``delete`` is called with each path; it accepts a file that is gone already, as after a crash in this function.
     """
     lock_series(session, series_uid)
     over = select(Series.uid).where(Series.uid == series_uid, _is_over(retention, change.now))
@@ -86,9 +86,9 @@ def remove(
 
 
 def not_sent_again(session: Session, series_uid: str) -> int:
-    """Return how many images of a series' result were removed and are not there again, in any version.
+    """Return how many images of a series' current result were removed and have not come again in any version.
 
-    A job that left no numbers has nothing that a smaller set of images could take the place of.
+    0 where the job left no numbers: there is then no result that one of fewer images could replace.
     """
     job = current_series_job(session, series_uid)
     if job is None or session.scalar(select(Measurement.job_id).where(Measurement.job_id == job.id).limit(1)) is None:

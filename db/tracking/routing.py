@@ -1,4 +1,4 @@
-"""Series that are not analysed, and the series of one study beside each other."""
+"""Notes which series are not analysed, and returns the series of one study for the choice among them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ NOT_ELIGIBLE, BETTER_RECONSTRUCTION = "not_eligible", "better_reconstruction"
 
 @dataclass(frozen=True)
 class StudySeries:
-    """One series beside the others of its study; ``job_state`` of its current job, None where it has none."""
+    """One series of a study; ``job_state`` is that of its current job, None where it has none."""
 
     series_uid: str
     state: str
@@ -48,13 +48,13 @@ def current_files(session: Session, series_uid: str) -> list[tuple[str, str]]:
 
 
 def keep_facts(session: Session, series_uid: str, facts: dict[str, Any]) -> None:
-    """Keep what the rules saw of a series."""
+    """Keep the facts of a series that the rules saw."""
     lock_series(session, series_uid)
     session.get_one(Series, series_uid).facts = facts
 
 
 def skip_series(session: Session, series_uid: str, code: str, detail: dict[str, Any], now: datetime) -> None:
-    """Set a series aside, with the rule or the better series in ``detail``."""
+    """Set a series to ``skipped``, with the rule or the better series in ``detail``."""
     lock_series(session, series_uid)
     series = session.get_one(Series, series_uid, populate_existing=True)
     series.code, series.detail = code, detail
@@ -62,7 +62,7 @@ def skip_series(session: Session, series_uid: str, code: str, detail: dict[str, 
 
 
 def reconsidered(session: Session, now: datetime) -> Sequence[str]:
-    """Open every series again that was set aside for one whose job was then rejected, and return them."""
+    """Open every series again that was skipped for a better one whose job was then rejected; return their UIDs."""
     chosen, aside = aliased(Series), aliased(Series)
     rows = session.execute(
         select(aside.uid, aside.detail, chosen.uid)

@@ -1,1 +1,1 @@
-"""Storage commitment for modalities: requests kept, judged and answered."""
+"""Storage commitment for modalities: their requests are kept as files, and answered."""

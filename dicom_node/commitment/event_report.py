@@ -8,12 +8,12 @@ from db.commitment import CommitmentAnswer, SOPOutcome
 COMMITMENT_CLASS, COMMITMENT_INSTANCE = UID("1.2.840.10008.1.20.1"), UID("1.2.840.10008.1.20.1.1")
 # Event types of the Storage Commitment Push Model (PS3.4 J.3.3.1.2).
 ALL_COMMITTED, SOME_FAILED = 1, 2
-# So long an association that is still open may take the answer; after that nobody can.
+# For so long an answer may still be sent on the association of its request; after that it can no longer.
 SAME_ASSOCIATION_S = 120.0
 
 
 def event_report(answer: CommitmentAnswer) -> tuple[int, Dataset]:
-    """Return event type and Event Information (PS3.4 Table J.3-2): what is kept, and what failed and why."""
+    """Return event type and Event Information (PS3.4 Table J.3-2): which images are kept, which failed and why."""
     report = Dataset()
     report.TransactionUID = answer.transaction_uid
     kept = [_item(one) for one in answer.outcomes if one.failure is None]

@@ -1,7 +1,8 @@
 """Storage commitment between the processes of a node: files below the spool's ``commitments/``.
 
-A listener puts requests, the scheduler judges them. What has to be answered on the association of the request is posted
-back as ``answers/<name>.json``, which the listener renames to ``.answered`` once the modality has taken it.
+A listener writes each request to a file, and the scheduler judges it. Where the answer has to go over the association
+of the request, the scheduler writes it to ``answers/<name>.json``; the listener sends it, and renames the file to
+``.answered`` once the modality has taken it.
 """
 
 import hashlib
@@ -19,14 +20,14 @@ from dicom_node.spool.folder import Spool, sync_folder
 
 
 class Mailbox:
-    """Requests that were acknowledged and are not judged yet, durable like the images, and answers to some of them."""
+    """Keeps requests as durable files until they are judged, and answers until the listener has sent them."""
 
     def __init__(self, spool: Spool) -> None:
         self._requests = spool.root / "commitments"
         self._answers = self._requests / "answers"
 
     def put(self, request: CommitmentRequest) -> None:
-        """Keep a request; when this returns, no power cut loses it. Raises OSError where the disk does not take it."""
+        """Write a request durably: no power cut loses it after this returns. Raises OSError where writing fails."""
         self._requests.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self._requests / _name(request), asdict(request))
         sync_folder(self._requests)
@@ -38,19 +39,19 @@ class Mailbox:
 
     @staticmethod
     def read(path: Path) -> CommitmentRequest:
-        """Return the request in a file."""
+        """Return the request that a file holds."""
         fields: dict[str, Any] = json.loads(path.read_text())
         fields["requested_at"] = datetime.fromisoformat(fields["requested_at"])
         fields["references"] = tuple(SOPReference(*pair) for pair in fields["references"])
         return CommitmentRequest(**fields)
 
     def post(self, request: CommitmentRequest, answer: CommitmentAnswer) -> None:
-        """Give an answer to the listener that holds the association of its request."""
+        """Leave an answer for the listener that holds the association of its request."""
         self._answers.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self._answers / _name(request), asdict(answer))
 
     def answer(self, request: CommitmentRequest) -> CommitmentAnswer | None:
-        """Return the answer to a request; None while it is not judged."""
+        """Return the answer to a request; None until it is judged."""
         try:
             fields: dict[str, Any] = json.loads((self._answers / _name(request)).read_text())
         except FileNotFoundError:
@@ -66,12 +67,12 @@ class Mailbox:
             path.rename(path.with_suffix(".answered"))
 
     def answered(self) -> Iterator[tuple[int, Path]]:
-        """Yield (commitment id, file) of every answer that was taken; the caller removes the file once it is noted."""
+        """Yield (commitment id, file) of every answer that was taken; the caller updates the row, then removes it."""
         for path in self._answers.glob("*.answered") if self._answers.is_dir() else ():
             yield int(json.loads(path.read_text())["commitment_id"]), path
 
     def withdraw(self, answer: CommitmentAnswer) -> None:
-        """Remove an answer that nobody took."""
+        """Remove an answer that could not be sent in time."""
         (self._answers / _file_name(answer.transaction_uid, answer.calling_ae)).unlink(missing_ok=True)
 
 
@@ -80,7 +81,7 @@ def _name(request: CommitmentRequest) -> str:
 
 
 def _file_name(transaction_uid: str, calling_ae: str) -> str:
-    # An AE title may hold any printable character, so it is no part of a path.
+    # Hashed, because an AE title may hold any printable character and so is not fit for a path.
     return f"{transaction_uid}-{hashlib.sha256(calling_ae.encode()).hexdigest()[:16]}.json"
 
 

@@ -1,4 +1,4 @@
-"""Storage commitment requests of modalities (PS3.4 Annex J): taken, made durable, answered on their association."""
+"""Takes storage commitment requests of modalities (PS3.4 Annex J), keeps them, and answers on their association."""
 
 import logging
 import time
@@ -39,19 +39,19 @@ SUCCESS, NO_SUCH_INSTANCE, INVALID_ARGUMENT, NO_SUCH_ACTION, RESOURCE_LIMITATION
 
 
 class CommitmentProvider:
-    """Answers N-ACTION of one listener.
+    """Answers the N-ACTION requests that reach one listener.
 
-    The answer to it says only that the request is kept. What is held of it is told by N-EVENT-REPORT: on the same
-    association while that is open, unless the caller has an address of its own to take it.
+    The answer to N-ACTION says only that the request is kept. Which of its images are kept is told by N-EVENT-REPORT:
+    on the same association while that is open, or on one of our own where the site file gives the caller's address.
 
     Parameters
     ----------
     mailbox
         Where requests go, and answers come from.
     callers_who_listen
-        The AE titles that take answers at an address of their own.
+        The AE titles that take answers at an address in the site file.
     may_ask
-        Whether a caller, by AE title and address, is offered the service.
+        Says whether a caller, by AE title and address, is offered the service.
     """
 
     def __init__(
@@ -66,9 +66,10 @@ class CommitmentProvider:
         return [(evt.EVT_REQUESTED, self.negotiated), (evt.EVT_N_ACTION, self.requested)]
 
     def negotiated(self, event: evt.Event) -> None:
-        """Leave the class out where the caller may not ask: it hears "abstract syntax not supported" (PS3.8 9.3.3.2).
+        """Reject the presentation context of a caller that may not ask: "abstract syntax not supported".
 
-        A refusal of each request would come after the modality had counted on us.
+        The modality learns at once that this node does not commit, not only after it has sent its images (PS3.8
+        9.3.3.2).
         """
         asked = cast(A_ASSOCIATE, event.assoc.requestor.primitive)
         if not self._may_ask(str(asked.calling_ae_title), str(event.assoc.requestor.address)):
@@ -93,14 +94,14 @@ class CommitmentProvider:
             logger.warning("commitment request refused", extra=facts)
             return refused, None
         if request.calling_ae not in self._callers_who_listen:
-            # Its own thread: the answer to N-ACTION has to leave first, and images may follow it.
+            # In a thread of its own: the answer to N-ACTION has to leave first, and images may follow on it.
             same = SameAssociation(event.assoc)
             Thread(target=answer_on, args=(same, self._mailbox, request), daemon=True).start()
         return SUCCESS, None
 
 
 def _request(event: evt.Event) -> CommitmentRequest:
-    """Read the Action Information. Raises UnreadableInstance, or one of UNPARSEABLE, where it is none."""
+    """Read the Action Information. Raises UnreadableInstance, or one of UNPARSEABLE, where it is malformed."""
     asked: Dataset = event.action_information
     transaction_uid = str(asked.TransactionUID)
     references = tuple(_references(asked))
@@ -123,7 +124,7 @@ def _references(asked: Dataset) -> Iterator[SOPReference]:
 
 
 def answer_on(association: SameAssociation, mailbox: Mailbox, request: CommitmentRequest) -> None:
-    """Wait for the outcome of a request and report it on the association that it came over, while that is open."""
+    """Wait until a request is judged and report the outcome on the association of the request, while that is open."""
     deadline = time.monotonic() + SAME_ASSOCIATION_S
     try:
         while association.is_open and time.monotonic() < deadline:
@@ -142,7 +143,7 @@ def _answered_on(association: SameAssociation, mailbox: Mailbox, request: Commit
     try:
         status = association.report(COMMITMENT_CLASS, COMMITMENT_INSTANCE, kind, report)
     except PeerAway:
-        # The scheduler writes it into the row when its time is up.
+        # The scheduler notes in the row that the request was not answered, once SAME_ASSOCIATION_S have passed.
         return False
     if status != SUCCESS:
         return False

@@ -1,4 +1,4 @@
-"""A request of ours on an association that a peer opened and goes on using."""
+"""Sends a request of ours on an association that the peer opened and still uses for requests of its own."""
 
 import time
 from io import BytesIO
@@ -20,13 +20,13 @@ _sending = Lock()
 
 
 class SameAssociation:
-    """Sends N-EVENT-REPORT between the requests of the peer, and serves these on.
+    """Sends N-EVENT-REPORT between two requests of the peer, while these go on being served.
 
-    pynetdicom's own ``send_n_event_report`` takes the next message for its answer: an image sent at that moment would
-    end the association. Here the request leaves while no request of the peer is being served, and its answer is
-    awaited beside them.
+    pynetdicom's own ``send_n_event_report`` takes whatever message comes next for its answer, so an image sent at that
+    moment would end the association. This class sends while no request of the peer is being served, and recognizes the
+    answer by its message type.
 
-    Made inside the handler of N-ACTION: the one request being served then is this N-ACTION.
+    It has to be made inside the handler of N-ACTION: it counts this N-ACTION as the one request being served.
     """
 
     def __init__(self, association: Association) -> None:
@@ -39,11 +39,11 @@ class SameAssociation:
 
     @property
     def is_open(self) -> bool:
-        """Whether the association is still there."""
+        """Whether the association is still established."""
         return bool(self._association.is_established)
 
     def close(self) -> None:
-        """Listen no longer to the association's messages."""
+        """Stop listening to the messages of the association."""
         self._association.unbind(evt.EVT_DIMSE_RECV, self._received)
         self._association.unbind(evt.EVT_DIMSE_SENT, self._sent)
 
@@ -62,7 +62,7 @@ class SameAssociation:
                 self._unanswered -= 1
 
     def report(self, sop_class: UID, sop_instance: UID, kind: int, report: Dataset) -> int | None:
-        """Send an N-EVENT-REPORT and return the status of its answer; None where none came in time.
+        """Send an N-EVENT-REPORT and return the status of its answer; None where no answer came in time.
 
         Raises
         ------
@@ -95,9 +95,10 @@ class SameAssociation:
         raise PeerAway("the association ended before the answer was sent")
 
     def _rests(self) -> bool:
-        """Whether the reactor has come to its checkpoint with nothing left to answer.
+        """Whether pynetdicom's reactor waits at its checkpoint and no request of the peer is unanswered.
 
-        It calls itself paused also while it serves a request, and an answer is "sent" a moment before it is queued.
+        Looked at several times in a row: the reactor calls itself paused also while it serves a request, and an answer
+        counts as sent a moment before it is queued.
         """
         for _ in range(RESTS):
             time.sleep(PAUSE_S)

@@ -30,7 +30,7 @@ SUCCESS = 0x0000
 
 @dataclass
 class _Taken:
-    """What came over one association of C-GET: the instances kept, each with its series, and why others were not."""
+    """What came over one C-GET association: the instances kept, each with its series, and why others were refused."""
 
     kept: dict[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
@@ -38,18 +38,19 @@ class _Taken:
 
 @dataclass(frozen=True)
 class DimseArchive:
-    """An archive asked by C-FIND for the CT series of a study; they come by C-GET, or else by C-MOVE."""
+    """A DICOM archive: C-FIND asks for the CT series of a study; C-GET fetches them, or C-MOVE if there is no C-GET."""
 
     peer: ApplicationEntity
     spool: Spool
     our_ae: str
 
     def fetch(self, request: RetrieveRequest) -> Retrieved:
-        """Fetch; raises PeerAway or PullIncomplete."""
+        """Fetch what the request names. Raises PeerAway or PullIncomplete."""
         taken = _Taken()
         association = self._associate(taken)
         try:
-            # Series by series: an object of another kind has no context here, and would end the C-GET of a whole study.
+            # One C-GET for each CT series: in that of a whole study some archives stop at an object of another kind,
+            # because this association has no presentation context for it.
             pulled = [self._fetch(association, one, taken) for one in self._series(association, request)]
         except (RuntimeError, ValueError) as error:
             raise PeerAway(f"{self.peer} broke off") from error
@@ -63,7 +64,8 @@ class DimseArchive:
         return Retrieved(sum(one.images for one in pulled), 0, pulled[0].way, frozenset(taken.kept.values()))
 
     def _associate(self, taken: _Taken) -> Association:
-        # A context each, or the archive would have to convert every image to the one syntax it picked; 128 is the most.
+        # One context for each transfer syntax: of several in one context the archive picks one, and would convert every
+        # image to it. An association has at most 128 contexts.
         contexts = [build_context(CTImageStorage, syntax) for syntax in ALL_TRANSFER_SYNTAXES]
         contexts += [build_context(sop_class, ALL_TRANSFER_SYNTAXES) for sop_class in CT_CLASSES[1:]]
         contexts += [build_context(model) for model in (STUDY_ROOT_GET, STUDY_ROOT_MOVE, STUDY_ROOT_FIND)]
@@ -83,7 +85,7 @@ class DimseArchive:
         return association
 
     def _series(self, association: Association, request: RetrieveRequest) -> list[RetrieveRequest]:
-        """Return the CT series request; the study as a whole where the archive cannot be asked."""
+        """Return one request for each CT series of the study; the request as it is where C-FIND is not offered."""
         if request.series_uid or STUDY_ROOT_FIND not in _offered(association):
             return [request]
         query = request.query()
@@ -98,7 +100,7 @@ class DimseArchive:
         offered, kept, refused = _offered(association), len(taken.kept), len(taken.refused)
         if STUDY_ROOT_GET in offered:
             answers = list(association.send_c_get(request.query(), STUDY_ROOT_GET))
-            # The archive counts what we refused among what failed; the other series are to come all the same.
+            # Images that we refused count as failed at the archive; they are reported at the end, after all series.
             if len(taken.refused) == refused:
                 self._check(answers)
             return Retrieved(len(taken.kept) - kept, 0, "C-GET")
@@ -108,7 +110,7 @@ class DimseArchive:
         raise PeerAway(f"{self.peer} offers neither C-GET nor C-MOVE at the study root")
 
     def _check(self, answers: list[tuple[Dataset, Dataset | None]]) -> int:
-        """Read the sub-operations (PS3.4 C.4.3.1.5) and return how many succeeded."""
+        """Read the last answer's sub-operations (PS3.4 C.4.3.1.5) and return how many succeeded."""
         status = answers[-1][0] if answers else Dataset()
         code, completed = status.get("Status"), int(status.get("NumberOfCompletedSuboperations") or 0)
         failed = int(status.get("NumberOfFailedSuboperations") or 0)

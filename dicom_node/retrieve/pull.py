@@ -1,4 +1,4 @@
-"""A study or series fetched from an archive into the spool: by WADO-RS, C-GET or C-MOVE."""
+"""Fetches a study or series from an archive into the spool, by WADO-RS, C-GET or C-MOVE."""
 
 from dicom_node.errors import BadSetting
 from dicom_node.retrieve.dimse import DimseArchive
@@ -13,18 +13,18 @@ from dicom_node.spool.image import check_uid
 
 
 def run(settings: NodeSettings, request: RetrieveRequest, source: str | None = None) -> Retrieved:
-    """Fetch from ``source``, or from the one of the settings.
+    """Fetch what the request names from ``source``, or from DICOM_NODE_SOURCE where none is given.
 
     Raises
     ------
     BadSetting
-        There is no source, or it is no address.
+        There is no source, or its address is malformed.
     UnreadableInstance
-        A UID asked for is none.
+        A UID of the request is malformed.
     PeerAway
         The archive does not answer, or refuses.
     PullIncomplete
-        It sent fewer images than it holds.
+        The archive sent fewer images than it holds, or some of them were refused here.
     """
     url = source or settings.source
     if url is None:

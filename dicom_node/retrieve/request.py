@@ -1,4 +1,4 @@
-"""What is to be fetched from an archive, and what came."""
+"""The retrieve request, which names what to fetch from an archive, and the record of what came."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class RetrieveRequest:
 class Retrieved:
     """How many CT images came and by which way, and how many objects of other kinds were left out.
 
-    ``series`` of the images, but for those that came by C-MOVE over an association with the listener.
+    ``series`` are the UIDs of the series that came; empty for C-MOVE, whose images come through the listener.
     """
 
     images: int

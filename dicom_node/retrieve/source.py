@@ -1,4 +1,4 @@
-"""The archive that the images come from, asked how many instances it holds of a series."""
+"""Asks the archive that the images come from how many instances of a series it holds."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,10 +19,10 @@ STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 
 
 class Source(Protocol):
-    """Whoever knows how many instances a series has."""
+    """An archive that says how many instances a series has."""
 
     def number_of_instances(self, study_uid: str, series_uid: str) -> int | None:
-        """Return the number; None where the source does not know the series. Raises PeerAway without an answer."""
+        """Return the number; None where the source has no such series. Raises PeerAway where it does not answer."""
 
 
 def open_source(url: str, calling_ae: str, token: str | None = None) -> Source:
@@ -83,7 +83,7 @@ def _query(study_uid: str, series_uid: str) -> Dataset:
 
 
 def _number(answers: list[tuple[Dataset, Dataset | None]]) -> int | None:
-    """Read the matches. Raises PeerAway where the last answer is not success."""
+    """Return the number in the first match. Raises PeerAway where the last answer is not success."""
     if not answers or answers[-1][0].get("Status") != 0x0000:
         raise PeerAway("the source did not answer C-FIND with success")
     numbers = [match.get("NumberOfSeriesRelatedInstances") for _, match in answers if match is not None]
@@ -116,5 +116,5 @@ class WebSource:
 
 
 def bearer(token: str | None) -> dict[str, str]:
-    """Return the header that shows a token; none without one."""
+    """Return the HTTP header that shows a token; no header where there is no token."""
     return {"Authorization": f"Bearer {token}"} if token else {}

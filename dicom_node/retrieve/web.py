@@ -1,4 +1,4 @@
-"""Fetching from a DICOMweb archive by QIDO-RS and WADO-RS (PS3.18 10.6, 10.4)."""
+"""Fetches from a DICOMweb archive by QIDO-RS and WADO-RS (PS3.18 10.6, 10.4)."""
 
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ SENDER = "WADO-RS"
 
 @dataclass
 class _Taken:
-    """What came: the series of each image kept, how many objects are no CT, and why images were refused."""
+    """What came: the series of each image kept, the number of objects that are no CT, and why images were refused."""
 
     series: list[str] = field(default_factory=list)
     left_out: int = 0
@@ -30,7 +30,7 @@ class _Taken:
 
 @dataclass(frozen=True)
 class WebArchive:
-    """An archive asked by QIDO-RS for how many there are, and by WADO-RS for the images."""
+    """A DICOMweb archive: QIDO-RS asks how many objects it holds, WADO-RS fetches them."""
 
     base_url: str
     token: str | None
@@ -38,7 +38,7 @@ class WebArchive:
     settings: NodeSettings
 
     def fetch(self, request: RetrieveRequest) -> Retrieved:
-        """Fetch; raises PeerAway or PullIncomplete."""
+        """Fetch what the request names. Raises PeerAway or PullIncomplete."""
         timeout = httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         try:
             with httpx2.Client(headers=bearer(self.token), timeout=timeout) as client:

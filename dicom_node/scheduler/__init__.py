@@ -1,1 +1,1 @@
-"""What happens after an image is durable: register, judge, route, open jobs, wake workers, clean."""
+"""The work after an image is durable: register it, judge and route its series, open jobs, wake workers, clean."""

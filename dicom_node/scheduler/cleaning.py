@@ -1,4 +1,4 @@
-"""Taking images out of the spool once they have done their work, never before, and clearing up after crashes."""
+"""Removes images from the spool when their retention is over, and the files that crashes left behind."""
 
 import logging
 from contextlib import suppress
@@ -17,9 +17,9 @@ WHO = "dicom_node"
 
 
 def clean(sessions: sessionmaker[Session], retention: Retention, now: datetime) -> int:
-    """Remove the images of every series whose time is over; return how many images.
+    """Remove the images of every series whose retention is over, and return how many images.
 
-    Rows stay, with the time of removal. Files that have no row, and those set aside, are not touched.
+    Their rows stay, with the time of removal. Files without a row and files set aside are not touched.
     """
     with sessions.begin() as session:
         series = tracking.removable(session, retention, now)
@@ -34,23 +34,24 @@ def clean(sessions: sessionmaker[Session], retention: Retention, now: datetime) 
 
 
 def clear_leftovers(spool: Spool) -> None:
-    """Remove half-written files whose writers were killed."""
+    """Remove unfinished files whose writers were killed."""
     cleared = spool.clear_leftovers()
     if cleared:
         logger.info("half-written files of killed processes removed", extra={"files": cleared})
 
 
 def clear_breaks(spool: Spool) -> None:
-    """Forget of which series an association broke off, where no image of them is left."""
+    """Remove the note that an association broke off for each series of which the spool holds no image."""
     broken_off = BrokenOff(spool.associations)
     noted = broken_off.noted()
-    # What waits has no folder yet. Asked for after the series were: an image is there before its break is.
+    # An image that waits has no folder yet, so nothing is removed while any waits. The breaks are listed first: an
+    # image is in the spool before the break of its series is noted, so none can be overlooked.
     if not spool.waiting():
         broken_off.mend_all(uid for uid in noted if not spool.holds(uid))
 
 
 def _delete(path: str) -> None:
     Path(path).unlink(missing_ok=True)
-    # The folder of the series, once it is empty.
+    # Also removes the folder of the series, once it is empty.
     with suppress(OSError):
         Path(path).parent.rmdir()

@@ -1,4 +1,4 @@
-"""Closing series: judged by evidence, routed by the rules, chosen among the reconstructions of a study."""
+"""Closes series: judges them by evidence, applies the rules, chooses among reconstructions and opens the jobs."""
 
 import logging
 from collections import defaultdict
@@ -28,18 +28,18 @@ from dicom_node.spool.associations import OpenSeries
 logger = logging.getLogger(__name__)
 REFRESH_EVERY = timedelta(seconds=5)
 UNJUDGEABLE = "unjudgeable"
-# What values that no header should hold can raise, here or in the database.
+# The errors that values can raise which no header should hold, here or in the database.
 OF_THE_SERIES = (ArithmeticError, AttributeError, LookupError, RecursionError, StatementError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Under which identity jobs are opened, how long to wait for a series, when to wake a worker again.
+    """What a site sets for its scheduler: the identity of jobs, waiting times, rules, retention.
 
-    ``renotify_s`` is the sweep that repairs lost messages: work still waiting so long after a wake-up gets another.
+    ``renotify_s``: work that still waits so long after a wake-up gets another one; this repairs lost messages.
     ``study_wait_s``: so long a series that is whole waits for others of its study that are still being received.
-    ``retention`` says when images leave the spool; never without one.
-    ``expectations`` and ``commitments`` are further evidence that a series is whole, where a site has it.
+    ``retention`` says when images leave the spool; without it they stay for ever.
+    ``expectations`` and ``commitments`` give further evidence that a series is whole, where a site has them.
     """
 
     identity: JobIdentity
@@ -54,7 +54,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A series that may be closed now."""
+    """A series that may be closed now, with the verdict on it and its facts."""
 
     series: ReceivingSeries
     verdict: Complete | Incomplete
@@ -62,7 +62,7 @@ class Candidate:
 
 
 class Closer:
-    """Closes what is whole, or will not become so, and opens its job."""
+    """Closes series that are whole, or for which the wait is over, and opens their jobs."""
 
     def __init__(self, sessions: sessionmaker[Session], open_series: OpenSeries, terms: Terms) -> None:
         self._sessions = sessions
@@ -73,9 +73,10 @@ class Closer:
         self._refresh_at: datetime | None = None
 
     def run(self, now: datetime, rows_changed: bool = True) -> None:
-        """Close once whatever can be closed. ``rows_changed``: something was written about series since the last run.
+        """Close every series that can be closed now.
 
-        What others write, an operator for one, is seen every few seconds.
+        ``rows_changed`` says that this scheduler wrote rows of series since the last run, so they are read again at
+        once. Rows that others wrote, such as an operator, are read every few seconds.
         """
         if rows_changed or self._refresh_at is None or not now < self._refresh_at <= now + REFRESH_EVERY:
             self._refresh(now)
@@ -85,13 +86,13 @@ class Closer:
         for one in self._eligible(due, now):
             studies[one.series.study_uid].append(one)
         for study_uid, eligible in studies.items():
-            # Those that wait for the study are compared as they stand now, though their own next look is later.
+            # Series that wait for others of this study are compared now too, though their own next look is later.
             eligible.extend(self._eligible(self._open_siblings(study_uid, due), now))
             with self._own_fault([one.series.series_uid for one in eligible], now):
                 self._choose(study_uid, eligible, now)
 
     def _eligible(self, series_uids: Iterable[str], now: datetime) -> list[Candidate]:
-        """Judge series, close those whose lot is clear, and return those to be compared with others of their study."""
+        """Judge series, close those that need no comparison, and return those to compare within their study."""
         found = []
         for series_uid in series_uids:
             with self._own_fault([series_uid], now):
@@ -114,18 +115,18 @@ class Closer:
             self._agenda.refresh(tracking.open_series(session), now)
 
     def look_at_all(self, now: datetime) -> None:
-        """Judge every open series at the next run: there is new evidence."""
+        """Judge every open series at the next run, because there is new evidence."""
         self._agenda.look_at_all(now)
 
     def _judged(self, series_uid: str, now: datetime) -> Candidate | None:
-        """Judge one series; None where it has to wait, or was closed meanwhile."""
+        """Judge one series; None where it has to wait, or has been closed by another process."""
         with self._sessions.begin() as session:
             series = tracking.series_to_judge(session, series_uid)
         if series is None:
             self._forget(series_uid)
             return None
         is_open = self._agenda.is_carried(series_uid)
-        # Asked after the other question: one that ended between the two is not missed.
+        # Asked after is_carried: an association that ends between the two questions is then noticed here.
         broke_off = not is_open and self._open_series.broke_off(series_uid)
         expected = None if is_open else self._terms.expectations.number_of(series, now)
         evidence = Evidence(
@@ -145,7 +146,7 @@ class Closer:
 
     @contextmanager
     def _own_fault(self, series_uids: Sequence[str], now: datetime) -> Iterator[None]:
-        """Close with a code what cannot be judged for its own values, so that it holds no other series back."""
+        """Close series whose own values raise an error as ``unjudgeable``, so that they do not stop all others."""
         try:
             yield
         except OF_THE_SERIES as error:
@@ -158,18 +159,18 @@ class Closer:
         with self._sessions.begin() as session:
             tracking.close_series(session, series_uid, SeriesState.INCOMPLETE, UNJUDGEABLE, {"error": error}, now)
         self._forget(series_uid)
-        # Never the message: it may show values of a header.
+        # Without the message of the error, which may show values of a header.
         logger.error("series cannot be judged", extra={"series_uid": series_uid, "error": error})
 
     def _next_look(self, series: ReceivingSeries, now: datetime) -> datetime:
-        """Return when the verdict may change though no image comes and no association ends."""
+        """Return the next time at which the verdict may change, even if no image comes and no association ends."""
         policy = self._terms.policy
         ends = (policy.settle_s, policy.quiet_s, policy.gap_wait_s, policy.stalled_s)
         times = [at for end_s in ends if (at := series.last_arrival_at + timedelta(seconds=end_s)) > now]
         return min([*times, now + self._terms.expectations.ask_again])
 
     def _facts_of(self, series: ReceivingSeries) -> SeriesFacts:
-        """Read the headers once for each state of a series: it may wait for others of its study."""
+        """Return the facts of a series; its headers are read again only after a new image has come."""
         known = self._facts.get(series.series_uid)
         if known is not None and known[0] == series.last_arrival_at:
             return known[1]
@@ -181,7 +182,7 @@ class Closer:
         return found
 
     def _is_to_be_compared(self, one: Candidate, now: datetime) -> bool:
-        """Close a series whose lot is clear by itself; say whether it has to be compared with others of its study."""
+        """Close or skip a series that needs no comparison; return whether it has to be compared within its study."""
         decision = rules.decide(self._terms.routing, one.facts, isinstance(one.verdict, Complete))
         if not decision.analyse:
             self._skip(one, tracking.NOT_ELIGIBLE, {"rule": decision.rule, **one.verdict.detail}, now)
@@ -219,10 +220,10 @@ class Closer:
         logger.info("series closed", extra={"series_uid": uid, "state": state, "code": verdict.code, "job_id": job_id})
 
     def _open_job(self, session: Session, series_uid: str, verdict: Complete | Incomplete, now: datetime) -> int | None:
-        # A stack cut off at an end looks whole to the reading gate: it would be measured, and wrongly.
+        # A stack cut off at an end looks whole to the reading gate, which would measure a part as the whole.
         if isinstance(verdict, Incomplete) and verdict.is_cut_off:
             return None
-        # Any other incomplete series gets its job too: the gate alone refuses, with its code and numbers.
+        # Any other incomplete series gets a job too: the gate sees its gap and refuses it with code and numbers.
         return tracking.open_job(session, series_uid, self._terms.identity, now)
 
     def _skip(self, one: Candidate, code: str, detail: dict[str, object], now: datetime) -> None:
@@ -241,5 +242,5 @@ class Closer:
 
 
 def _competes(other: StudySeries) -> bool:
-    """Whether a series closed before is one to compare with: whole, and not refused by the reading gate."""
+    """Whether a series that was closed before is compared too: it is whole, and its job was not refused or failed."""
     return other.state == SeriesState.COMPLETE and other.job_state not in {None, JobState.REJECTED, JobState.FAILED}

@@ -1,4 +1,4 @@
-"""Storage commitment requests compared with what is kept: every image named, in its row and on the disk."""
+"""Judges storage commitment requests: is each image that a request names kept, in a row and on the disk?"""
 
 import logging
 from collections.abc import Collection
@@ -18,7 +18,7 @@ NO_SUCH_OBJECT, CLASS_INSTANCE_CONFLICT, PROCESSING_FAILURE = 0x0112, 0x0119, 0x
 
 
 class CommitmentJudge:
-    """Compares requests with what is kept. The images of a request were acknowledged before it came.
+    """Compares commitment requests with rows and files.
 
     ``callers_who_listen`` are answered at their address; all others on the association of their request.
     """
@@ -31,16 +31,19 @@ class CommitmentJudge:
         self._callers_who_listen = frozenset(callers_who_listen)
 
     def waiting(self) -> list[Path]:
-        """Return the requests to judge: ask before the images are registered, judge after."""
+        """Return the requests to judge. Call it before images are registered, and :meth:`run` after.
+
+        The images of a request were durable before the request was, so by then all of them have their rows.
+        """
         return self._mailbox.waiting()
 
     def run(self, waiting: list[Path], now: datetime) -> None:
-        """Judge requests and keep the outcome in the rows."""
+        """Judge requests and write the outcome to their rows."""
         for path in waiting:
             try:
                 request = self._mailbox.read(path)
             except (ValueError, LookupError, TypeError, AttributeError) as error:
-                # It would come first again at every tick, and nothing after it would ever be done.
+                # If the file stayed, it would fail again first at every tick, and no request behind it would be judged.
                 path.rename(path.with_suffix(".refused"))
                 logger.error("commitment request set aside", extra={"path": str(path), "error": type(error).__name__})  # noqa: TRY400  nothing to trace
                 continue
@@ -62,7 +65,7 @@ class CommitmentJudge:
 
 
 def _failure(kept: dict[str, list[tuple[str, str]]], named: SOPReference) -> int | None:
-    """Return why an image cannot be committed to; None where it is kept, on the disk as in the rows."""
+    """Return the Failure Reason of an image that is not kept; None where it is, in a row and on the disk."""
     found = kept.get(named.sop_uid)
     if not found:
         return NO_SUCH_OBJECT

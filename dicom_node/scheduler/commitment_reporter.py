@@ -1,4 +1,4 @@
-"""Answers to storage commitment requests over associations of our own, and what became of all answers."""
+"""Sends answers to storage commitment requests over associations of our own, and notes what became of each answer."""
 
 import logging
 import ssl
@@ -34,7 +34,7 @@ GIVE_UP = timedelta(days=2)
 
 @dataclass(frozen=True)
 class Callback:
-    """Where a modality takes its answers, and by which TLS, if any."""
+    """The address at which a modality takes its answers, and the TLS context for it, if any."""
 
     application_entity: ApplicationEntity
     tls: ssl.SSLContext | None = None
@@ -49,18 +49,18 @@ class Reporter:
         self._callbacks = callbacks
 
     def run(self, stop: Event, leads: Callable[[], bool]) -> None:
-        """Answer what is due, while this process leads, until ``stop`` is set."""
+        """Send the answers that are due, while this process leads, until ``stop`` is set."""
         while not stop.wait(POLL_S):
             try:
                 if leads():
                     self.tick(datetime.now(UTC))
             except SQLAlchemyError as error:
-                # Of a database that is away the scheduler tells.
+                # Logged as debug only: the scheduler itself warns that the database is away.
                 logger.debug("commitments not answered", extra={"error": type(error).__name__})
                 stop.wait(FIRST_PAUSE_S)
 
     def tick(self, now: datetime) -> None:
-        """Note what was answered on its own association, and answer once whatever else is due."""
+        """Note the answers that went over the association of their request, then try each other answer that is due."""
         for commitment_id, path in self._mailbox.answered():
             with self._sessions.begin() as session:
                 tracking.answered(session, commitment_id, now)
@@ -98,13 +98,13 @@ class Reporter:
 
 
 def report_to(callback: Callback, answer: CommitmentAnswer) -> None:
-    """Report over a new association. Raises PeerAway where the modality does not take it."""
+    """Send an answer over a new association. Raises PeerAway where the modality does not take it."""
     peer = callback.application_entity
     entity = AE(answer.receiving_ae)
     entity.connection_timeout = entity.acse_timeout = CONNECT_TIMEOUT_S
     entity.dimse_timeout = entity.network_timeout = ANSWER_TIMEOUT_S
     entity.add_requested_context(COMMITMENT_CLASS)
-    # PS3.4 J.3.3: who reports is the SCP, though it opens the association.
+    # PS3.4 J.3.3: the sender of the report is the SCP, although it opens the association.
     role = build_role(COMMITMENT_CLASS, scp_role=True)
     tls_args = (callback.tls, peer.host) if callback.tls else None
     association = entity.associate(

@@ -1,4 +1,4 @@
-"""Waking workers: one job id on the broker, nothing that could not be lost."""
+"""Wakes workers by a Celery message that holds one job id; a lost message does no harm, for the row holds the work."""
 
 import logging
 
@@ -10,7 +10,7 @@ SOCKET_TIMEOUT_S = 5
 
 
 class Dispatcher:
-    """Sends wake-ups. With the broker away it says so once and returns False; the rows bring the work back."""
+    """Sends wake-ups. While the broker is away it logs that once and returns False; the scheduler tries again later."""
 
     def __init__(self, broker_url: str) -> None:
         self._celery = Celery("scleroscan", broker=broker_url, set_as_current=False)
@@ -19,7 +19,7 @@ class Dispatcher:
             broker_transport_options={
                 "socket_timeout": SOCKET_TIMEOUT_S,
                 "socket_connect_timeout": SOCKET_TIMEOUT_S,
-                # The watcher tries again at its next tick; a pause in here would stop it from registering images.
+                # The scheduler tries again at its next tick; retries in here would keep it from registering images.
                 "max_retries": 0,
             },
             task_ignore_result=True,
@@ -32,13 +32,13 @@ class Dispatcher:
         return self._send("scleroscan.analyse", [job_id], "analyse")
 
     def deliver(self, job_id: int, destination: str) -> bool:
-        """Wake a worker for what a job owes to a destination."""
+        """Wake a worker for the deliveries of a job to one destination."""
         return self._send("scleroscan.deliver", [job_id, destination], "deliver")
 
     def _send(self, name: str, words: list[object], queue: str) -> bool:
         try:
-            # A connection of its own each time: one kept open would not declare its queue again on a broker that was
-            # emptied meanwhile, and wake-ups are few.
+            # A new connection each time: one kept open would not declare its queue again on a broker that has lost
+            # all its queues. Wake-ups are few, so this costs little.
             with self._celery.connection_for_write() as connection:
                 self._celery.send_task(name, words, queue=queue, connection=connection, retry=False)
         except (OperationalError, KombuError, OSError) as error:

@@ -1,4 +1,4 @@
-"""How many images a series should have, as its source says: asked sparingly, never waited for in vain."""
+"""Asks the source how many images a series should have: seldom, and not while the source does not answer."""
 
 import logging
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class _Answer:
 
 
 class Expectations:
-    """The source's numbers for the series that are open.
+    """The number of images that the source holds, for each open series.
 
-    A number counts only if it was asked for after the last image came. A source that does not answer is left alone for
-    a minute: until then there is no such evidence, and images are received and judged without it.
+    A number counts only if it was asked for after the last image came. A source that does not answer is not asked
+    again for a minute; meanwhile series are judged without this evidence.
     """
 
     def __init__(self, source: Source | None) -> None:
@@ -33,7 +33,7 @@ class Expectations:
         self._silent_until: datetime | None = None
 
     def number_of(self, series: ReceivingSeries, now: datetime) -> int | None:
-        """Return how many instances the source holds of a series; None where it cannot be known now."""
+        """Return how many instances the source holds of a series; None where it did not say so."""
         known = self._answers.get(series.series_uid)
         fresh = known is not None and known.last_arrival_at == series.last_arrival_at
         if known is not None and fresh and now - known.asked_at < ASK_AGAIN:
@@ -46,11 +46,11 @@ class Expectations:
 
     @property
     def ask_again(self) -> timedelta:
-        """After how long the source may say something new; never, in effect, where there is none."""
+        """How long until the source is asked again; a day where there is no source to ask."""
         return ASK_AGAIN if self._source is not None else timedelta(days=1)
 
     def forget(self, series_uid: str) -> None:
-        """Drop what is known of a series that was closed."""
+        """Drop the number of a series that was closed."""
         self._answers.pop(series_uid, None)
 
     def _ask(self, source: Source, series: ReceivingSeries, now: datetime) -> int | None:

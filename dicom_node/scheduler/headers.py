@@ -1,4 +1,4 @@
-"""What rows and rules need of headers, read from the files of the spool."""
+"""Reads from the files of the spool the header values that rows and rules need."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from dicom_node.spool import part10
 from dicom_node.spool.header import Header, tags_of
 from dicom_node.spool.image import Identity
 
-# What completeness and the rows need.
+# Needed for the rows and to judge completeness.
 ROW_TAGS = Identity.TAGS | tags_of(
     (
         "PatientID",
@@ -27,7 +27,7 @@ ROW_TAGS = Identity.TAGS | tags_of(
         "Columns",
     )
 )
-# What the rules see.
+# Needed for the routing rules.
 FACTS_TAGS = tags_of(
     (
         "Modality",
@@ -41,13 +41,13 @@ FACTS_TAGS = tags_of(
         "NumberOfFrames",
     )
 )
-# Headers of one series hardly differ, and what matters is what most of them say.
+# So many files are read: the headers of one series hardly differ, and only what most of them say counts.
 SAMPLE = 15
 MOST_FRAMES = 100_000
 
 
 def facts_of(paths: Sequence[Path], calling_ae: str, slices: int) -> SeriesFacts:
-    """Read the facts of a series from a sample of its files; what cannot be read says nothing."""
+    """Read the facts of a series from a sample of its files; files that cannot be read are left out."""
     images = [described(header) for path in _sample(paths) if (header := _header(path)) is not None]
     return facts.of(images, calling_ae, slices)
 
@@ -66,7 +66,7 @@ def _header(path: Path) -> Header | None:
 
 
 def described(header: Header) -> Described:
-    """Return what the rules see of one image."""
+    """Return the values of one header that the rules see."""
     return Described(
         modality=header.text("Modality"),
         body_part=header.text("BodyPartExamined"),
@@ -81,7 +81,7 @@ def described(header: Header) -> Described:
 
 
 def plane_of(header: Header) -> ImagePlane | None:
-    """Return the image plane; None where it is absent or is no geometry, which the reading gate will refuse."""
+    """Return the image plane; None where it is absent or malformed, which the reading gate will refuse."""
     found = (*header.numbers("ImageOrientationPatient"), None, *header.numbers("ImagePositionPatient"))
     match found:
         case (float(rx), float(ry), float(rz), float(cx), float(cy), float(cz), None, float(x), float(y), float(z)):

@@ -1,4 +1,4 @@
-"""Which of several schedulers works: one leads, the others watch its beat and take over once it has stopped."""
+"""Lets one of several schedulers work: it leads, the others watch its beat and take over when the beat stops."""
 
 import logging
 import time
@@ -13,26 +13,26 @@ from db import tracking
 from db.tracking import Leadership
 
 logger = logging.getLogger(__name__)
-# A leader that has not beaten for so long is replaced.
+# A leader whose beat has not changed for so long is replaced.
 LEASE_S = 6.0
 BEATS_PER_LEASE = 3
-# One whose loop has not come round for so long is stuck, and leaves the work to another.
+# A leader whose scheduler loop has not come round for so long is stuck, and resigns.
 LONGEST_TICK_S = 300.0
 
 
 class Candidacy:
-    """One scheduler's part in it.
+    """The part of one scheduler in choosing the leader.
 
     Parameters
     ----------
     sessions
-        The database all of them share.
+        The database that all schedulers share.
     holder
         A name that no other process has.
     lease_s
-        How long a beat may stand still; twice that passes at most until another leads.
+        How long a beat may stand still; another scheduler leads after at most twice that time.
     clock
-        Seconds that only grow.
+        Returns seconds of a clock that is never set.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class Candidacy:
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the one that works."""
+        """Whether this process is the leader."""
         return self._leads
 
     def came_round(self) -> None:
-        """Note that the scheduler's loop is not stuck."""
+        """Note that the scheduler's loop has come round, so it is not stuck."""
         self._came_round_at = self._clock()
 
     def run(self, stop: Event) -> None:
-        """Beat, or watch the beat of another, until ``stop`` is set; then leave the work to another."""
+        """Beat, or watch the beat of another, until ``stop`` is set; then resign."""
         try:
             self._try_once()
             while not stop.wait(self._lease_s / BEATS_PER_LEASE):
@@ -72,12 +72,12 @@ class Candidacy:
         try:
             self.step(datetime.now(UTC))
         except SQLAlchemyError as error:
-            # Nobody can take over while the database is away; how long a beat stood still is unknown after it.
+            # Nobody can beat or take over while the database is away, so the watch over a beat begins anew after it.
             self._seen = None
             logger.debug("leadership not looked at", extra={"error": type(error).__name__})
 
     def step(self, now: datetime) -> None:
-        """Beat once, or look once at who does."""
+        """Beat once where this process leads; else look once at the leader's beat, and take over if it stood still."""
         led = self._leads
         self._leads = self._kept(now) if led else self._won(now)
         if self._leads != led:

@@ -1,4 +1,4 @@
-"""Spooled files → instance rows, in batches."""
+"""Registers spooled files: reads their headers and writes instance rows, in batches."""
 
 import hashlib
 import logging
@@ -24,16 +24,16 @@ Waiting = tuple[Path, Arrival]
 
 
 class Registrar:
-    """Registers what waits in the spool. Running it again on the same files changes nothing."""
+    """Registers the files that wait in the spool; a second run on the same files changes nothing."""
 
     def __init__(self, spool: Spool, sessions: sessionmaker[Session]) -> None:
         self._spool = spool
         self._sessions = sessions
 
     def run(self, now: datetime) -> int:
-        """Register what waits, oldest first and in batches, and return how many files there were.
+        """Register the waiting files, oldest first and in batches, and return how many there were.
 
-        A file is settled only after its row is committed; a crash in between leaves it to be registered again.
+        A file is moved only after its row is committed; after a crash in between it is registered once more.
         """
         waiting = self._spool.waiting()
         for start in range(0, len(waiting), BATCH):
@@ -46,7 +46,7 @@ class Registrar:
         except StatementError as error:
             if not is_of_the_values(error):
                 raise
-            # One image that the database does not take must not hold back those of everybody else.
+            # One by one, so that a single image that the database refuses does not hold back the others.
             for pair in batch:
                 self._register_alone(pair, now)
 
@@ -74,7 +74,7 @@ class Registrar:
         try:
             return path, _arrival(path, self._spool)
         except FileNotFoundError:
-            # For a moment two schedulers may work, where one takes over; the other registered it.
+            # Another scheduler registered it: two may work for a moment, when one takes over from the other.
             return None
         except ReceiveError as error:
             self._set_aside(path, error.code, error)
@@ -84,7 +84,7 @@ class Registrar:
 
     def _set_aside(self, path: Path, code: str, error: Exception) -> None:
         refused = self._spool.refuse(path, code)
-        # Neither message nor trace: both may show values of the header.
+        # Without message and trace of the error: both may show values of the header.
         facts = {"path": str(refused), "code": code, "error": type(error).__name__}
         logger.error("spooled file set aside", extra=facts)
 
@@ -109,7 +109,7 @@ def _arrival(path: Path, spool: Spool) -> Arrival:
         transfer_syntax=found.transfer_syntax,
         path=str(spool.settled_path(name, identity.series_uid)),
         patient_id=header.text("PatientID"),
-        # Some devices write the delimiters of the two groups that they leave out (PS3.5 6.2.1).
+        # Some devices write "=" for the two component groups that they leave empty (PS3.5 6.2.1).
         patient_name=header.text("PatientName").rstrip("="),
         accession_number=header.text("AccessionNumber"),
         study_date=header.text("StudyDate"),
@@ -120,7 +120,7 @@ def _arrival(path: Path, spool: Spool) -> Arrival:
 
 
 def _digest(path: Path, start: int) -> str:
-    """SHA-256 of the data set, which begins at ``start``."""
+    """Return the SHA-256 of the data set, which begins at byte ``start``."""
     with path.open("rb") as file:
         file.seek(start)
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The scheduler: registers, judges, opens jobs, wakes workers, cleans; once a tick, for ever."""
+"""The scheduler: at each tick it registers images, judges series, opens jobs, wakes workers and cleans the spool."""
 
 import logging
 import time
@@ -22,13 +22,13 @@ from dicom_node.spool.folder import Spool
 logger = logging.getLogger(__name__)
 POLL_S = 0.25
 CLEAN_EVERY_S = 600.0
-# The clock was set back by so much: more than it is slewed, less than a pause that matters.
+# Only a jump back by more than this counts as the clock having been set: small steps are ordinary corrections.
 SET_BACK_S = 5.0
 PAUSE_AFTER_FAILURE_S = 2.0
 
 
 class Scheduler:
-    """What happens after an image is durable."""
+    """Does all work that follows once an image is durable in the spool."""
 
     def __init__(
         self,
@@ -46,11 +46,11 @@ class Scheduler:
         self._unsent: deque[tuple[int, str | None]] = deque()
         self._database_away = False
         self._clean_at = 0.0
-        # How far the clock is ahead of one that is never set; None until the first tick.
+        # How far the wall clock is ahead of the monotonic one, which is never set; None until the first tick.
         self._lead_s: float | None = None
 
     def run(self, stop: Event, candidacy: Candidacy) -> None:
-        """Tick while this process leads, until ``stop`` is set; no failure ends the loop."""
+        """Tick while this process leads, until ``stop`` is set; a failed tick is logged and the loop goes on."""
         pause_s = POLL_S
         while not stop.wait(pause_s):
             candidacy.came_round()
@@ -65,7 +65,7 @@ class Scheduler:
             self._database_away = True
             return False
         except Exception as error:  # noqa: BLE001  the scheduler outlives every failure, and logs it
-            # Never the message: that of a failed statement holds its parameters, and those may be a patient's.
+            # Without the message: that of a failed SQL statement holds its parameters, which may name a patient.
             frames = "".join(traceback.format_tb(error.__traceback__))
             logger.error("the scheduler failed and goes on", extra={"error": type(error).__name__, "trace": frames})  # noqa: TRY400  see above
             return False
@@ -75,10 +75,10 @@ class Scheduler:
         return True
 
     def tick(self, now: datetime) -> None:
-        """Do once whatever there is to do."""
+        """Do all work that is due, once."""
         self._look_at_clock(now)
         judge = self._terms.commitments
-        # Before the images are registered: those of a request that waits now are then all in their rows.
+        # Listed before images are registered: all images of a request that waits now have rows when it is judged.
         requests = judge.waiting() if judge else []
         registered = self._registrar.run(now)
         if judge:
@@ -114,7 +114,7 @@ class Scheduler:
             *((d.job_id, d.destination) for d in deliveries),
         ]
         self._unsent.extend(wake_up for wake_up in due if wake_up not in self._unsent)
-        # With the broker away each try costs its timeout, and images wait meanwhile: one try a tick is enough.
+        # Stops at the first failure: while the broker is away each try waits for its timeout, and images wait with it.
         while self._unsent and self._send(*self._unsent[0]):
             self._unsent.popleft()
 

@@ -39,7 +39,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Security:
-    """Access control and TLS of a listener; without the former every caller is let in, without the latter in plain text."""
+    """Access control and TLS of a listener; without access control every caller is let in, without TLS unencrypted."""
 
     access_control: AccessControl | None = None
     tls: DeferredHandshake | None = None

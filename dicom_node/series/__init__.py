@@ -1,1 +1,1 @@
-"""What can be said of a series from values alone: whole or not, facts, rules, reconstructions."""
+"""Functions of values about a series: is it whole, what do its headers say, which rule holds, which one is best."""

@@ -1,4 +1,4 @@
-"""Is a series whole? Arrivals, geometry and what others say in; a verdict with its reason out. Pure."""
+"""Judges whether a series is whole, from arrival times, slice geometry, source and commitment; functions of values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Any
 from db.image_plane import POSITION_TOLERANCE_MM, ImagePlane
 from db.states import ASSOCIATION_BROKEN_OFF
 
-# Slices that differ by less in every direction cosine are one stack; whether it can be measured the gate decides.
+# Slices that differ by less in every direction cosine count as one stack here; the reading gate measures more strictly.
 COSINE_TOLERANCE = 0.01
 # A gap is a step this much larger than the usual one.
 GAP_FACTOR = 1.5
@@ -21,10 +21,11 @@ CUT_OFF = frozenset({"fewer_than_expected", "fewer_than_before", ASSOCIATION_BRO
 
 @dataclass(frozen=True)
 class Policy:
-    """How long to wait.
+    """How long a series waits without a new image before it is closed.
 
-    ``stalled_s``: an open association silent for longer no longer holds a series back. ``settle_s``: the shortest
-    quiet, enough where the source or the modality itself says that the series is whole.
+    ``settle_s`` is enough where the source or the modality says that the series is whole, ``quiet_s`` where nobody
+    does, ``gap_wait_s`` where images are missing. An association that is open, but silent for longer than
+    ``stalled_s``, no longer holds its series back.
     """
 
     quiet_s: float
@@ -64,14 +65,14 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Waiting:
-    """More may come."""
+    """The series stays open: more images may come."""
 
     code: str
 
 
 @dataclass(frozen=True)
 class Complete:
-    """No more is expected; ``code`` names the evidence."""
+    """No more images are expected; ``code`` names the strongest evidence for that."""
 
     code: str
     detail: dict[str, Any]
@@ -79,14 +80,14 @@ class Complete:
 
 @dataclass(frozen=True)
 class Incomplete:
-    """No more came, and slices are missing; ``detail`` has the numbers."""
+    """The wait is over, and images are or may be missing; ``code`` names the evidence, ``detail`` has the numbers."""
 
     code: str
     detail: dict[str, Any]
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether what came may look whole to the reading gate and is not: it must not be measured."""
+        """Whether the images may look like a whole stack to the reading gate although some are missing: then no job."""
         return self.code in CUT_OFF
 
 
@@ -103,7 +104,7 @@ class Geometry:
 
 
 def judge(evidence: Evidence, policy: Policy, now: datetime) -> Waiting | Complete | Incomplete:
-    """Say whether a series is whole: by the source's number, by commitment, by geometry; by quiet alone at last."""
+    """Say whether a series is whole by its strongest evidence: number, commitment, geometry, or else quiet alone."""
     quiet_s = (now - evidence.last_arrival_at).total_seconds()
     if evidence.association_open and quiet_s < policy.stalled_s:
         return Waiting("association_open")
@@ -119,14 +120,15 @@ def judge(evidence: Evidence, policy: Policy, now: datetime) -> Waiting | Comple
 
 
 def _strongest(evidence: Evidence, geometry: Geometry) -> str:
-    """Name what speaks loudest. More images than the source holds prove nothing: it may still be receiving itself."""
+    """Name the strongest evidence. More images than the source holds prove nothing: it may still be receiving."""
     missing = _missing(evidence, geometry)
     if missing is not None:
         return missing
     contiguous = geometry.slices >= FEWEST_FOR_GEOMETRY
     if len(evidence.planes) == evidence.expected:
         return "expected_number"
-    # Some modalities ask for each image on its own: one image is always "all so far".
+    # Some modalities ask for commitment after each image: the first image alone is then all that came so far, so a
+    # request counts only where the images make a stack.
     if evidence.committed and contiguous:
         return "commitment"
     if evidence.broke_off:
@@ -135,7 +137,7 @@ def _strongest(evidence: Evidence, geometry: Geometry) -> str:
 
 
 def _missing(evidence: Evidence, geometry: Geometry) -> str | None:
-    """Name what says that images are missing; None where nothing does."""
+    """Name the evidence that images are missing; None where there is none."""
     if evidence.expected is not None and len(evidence.planes) < evidence.expected:
         return "fewer_than_expected"
     if evidence.not_sent_again:
@@ -144,7 +146,7 @@ def _missing(evidence: Evidence, geometry: Geometry) -> str | None:
 
 
 def _detail(evidence: Evidence, geometry: Geometry, quiet_s: float) -> dict[str, Any]:
-    """Return the numbers behind the verdict, and all evidence that was there beside the one it is named for."""
+    """Return the numbers behind the verdict, and all evidence that was found, not only the strongest."""
     found = {
         "association_ended": not (evidence.association_open or evidence.broke_off),
         "contiguous": geometry.slices >= FEWEST_FOR_GEOMETRY and not geometry.gaps,
@@ -169,7 +171,7 @@ def _detail(evidence: Evidence, geometry: Geometry, quiet_s: float) -> dict[str,
 
 
 def measure(planes: Sequence[ImagePlane | None]) -> Geometry:
-    """Find the largest group of parallel slices and the gaps in it; localizers and unplaced images stand apart."""
+    """Find the largest group of parallel slices and its gaps; localizers and images without a plane are left out."""
     groups: list[list[ImagePlane]] = []
     for plane in planes:
         if plane is not None and "LOCALIZER" not in plane.image_type:

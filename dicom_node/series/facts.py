@@ -1,4 +1,4 @@
-"""What the routing rules see of a series: what most of its images say of themselves. Pure."""
+"""The facts that routing rules see of a series: what most of its headers say; functions of values."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Described:
-    """One image in the words of its header; empty or None where it does not say.
+    """What the header of one image says; empty or None where it says nothing.
 
     ``protocol``, ``series`` and ``study`` are the names and descriptions that people gave; ``frames`` is 1 unless it
     is a multi-frame image.
@@ -30,7 +30,7 @@ class Described:
 
 @dataclass(frozen=True)
 class SeriesFacts:
-    """One series in the words of its headers, upper case; empty or None where they do not say.
+    """What most headers of a series say, in upper case; empty or None where they say nothing.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class SeriesFacts:
     image_type
         The words of ImageType, as most images have them.
     slices
-        Images in the largest stack of parallel slices, or images in all where none says where it lies; frames of
+        Images in the largest stack of parallel slices, or all images where no header has an image plane; frames of
         multi-frame images count as slices.
     """
 
@@ -54,13 +54,13 @@ class SeriesFacts:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "SeriesFacts":
-        """Rebuild what JSON made lists of."""
+        """Rebuild the facts from JSON, which has lists in place of tuples."""
         kept: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
         return cls(**kept)
 
 
 def of(images: Sequence[Described], calling_ae: str, slices: int) -> SeriesFacts:
-    """Return what most of some images say."""
+    """Return the facts of a series: for each attribute the value that most of the images have."""
     described = (
         _usual([one.protocol for one in images], ""),
         _usual([one.series for one in images], ""),

@@ -1,4 +1,4 @@
-"""Of several reconstructions of one study, the best by a stated preference. Pure."""
+"""Chooses the best of several reconstructions of one study by a stated preference; functions of values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from dicom_node.series.facts import SeriesFacts
 
 Quality = Literal["thickness", "kernel", "slices"]
 Rank = tuple[tuple[Quality, float, str], ...]
-# As vendors write them: Siemens B/I/Br/Bl, GE by word, Philips by letter, Canon FC.
+# How vendors write kernels: Siemens B, I, Br and Bl with a number, GE words, Philips letters, Canon FC with a number.
 LUNG_KERNELS = ("LUNG", "BONE*", "EDGE", "B[6-8]*", "BL*", "BR[6-8]*", "I[6-8]*", "L", "YC", "YD", "YE", "FC5*", "FC8*")
 SOFT_KERNELS = ("STANDARD", "SOFT", "DETAIL", "CHST", "B[1-4]*", "BR[1-4]*", "I[1-4]*", "A", "B", "C", "FC0*", "FC1*")
-# Where the headers do not say it, any other reconstruction is better.
+# Stands for a thickness that no header gives: any other reconstruction is then preferred.
 UNKNOWN_MM = 1000.0
 
 
@@ -38,7 +38,7 @@ class Choice(BaseModel):
         return "unknown"
 
     def rank(self, facts: SeriesFacts) -> Rank:
-        """Return (quality, number of which less is better, as people read it), in the order of preference."""
+        """Return (quality, number of which less is better, text for people) of each quality, in order of preference."""
         kind = self.kind(facts)
         thickness_mm = facts.thickness_mm or UNKNOWN_MM
         ranks: dict[Quality, tuple[float, str]] = {
@@ -51,14 +51,14 @@ class Choice(BaseModel):
 
 @dataclass(frozen=True)
 class Chosen:
-    """The best series of a study, and why each other one is not."""
+    """The best series of a study, and for each of the others what it is worse in."""
 
     series_uid: str
     others: Mapping[str, dict[str, Any]]
 
 
 def choose(choice: Choice, candidates: Mapping[str, SeriesFacts]) -> Chosen:
-    """Choose among at least one candidate; equals are told apart by their UIDs, so that the order never matters."""
+    """Choose the best of at least one candidate; between equals the UID decides, so the result depends on no order."""
     ranks = {uid: choice.rank(facts) for uid, facts in candidates.items()}
     best = min(ranks, key=lambda uid: ([number for _, number, _ in ranks[uid]], uid))
     others = {uid: {"chosen": best, **_difference(rank, ranks[best])} for uid, rank in ranks.items() if uid != best}

@@ -1,4 +1,4 @@
-"""Which series are analysed: a table of rules, read from top to bottom. Pure."""
+"""Decides which series are analysed, by a table of rules read from top to bottom; functions of values."""
 
 import tomllib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Patterns = tuple[str, ...]
 
 
 class Range(BaseModel):
-    """Bounds of a number; where the headers do not say it, it lies in no range."""
+    """Bounds of a number; a number that the headers do not give lies in no range."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,7 +42,7 @@ class Range(BaseModel):
 
 
 class Rule(BaseModel):
-    """One line of the table: it holds for a series where all of its conditions do."""
+    """One rule of the table: it holds for a series where all of its conditions hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,9 +58,9 @@ class Rule(BaseModel):
     slices: Range | None = None
 
     def missing(self, facts: SeriesFacts, is_whole: bool = True) -> str | None:
-        """Say which condition does not hold for a series; None where all do.
+        """Say which condition does not hold for a series; None where all hold.
 
-        Where slices are missing their number says nothing of what was scanned, and no condition on it holds.
+        Where images are missing, a condition on the number of slices never holds: the number says nothing then.
         """
         if self.slices is not None and not is_whole:
             return "slices are missing"
@@ -99,7 +99,7 @@ def matches(patterns: Patterns, values: Sequence[str]) -> bool:
 
 
 def default_rules() -> tuple[Rule, ...]:
-    """Return the rules that hold where a site writes none."""
+    """Return the rules that apply where the site file has none."""
     return tuple(Rule.model_validate(rule) for rule in tomllib.loads(DEFAULT_RULES.read_text())["rule"])
 
 
@@ -113,13 +113,13 @@ class Routing(BaseModel):
     choice: Choice = Choice()
 
 
-# What a watcher does that was told of no rules: everything is analysed, and nothing is chosen.
+# What a scheduler does without any rules: every series is analysed, also several reconstructions of one study.
 EVERYTHING = Routing(rule=(), choice=Choice(measure="all"))
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the table says of a series, by which rule, and why the rules before it did not hold."""
+    """Whether a series is analysed, by which rule, and for each rule before it the condition that did not hold."""
 
     analyse: bool
     rule: str
@@ -127,7 +127,7 @@ class Decision:
 
 
 def decide(routing: Routing, facts: SeriesFacts, is_whole: bool = True) -> Decision:
-    """Find the first rule that holds for a series, of which slices may be known to be missing."""
+    """Return the decision of the first rule that holds; ``is_whole`` is False where slices are known to be missing."""
     passed: list[tuple[str, str]] = []
     for rule in routing.rule:
         missing = rule.missing(facts, is_whole)

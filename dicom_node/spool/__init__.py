@@ -1,1 +1,1 @@
-"""Durable files of received images, and the check that makes a file one."""
+"""Received images as durable files, and the checks that an image has to pass to become one."""

@@ -1,7 +1,7 @@
-"""Which associations are open, and which broke off, known to every process: each locks a file that names its series.
+"""Which associations are open, and which broke off, for every process to see: each locks a file that names its series.
 
-The kernel drops the lock with its process, so nothing stays open that a crash has ended; and the names of its series
-stay in the file, so that nothing passes for sent whole. See docs/decisions/0034.
+When a process dies the kernel releases its locks, so an association that a crash ended no longer counts as open. The
+names of its series stay in the file, so none of them counts as sent whole. See docs/decisions/0034.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Slot:
-    """One association's file, locked as long as it lasts."""
+    """The file of one association, locked while the association is open."""
 
     def __init__(self, descriptor: int, broken_off: BrokenOff) -> None:
         self._descriptor = descriptor
@@ -33,13 +33,14 @@ class Slot:
         """Note that the association carries an image of a series."""
         if series_uid not in self.images:
             os.write(self._descriptor, series_uid.encode("ascii") + b"\n")
-            # Once a series, not once an image: a power cut is to leave no series that passes for sent whole.
+            # Synced so that after a power cut the series does not count as sent whole; once for each series, for once
+            # for each image would be slow.
             os.fdatasync(self._descriptor)
             self._breaks_before[series_uid] = self._broken_off.token(series_uid)
         self.images[series_uid] = self.images.get(series_uid, 0) + 1
 
     def leave(self, released: bool) -> None:
-        """Free the slot: the association has ended, by release or otherwise."""
+        """Free the slot at the end of an association; without a release its series are noted as broken off."""
         try:
             for series_uid, before in self._breaks_before.items():
                 if released:
@@ -54,7 +55,7 @@ class Slot:
 
 
 class OpenSeries:
-    """The slots for associations, and which series have come over those that are taken.
+    """The slots for associations, and the series that the open associations have carried.
 
     Parameters
     ----------
@@ -84,7 +85,8 @@ class OpenSeries:
     def carried(self, association: int, series_uid: str) -> None:
         """Note that an association carries an image of a series.
 
-        A sender may hang up while its last image is still being written: an association that ended holds nothing back.
+        Nothing is noted for an association that has ended already: a sender may hang up while its last image is still
+        being written.
         """
         with self._lock:
             slot = self._by_association.get(association)
@@ -98,7 +100,7 @@ class OpenSeries:
     def ended(self, association: int, *, released: bool) -> dict[str, int]:
         """Forget an association and return how many images of which series it carried.
 
-        Where it did not end by release, each of these series counts as broken off until it was sent again.
+        Where it did not end by release, each of these series counts as broken off until it is sent again.
         """
         with self._lock:
             slot = self._by_association.pop(association, None)
@@ -115,9 +117,9 @@ class OpenSeries:
         return series_uid in self.carried_now()
 
     def broke_off(self, series_uid: str) -> bool:
-        """Whether an association that carried images of a series broke off, and the series was not sent again since.
+        """Whether an association that carried the series broke off, and the series was not sent again since.
 
-        To be asked after whether one is open: an association that ends between the two questions is not missed.
+        Ask first whether an association is open, then this: one that ends between the two questions is then noticed.
         """
         self._note_deaths()
         return self._broken_off.token(series_uid) is not None
@@ -135,7 +137,7 @@ class OpenSeries:
 
     def _used(self) -> list[Path]:
         with os.scandir(self._folder) as entries:
-            # Most slots are empty, and to see that takes no opening.
+            # Most files are empty: the size tells that without opening them.
             return [Path(entry.path) for entry in entries if entry.is_file() and entry.stat().st_size]
 
     def _take(self) -> Slot | None:
@@ -151,7 +153,7 @@ class OpenSeries:
         """Empty the file of an association whose process is gone; its series are broken off."""
         for series_uid in _names(descriptor):
             self._broken_off.note(series_uid)
-            # Who called, and how many images came, died with the process.
+            # The calling AE title and the number of images were known only to the process that died.
             facts = {"code": ASSOCIATION_BROKEN_OFF, "series_uid": series_uid}
             logger.warning("association broke off", extra=facts)
         os.ftruncate(descriptor, 0)
@@ -175,7 +177,7 @@ def _lock(descriptor: int, kind: int) -> bool:
 
 def _names(descriptor: int) -> set[str]:
     listed = os.pread(descriptor, LONGEST_LIST, 0).decode("ascii", "replace").split("\n")
-    # Of the last line a power cut may have left anything.
+    # A power cut may have left the last line incomplete or damaged.
     return {name for name in listed if UID_GRAMMAR.fullmatch(name)}
 
 
@@ -183,7 +185,7 @@ def _carried_now(path: Path) -> set[str]:
     """Return the series of one open association; none where it has ended."""
     with _opened(path) as descriptor:
         carried = _names(descriptor)
-        # Only a file with something in it is tried, or a new association might find its slot locked by this look.
+        # The lock of an empty file is never tried: a new association might find its slot locked by this very test.
         if not carried or _lock(descriptor, fcntl.LOCK_SH):
             return set()
         return carried

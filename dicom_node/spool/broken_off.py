@@ -1,7 +1,8 @@
-"""Series whose last association broke off, known to every process and to those that come after it: a small file each.
+"""Series whose last association broke off: one small file for each, seen by every process and after a restart.
 
-A file holds a token of its own, so that an association that sends the series again, and ends by release, takes away
-only what was there when it began: of two senders at once, the one that ends well cannot speak for the other.
+Each break writes a new token into the file. An association that sends the series again, and ends by release, removes
+the file only if the token is still the one from its own beginning: where two senders work at once, the release of one
+does not remove the break of the other.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ FOLDER = "broken-off"
 
 
 class BrokenOff:
-    """The files.
+    """Writes, reads and removes these files.
 
     Parameters
     ----------
@@ -36,25 +37,25 @@ class BrokenOff:
         sync_folder(self._folder)
 
     def noted(self) -> list[str]:
-        """Return every series noted."""
+        """Return the UID of every series that is noted as broken off."""
         if not self._folder.is_dir():
             return []
         return [path.name for path in self._folder.iterdir() if UID_GRAMMAR.fullmatch(path.name)]
 
     def token(self, series_uid: str) -> str | None:
-        """Return what tells the last break from earlier ones; None where none is noted."""
+        """Return the token of the last break of a series; None where none is noted."""
         try:
             return (self._folder / series_uid).read_text()
         except FileNotFoundError:
             return None
 
     def mend_all(self, series_uids: Iterable[str]) -> None:
-        """Take back the breaks of series that came whole by another way than an association."""
+        """Remove the breaks of series that came whole by STOW-RS or a pull, or whose images have left the spool."""
         for series_uid in set(series_uids):
             self.mend(series_uid, self.token(series_uid))
 
     def mend(self, series_uid: str, token: str | None) -> None:
-        """Take a break back, unless there was another since."""
+        """Remove a break, unless the association of the series broke off again since ``token`` was read."""
         if token is not None and self.token(series_uid) == token:
             (self._folder / series_uid).unlink(missing_ok=True)
             sync_folder(self._folder)

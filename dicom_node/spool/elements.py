@@ -1,4 +1,4 @@
-"""The elements at the top of a data set, found without recursion: whatever was sent, the way to them is bounded."""
+"""Finds the elements at the top of a data set, without recursion and within bounds, whatever bytes were sent."""
 
 import struct
 from collections.abc import Iterator
@@ -13,9 +13,10 @@ UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 LONG_VRS = frozenset(vr.encode("ascii") for vr in EXPLICIT_VR_LENGTH_32)
-# What may hold items where its length is undefined (PS3.5 6.2.2); all else holds fragments. Implicit VR does not say.
+# With these VRs a value of undefined length holds items (PS3.5 6.2.2), with all others fragments of pixel data; in
+# Implicit VR, which names no VR, it holds items.
 SEQUENCES = frozenset({b"SQ", b"UN", b""})
-# No object of the Standard comes near it.
+# No object of the Standard nests sequences nearly as deep.
 DEEPEST = 32
 SHORTEST = 8
 META_GROUP = b"\x02\x00"
@@ -38,7 +39,7 @@ class Element(NamedTuple):
 
 @dataclass(frozen=True)
 class _Level:
-    """A sequence, or an item of one, that is open; ``end`` is None where only a delimiter tells it."""
+    """A sequence or item that is being read; ``end`` is None where its length is undefined and a delimiter ends it."""
 
     is_item: bool
     end: int | None = None
@@ -52,9 +53,10 @@ class Elements:
     Parameters
     ----------
     content
-        Bytes that it lies in, perhaps its beginning alone.
+        The bytes that hold the data set, or the beginning of them.
     is_implicit
-        Whether the transfer syntax says Implicit VR. As pydicom does, the first element is believed rather than it.
+        Whether the transfer syntax says Implicit VR. Where the first element looks otherwise, the element counts, as
+        in pydicom.
     is_little_endian
         The order of bytes.
     """
@@ -65,14 +67,14 @@ class Elements:
         self._explicit_header, self._implicit_header, self._length = LITTLE if is_little_endian else BIG
 
     def before_pixels(self, at: int, is_whole: bool) -> Iterator[Element]:
-        """Yield the elements of defined length from ``at`` on to the pixels; those in sequences are none of them.
+        """Yield the elements of defined length from ``at`` up to the pixels; sequences are passed over.
 
         Raises
         ------
         Cut
-            The content ends before, though it is not whole or its last element is not.
+            The content ends before the pixels, and it is only a beginning, or ends within an element.
         UnreadableInstance
-            Sequences are nested without measure, or hold what is no item.
+            Sequences are nested more than ``DEEPEST`` deep, or hold something other than items.
         """
         is_implicit = self._looks_implicit(at, self._is_implicit)
         try:
@@ -110,10 +112,10 @@ class Elements:
         return otherwise if len(vr) < 2 else not (vr.isalpha() and vr.isupper())
 
     def _header(self, at: int, is_implicit: bool) -> tuple[int, bytes, int, int]:
-        """Return (tag, VR or nothing, length, where the value begins)."""
+        """Return (tag, VR or empty bytes in Implicit VR, length, where the value begins)."""
         group, element, vr, length = self._explicit_header(self._content, at)
         tag = group << 16 | element
-        # Some devices change to Implicit VR inside of a data set.
+        # Some devices change to Implicit VR in the middle of a data set.
         if is_implicit or not b"AA" <= vr <= b"ZZ":
             return tag, b"", self._implicit_header(self._content, at)[2], at + 8
         if vr in LONG_VRS:
@@ -121,7 +123,7 @@ class Elements:
         return tag, vr, length, at + 8
 
     def _behind(self, at: int, vr: bytes, is_implicit: bool) -> int:
-        """Return where a value of undefined length ends that begins at ``at``."""
+        """Return the end of a value of undefined length that begins at ``at``."""
         levels = [_Level(is_item=False, is_implicit=is_implicit, has_fragments=vr not in SEQUENCES)]
         while levels:
             if len(levels) > 2 * DEEPEST:

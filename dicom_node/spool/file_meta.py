@@ -1,6 +1,6 @@
-"""Preamble and file meta group of a received image, with both AE titles in it: the spool alone can rebuild the rows.
+"""Writes preamble and file meta group of a received image, with both AE titles, so that rows can be rebuilt from files.
 
-Written here because a general writer takes longer than all other work of ours on an image; a test compares the two.
+It is packed by hand because pydicom's writer takes longer than all our other work on an image; a test compares the two.
 """
 
 from struct import pack

@@ -1,12 +1,12 @@
-"""The spool: bytes as sent, durable before the sender hears of success.
+"""The spool: images byte for byte as sent, durable before the sender is answered with success.
 
 incoming/       files being written, each locked by its writer; what a crash leaves here was never acknowledged
 new/            durable, not yet registered: this folder is the registrar's queue, <instance>-<digest>-<order>.dcm
 series/         registered, <series>/<instance>-<digest>.dcm
 refused/        acknowledged, but unreadable to the registrar, or of another study than its series: <name>.<code>.dcm
-associations/   one small file an open association, and below broken-off/ one a series that was cut off, see
+associations/   one small file for each open association, and in broken-off/ one for each series that was cut off, see
                 :mod:`dicom_node.spool.associations`
-epoch           how often the machine was started, and its boot id: the order of arrival does not hang on the clock
+epoch           number of starts of the machine, and its boot id: so the order of arrival does not depend on the clock
 """
 
 import errno
@@ -27,30 +27,30 @@ from dicom_node.spool.incoming import PIECE, Incoming, is_being_written
 
 DIGEST_IN_NAME = 16
 WAITING_NAME = re.compile(r"([0-9.]+)-([0-9a-f]{64})-([0-9]{28})\.dcm")
-# With the longest code behind it no file system takes offence.
+# Short enough that a file name with the longest code appended fits every file system.
 LONGEST_STEM = 200
 MEGABYTE = 1_000_000
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# Between making a file and locking it a writer needs far less.
+# A younger file may not be locked yet: its writer makes it first and locks it a moment later.
 LEFTOVER_S = 60.0
 
 
 @dataclass(frozen=True)
 class SpooledName:
-    """What makes a spooled file's name: the same image gets the same name however often it is sent."""
+    """The name of a spooled file, made of UID and digest: the same image gets the same name each time it is sent."""
 
     sop_uid: str
     digest: str
 
     @classmethod
     def for_dataset(cls, sop_uid: str, dataset: bytes) -> "SpooledName":
-        """Name a data set. Raises UnreadableInstance where the UID may not become part of a path."""
+        """Return the name for a data set. Raises UnreadableInstance where the UID is not fit for a path."""
         check_uid(sop_uid)
         return cls(sop_uid, hashlib.sha256(dataset).hexdigest())
 
     @classmethod
     def from_waiting(cls, path: Path) -> "SpooledName | None":
-        """Return the name of a file in ``new/``; None where the spool did not name it."""
+        """Return the name of a file in ``new/``; None where somebody else put the file there under another name."""
         parts = WAITING_NAME.fullmatch(path.name)
         return cls(parts[1], parts[2]) if parts else None
 
@@ -72,7 +72,7 @@ class Spool:
     root
         The folder; made where it is missing.
     min_free_mb
-        Watermark: with less space free nothing more is taken.
+        Watermark: with less space free, images are refused.
     low_free_mb
         An earlier watermark: with less space free no new association is accepted.
     """
@@ -86,7 +86,7 @@ class Spool:
         self._epoch: int | None = None
 
     def prepare(self) -> None:
-        """Make the folders and begin a new epoch where the machine was started anew; any process may, at any time."""
+        """Make the folders, and begin a new epoch if the machine has restarted; any process may call it at any time."""
         for folder in (self._incoming, self.new, self._series, self.refused, self.associations):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._begin_epoch()
@@ -113,9 +113,9 @@ class Spool:
         return int(number), boot
 
     def clear_leftovers(self) -> int:
-        """Remove what processes were writing when they were killed, and return how many files that were.
+        """Remove files that processes were writing when they were killed, and return how many.
 
-        What another process is writing now is locked, and young; it is left alone.
+        A file that is locked, or young, is being written by another process and stays.
         """
         cleared = 0
         for path in self._incoming.iterdir():
@@ -126,11 +126,11 @@ class Spool:
         return cleared
 
     def begin(self, header: bytes, buffer: bytearray) -> Incoming:
-        """Return who takes the bytes of one image; it ends with :meth:`keep_incoming` or its own ``discard``."""
+        """Begin a file for one image; the caller ends it with :meth:`keep_incoming` or with ``discard``."""
         return Incoming(self._incoming / f"{uuid4().hex}.part", header, buffer)
 
     def complete(self, incoming: Incoming) -> str:
-        """Bring a received image into its file and return its data set's SHA-256. Raises OutOfSpace."""
+        """Write the rest of a received image to its file and return the SHA-256 of its data set. Raises OutOfSpace."""
         with _written():
             return incoming.complete()
 
@@ -162,13 +162,13 @@ class Spool:
             raise
 
     def _order(self) -> str:
-        """Return digits that grow with each image, whatever the clock does; those of all processes compare."""
+        """Return digits that grow from image to image, over all processes, even where the clock is set back."""
         if self._epoch is None:
             self._epoch, _ = self._read_epoch()
         return f"{self._epoch:08d}{time.monotonic_ns():020d}"
 
     def check_room_for_more(self) -> None:
-        """Raise OutOfSpace where so little space is left that no further sender should begin."""
+        """Raise OutOfSpace where so little space is left that no new association should be accepted."""
         self._check_free(self._low_free_mb)
 
     def _check_free(self, least_mb: int) -> None:
@@ -182,7 +182,7 @@ class Spool:
             raise OutOfSpace("the spool folder is gone") from error
 
     def waiting(self) -> list[Path]:
-        """Return the files in ``new/``, oldest first: of two versions of an image the later one has to win."""
+        """Return the files in ``new/``, oldest first: of two versions of an image the one that came later counts."""
         with os.scandir(self.new) as entries:
             found = [(_order_of(entry.name), entry.path) for entry in entries if entry.is_file()]
         return [Path(path) for _, path in sorted(found)]
@@ -193,11 +193,11 @@ class Spool:
         return self._series / series_uid / name.filename
 
     def holds(self, series_uid: str) -> bool:
-        """Whether registered images of a series are here."""
+        """Whether the spool holds registered images of a series."""
         return (self._series / series_uid).is_dir()
 
     def settle(self, waiting: Path, target: Path) -> None:
-        """Move a registered file to where :meth:`settled_path` says; another scheduler may just have done so."""
+        """Move a registered file to its :meth:`settled_path`, unless another scheduler has just done so."""
         target.parent.mkdir(mode=0o700, exist_ok=True)
         try:
             waiting.rename(target)
@@ -211,16 +211,16 @@ class Spool:
             sync_folder(folder)
 
     def refuse(self, waiting: Path, code: str) -> Path:
-        """Set an unreadable file aside, its name saying why, and return where it lies now."""
+        """Move a file to ``refused/`` with the code in its name, and return its new path."""
         refused = self.refused / f"{waiting.stem[:LONGEST_STEM]}.{code}.dcm"
-        # Somebody may have taken it away meanwhile.
+        # Another scheduler may have moved it already.
         with suppress(FileNotFoundError):
             waiting.rename(refused)
         return refused
 
 
 def _boot() -> str:
-    """Return what tells one run of the machine, with its one monotonic clock, from the next."""
+    """Return the boot id of the machine: it changes with each start, when the monotonic clock begins anew."""
     return BOOT_ID.read_text().strip()
 
 

@@ -1,4 +1,4 @@
-"""What the header of an image says, every value bounded: texts any database takes, numbers that are some."""
+"""Reads the values of an image's header within bounds: texts that any database takes, numbers that are finite."""
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -18,9 +18,10 @@ from dicom_node.spool import numbers
 from dicom_node.spool.elements import META_GROUP, Cut, Elements
 
 CHARACTER_SET = 0x00080005
-# Headers of single slices end within the first, those of thousands of frames within the last.
+# How many bytes of a file are read, more only if the header is longer: a single slice's header ends within the first
+# size, that of an image of thousands of frames within the last.
 SIZES = (16_384, 1_048_576, 33_554_432)
-# Of a longer value no more is kept: PS3.5 6.2 allows 64 characters in the texts and 16 in the numbers read here.
+# Longer values are cut here; PS3.5 6.2 allows 64 characters in the texts and 16 in the numbers that are read.
 LONGEST_VALUE = 16_384
 LONGEST_TEXT = 1_024
 LARGEST_SHORT = 65_535
@@ -35,7 +36,7 @@ class Header:
     is_little_endian: bool = True
 
     def uid(self, keyword: str) -> str:
-        """Return a UID; empty where there is none, or bytes that are no text."""
+        """Return a UID; empty where it is absent or not ASCII."""
         try:
             return self._value(keyword).rstrip(b"\0 ").decode("ascii")
         except UnicodeDecodeError:
@@ -44,7 +45,7 @@ class Header:
     def text(self, keyword: str) -> str:
         """Return a text, several values joined by backslashes; empty where it is absent.
 
-        Postgres takes no NUL, which some devices pad with, and no half of a surrogate pair.
+        NUL, with which some devices pad, and halves of surrogate pairs are taken out: Postgres refuses both.
         """
         try:
             text = decode_bytes(self._value(keyword), self._encodings(), TEXT_VR_DELIMS)
@@ -53,25 +54,25 @@ class Header:
         return text.replace("\0", "").encode(errors="replace").decode().strip()[:LONGEST_TEXT]
 
     def texts(self, keyword: str) -> tuple[str, ...]:
-        """Return the values of a text of several; none where it is absent."""
+        """Return the values of a text attribute with several values; none where it is absent."""
         text = self.text(keyword)
         return tuple(part.strip() for part in text.split("\\")) if text else ()
 
     def number(self, keyword: str) -> float | None:
-        """Return a number; None where it is absent or none."""
+        """Return a number; None where it is absent or the text is not a number."""
         return numbers.finite(self._ascii(keyword))
 
     def numbers(self, keyword: str) -> tuple[float | None, ...]:
-        """Return numbers, each None where it is none."""
+        """Return the numbers of an attribute with several values, None in place of each that is not a number."""
         text = self._ascii(keyword)
         return tuple(map(numbers.finite, text.split("\\"))) if text else ()
 
     def count(self, keyword: str, most: int) -> int | None:
-        """Return a number of things; None where it is absent, none, or more than ``most``."""
+        """Return a count; None where it is absent, not a whole number from 0 on, or more than ``most``."""
         return numbers.count(self._ascii(keyword), most)
 
     def short(self, keyword: str) -> int | None:
-        """Return a number of 16 bits; None where it is absent or none."""
+        """Return an unsigned number of 16 bits; None where it is absent or not such a number."""
         value = self._value(keyword)
         if len(value) == 2:
             return int.from_bytes(value, "little" if self.is_little_endian else "big")
@@ -103,20 +104,20 @@ def tags_of(keywords: Iterable[str]) -> frozenset[int]:
 
 
 def find(content: bytes, at: int, syntax: UID, wanted: frozenset[int], is_whole: bool = False) -> Header:
-    """Return what is wanted of the data set that begins at ``at``.
+    """Return the elements with the tags ``wanted`` from the data set that begins at ``at``.
 
     Raises
     ------
     Cut
         The content ends before the header does.
     UnreadableInstance
-        No data set is like that.
+        The bytes cannot be a data set.
     """
     if content[at : at + 2] == META_GROUP:
-        # PS3.5 7.1: no data set has group 0002. In our file its elements would pass for our own meta group.
+        # PS3.5 7.1: no data set has group 0002. In our file these elements would be read as part of our meta group.
         raise UnreadableInstance("the data set begins with elements of the file meta group", "meta_group_in_data_set")
     if not syntax.is_transfer_syntax:
-        # PS3.5 A.4: whatever the pixels are encoded in, their header is Explicit VR Little Endian.
+        # PS3.5 A.4: with any encapsulated syntax, known to pydicom or not, the header is Explicit VR Little Endian.
         syntax = ExplicitVRLittleEndian
     if syntax.is_deflated:
         content, is_whole = _inflate(content[at:])
@@ -127,12 +128,12 @@ def find(content: bytes, at: int, syntax: UID, wanted: frozenset[int], is_whole:
 
 
 def read(data_set: bytes, syntax: UID, wanted: frozenset[int]) -> Header:
-    """Return what is wanted of a data set that is in memory. Raises UnreadableInstance as :func:`find` does."""
+    """Return the elements ``wanted`` of a data set in memory. Raises UnreadableInstance as :func:`find` does."""
     return grown(BytesIO(data_set), lambda content, is_whole: find(content, 0, syntax, wanted, is_whole))
 
 
 def _inflate(content: bytes) -> tuple[bytes, bool]:
-    """Return the beginning of what was deflated, never more than the longest header, and whether it is all."""
+    """Inflate a data set up to the length of the longest header; return the bytes and whether they are all of it."""
     decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         return decompressor.decompress(content, SIZES[-1]), decompressor.eof
@@ -141,7 +142,7 @@ def _inflate(content: bytes) -> tuple[bytes, bool]:
 
 
 def grown(source: BinaryIO, parse: Callable[[bytes, bool], T]) -> T:
-    """Return what ``parse`` makes of a source's beginning (and whether it is whole), as little of it as will do.
+    """Return what ``parse`` makes of the beginning of a source, which is read further only while ``parse`` raises Cut.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is an image that may be kept: its UIDs, its class, and that they are what was said of it. Nowhere else."""
+"""The one place that says which images may be kept: a CT class, four valid UIDs, and both as they were declared."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTI
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose image it is. There is none without its four UIDs, each of which follows the grammar."""
+    """The four UIDs that identify an image; each is present and follows the grammar of UIDs."""
 
     sop_class: str
     sop_uid: str
@@ -28,7 +28,7 @@ class Identity:
 
     @classmethod
     def of(cls, header: Header) -> "Identity":
-        """Read the UIDs of a header. Raises UnreadableInstance where one is absent, or none."""
+        """Read the UIDs of a header. Raises UnreadableInstance where one is absent or malformed."""
         uids = {keyword: header.uid(keyword) for keyword in cls.KEYWORDS}
         missing = [keyword for keyword, uid in uids.items() if not uid]
         if missing:
@@ -43,14 +43,14 @@ class Identity:
             raise WrongSOPClass("no CT image")
 
     def require_as_declared(self, sop_class: str, sop_uid: str) -> None:
-        """Raise WrongSOPClass or UnreadableInstance where request or file meta group say other than the data set."""
+        """Raise WrongSOPClass or UnreadableInstance where request or file meta group declare other UIDs."""
         if self.sop_class != sop_class:
             raise WrongSOPClass("the data set is of another SOP class than was declared")
         if self.sop_uid != sop_uid:
             raise UnreadableInstance("the data set has another SOP Instance UID than was declared", "other_instance")
 
     def require_study(self, study_uid: str | None) -> None:
-        """Raise UnreadableInstance where a study is named and it is another than the image's."""
+        """Raise UnreadableInstance where the request names a study and the image belongs to another."""
         if study_uid is not None and study_uid != self.study_uid:
             raise UnreadableInstance("the image belongs to another study than the request names", "other_study")
 

@@ -1,4 +1,4 @@
-"""One image on its way into the spool: its bytes go to a file of ``incoming/`` as they come."""
+"""Writes the bytes of one image to a file in ``incoming/`` while they arrive."""
 
 import fcntl
 import hashlib
@@ -7,24 +7,24 @@ from contextlib import suppress
 from pathlib import Path
 
 PIECE = 262_144
-# So much of an image's beginning stays at hand; the UIDs of all but odd images lie within.
+# This many bytes stay in memory for reading the UIDs; in almost all images they lie within.
 BEGINNING = 16_384
 
 
 class Incoming:
     """Takes an image's bytes and makes them a durable file.
 
-    An image that the file system does not take is swallowed to its end, for only then can its sender be told:
-    :meth:`complete` raises what went wrong.
+    Where writing fails, the rest of the image is read all the same and dropped, because the sender is answered only
+    after its last byte; :meth:`complete` then raises what went wrong.
 
     Parameters
     ----------
     path
         The file to write; there must be none yet.
     header
-        What precedes the data set.
+        Preamble and file meta group, which precede the data set.
     buffer
-        Memory for ``PIECE`` bytes, this image's alone until :meth:`sync` or :meth:`discard`.
+        Memory of ``PIECE`` bytes that nothing else uses until :meth:`sync` or :meth:`discard`.
     """
 
     def __init__(self, path: Path, header: bytes, buffer: bytearray) -> None:
@@ -37,24 +37,24 @@ class Incoming:
         self._failure: OSError | None = None
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            # Held until it is closed, or its process has gone: what nobody holds may be cleared away.
+            # The lock lasts until the file is closed or the process dies; a file without a lock may be cleared away.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._failure = error
         self._write(memoryview(header))
 
     def room(self) -> memoryview:
-        """Return where the next bytes go; never empty."""
+        """Return the memory that the next bytes are read into; never empty."""
         if self._filled == len(self._view):
             self._flush()
         return self._view[self._filled :]
 
     def received(self, count: int) -> None:
-        """Note that ``count`` bytes of the data set were written to the room."""
+        """Note that ``count`` bytes of the data set were read into the room."""
         self._filled += count
 
     def extend(self, content: bytes) -> None:
-        """Add bytes of the data set that are in memory already."""
+        """Add bytes of the data set that are in memory."""
         rest = memoryview(content)
         while rest:
             room = self.room()[: len(rest)]
@@ -63,12 +63,12 @@ class Incoming:
             rest = rest[len(room) :]
 
     def complete(self) -> str:
-        """Bring everything into the file and return the data set's SHA-256.
+        """Write what is left in the buffer and return the SHA-256 of the data set.
 
         Raises
         ------
         OSError
-            The file system did not take all.
+            The file could not be made, locked or written.
         """
         self._flush()
         if self._failure:
@@ -76,13 +76,13 @@ class Incoming:
         return self._hash.hexdigest()
 
     def sync(self) -> None:
-        """Make the completed file durable and close it. Raises OSError where the file system does not."""
+        """Sync the completed file to the disk and close it. Raises OSError where that fails."""
         if self._descriptor is not None:
             os.fsync(self._descriptor)
         self._close()
 
     def discard(self) -> None:
-        """Remove what was written."""
+        """Close and remove the file."""
         self._close()
         with suppress(OSError):
             self.path.unlink()
@@ -111,7 +111,7 @@ class Incoming:
 
 
 def is_being_written(path: Path) -> bool:
-    """Whether the process that writes an incoming file is still there."""
+    """Whether a file in ``incoming/`` is still locked by the process that writes it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Part 10 files: read with every bound, and images made such files on their way into the spool."""
+"""Reads Part 10 files within bounds, and writes images as Part 10 files into the spool."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,13 +14,13 @@ from dicom_node.spool.header import Header
 from dicom_node.spool.image import Identity, check_uid
 
 PREAMBLE_LENGTH = 132
-# PS3.10 7.1: its value of four bytes counts the bytes after it.
+# The element File Meta Information Group Length (PS3.10 7.1): its value of four bytes counts the bytes after it.
 GROUP_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
 
 
 @dataclass(frozen=True)
 class Part10:
-    """What was read of one file: its meta group, its header, and where its data set begins."""
+    """What was read of one file: its meta group, its header, and the byte at which its data set begins."""
 
     meta: Header
     header: Header
@@ -32,12 +32,12 @@ class Part10:
         return self.meta.uid("TransferSyntaxUID")
 
     def identity(self) -> Identity:
-        """Return whose image it is.
+        """Return the UIDs that identify the image.
 
         Raises
         ------
         UnreadableInstance, WrongSOPClass
-            A UID is absent or none, or the meta group contradicts the data set.
+            A UID is absent or malformed, or the meta group contradicts the data set.
         """
         found = Identity.of(self.header)
         found.require_as_declared(self.meta.uid("MediaStorageSOPClassUID"), self.meta.uid("MediaStorageSOPInstanceUID"))
@@ -45,7 +45,7 @@ class Part10:
 
 
 def read_file(path: Path, wanted: frozenset[int] = Identity.TAGS) -> Part10:
-    """Read a file's meta group and, of its data set, the elements wanted. Raises UnreadableInstance or OSError."""
+    """Read a file's meta group and the ``wanted`` elements of its data set. Raises UnreadableInstance or OSError."""
     with path.open("rb") as file:
         return header.grown(file, lambda content, is_whole: _parse(content, is_whole, wanted))
 
@@ -69,7 +69,7 @@ def _parse(content: bytes, is_whole: bool, wanted: frozenset[int]) -> Part10:
 
 
 def _meta(content: bytes) -> tuple[Header, int]:
-    """Return the file meta group and where it ends: where it says so, or else with its last element."""
+    """Return the file meta group and its end: by its group length, or after its last element where that is absent."""
     if content[128:PREAMBLE_LENGTH] != b"DICM":
         raise UnreadableInstance("no Part 10 file: the prefix DICM is missing", "no_part10")
     start = PREAMBLE_LENGTH + len(GROUP_LENGTH)
@@ -83,7 +83,7 @@ def _meta(content: bytes) -> tuple[Header, int]:
 
 @dataclass(frozen=True)
 class Way:
-    """How images came: AE title, or another name of at most 16 characters, of the sender, and ours."""
+    """How images came: the AE title of the sender, or STOW-RS or WADO-RS in its place, and our AE title."""
 
     sender: str
     receiver: str
@@ -91,7 +91,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Image:
-    """One CT image: whose it is, its transfer syntax, and the data set byte for byte as sent."""
+    """One CT image: the UIDs that identify it, its transfer syntax, and its data set byte for byte as sent."""
 
     identity: Identity
     transfer_syntax: str
@@ -115,14 +115,14 @@ def image_of_data_set(dataset: bytes, transfer_syntax: str) -> Image:
 
 
 def keep(spool: Spool, image: Image, way: Way) -> None:
-    """Make an image durable. Raises OutOfSpace where the spool does not take it."""
+    """Write an image durably into the spool. Raises OutOfSpace where the spool does not take it."""
     own = image.identity
     meta = file_meta.write(own.sop_class, own.sop_uid, image.transfer_syntax, way.sender, way.receiver)
     spool.keep(SpooledName.for_dataset(own.sop_uid, image.dataset), meta, image.dataset)
 
 
 def spool_beside(root: Path, min_free_mb: int) -> Spool:
-    """Return the listener's spool for another process: its folders are made where missing, and nothing is cleared."""
+    """Return the listener's spool for use by another process; folders are made where missing, no file is removed."""
     spool = Spool(root, min_free_mb)
     for folder in ("incoming", "new", "series", "refused"):
         (spool.root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)

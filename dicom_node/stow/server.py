@@ -1,4 +1,4 @@
-"""STOW-RS (PS3.18 10.5) into the same spool: each image is durable before its success is told."""
+"""Receives by STOW-RS (PS3.18 10.5) into the spool; success is answered for images that are durable there."""
 
 import asyncio
 import hmac
@@ -86,7 +86,7 @@ class Store:
         return Starlette(routes=[Route(path, self.store, methods=["POST"]) for path in paths])
 
     async def store(self, request: Request) -> JSONResponse:
-        """Keep every image of a request and say what became of each."""
+        """Keep every image of a request, and answer for each whether it was kept."""
         self._admit(request)
         try:
             root, limiter = multipart.boundary(request.headers.get("content-type", ""))
@@ -118,7 +118,8 @@ class Store:
         except TooLarge as error:
             raise HTTPException(413, str(error)) from error
         except Malformed as error:
-            # What came before is kept; the sender, told nothing of it, sends it again, and it is known.
+            # Images that came before the fault are kept. The sender hears only of the failure and sends all again; the
+            # same images then change nothing.
             raise HTTPException(400, str(error)) from error
         except (TimeoutError, ClientDisconnect) as error:
             raise HTTPException(408, "the body did not come to its end") from error
@@ -153,7 +154,7 @@ def run(settings: NodeSettings, stop: Event) -> None:
     Raises
     ------
     BadSetting
-        Neither a token nor client certificates stand before the spool, or a TLS file is missing.
+        Neither a token nor client certificates are set, or a TLS file is missing.
     """
     spool = part10.spool_beside(settings.spool_dir, settings.min_free_mb)
     server = uvicorn.Server(configuration(settings, Store(spool, settings).application()))
@@ -169,7 +170,7 @@ async def _serve(server: uvicorn.Server, stop: Event) -> None:
 
 
 def require_guard(settings: NodeSettings) -> None:
-    """Raise BadSetting where neither a token nor client certificates stand before the spool."""
+    """Raise BadSetting where neither a token nor client certificates are set: anybody could then send."""
     if settings.web_token is None and settings.tls_client_ca is None:
         raise BadSetting("STOW-RS needs DICOM_NODE_WEB_TOKEN or client certificates (DICOM_NODE_TLS_CLIENT_CA)")
 
