@@ -1,1 +1,1 @@
-"""Results out: a complete series is read, analysed, encoded and delivered."""
+"""Makes results of a complete series: it is read, analysed, encoded and delivered."""

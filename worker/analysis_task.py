@@ -1,4 +1,4 @@
-"""One job from claim to results: the pipeline's values on one side, the rows on the other."""
+"""The Celery task that claims a job, runs the pipeline on it, and writes what comes out to the rows."""
 
 import logging
 import threading
@@ -35,7 +35,7 @@ RENEWALS_PER_LEASE = 4
 
 
 class AnalysisTask:
-    """Runs jobs one after another; the model is loaded once."""
+    """Runs jobs one after another; the model is loaded once, for the first of them."""
 
     def __init__(self, settings: WorkerSettings, sessions: sessionmaker[Session], who: str) -> None:
         self._settings = settings
@@ -52,17 +52,17 @@ class AnalysisTask:
         return loaded
 
     def run(self, job_id: int) -> None:
-        """Claim the job and see it to its end; nothing where it is not to be had."""
+        """Claim the job and run it to its end; do nothing where it cannot be claimed."""
         with self._sessions.begin() as session:
             held = tracking.claim(session, job_id, self._who, self._terms, datetime.now(UTC))
         if held is None:
-            logger.info("job not to be had", extra={"job_id": job_id})
+            logger.info("job cannot be claimed", extra={"job_id": job_id})
             return
         while held is not None:
             held = self._attempt(held)
 
     def _attempt(self, held: Claim) -> Claim | None:
-        """See a claim to its end; return the claim of our own identity's job where this one is of another."""
+        """Run a claimed job to its end, or exchange the claim for one on the job of our own identity and return that."""
         try:
             with self._kept(held):
                 return self._assess(held)
@@ -105,12 +105,12 @@ class AnalysisTask:
         return True
 
     def task(self, held: Claim) -> pipeline.Task:
-        """Return what a claim is to be computed of, and where its results go."""
+        """Return the pipeline's task for a claim: files, job key and results folder."""
         return pipeline.Task(
             files=tuple(ReceivedFile(Path(file.path), file.digest) for file in held.files),
             job_key=held.key,
             created_at=held.created_at,
-            # Rows outlive the folder that this process was started in.
+            # Absolute, because the path is kept in rows and other processes have other working directories.
             folder=self._settings.results_dir.absolute() / held.key,
         )
 
@@ -153,7 +153,7 @@ class AnalysisTask:
 
     @contextmanager
     def _kept(self, held: Claim) -> Iterator[None]:
-        """Renew the lease beside the work. A lost claim shows at the next write, so the thread only stops."""
+        """Renew the lease in a thread while the block runs. A lost claim shows at the next write; the thread just ends."""
         ended = threading.Event()
 
         def renew() -> None:

@@ -1,6 +1,7 @@
 """The Celery application: two queues, late acknowledgement, one task at a time.
 
-The row of a job is the truth and a message only a wake-up, so a lost message costs a sweep and a doubled one nothing.
+The row of a job is the truth and a message only a wake-up: after a lost one the scheduler sends another, and a doubled
+one finds the job claimed.
 """
 
 import os
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from worker.analysis_task import AnalysisTask
 
 ANALYSE, DELIVER = "analyse", "deliver"
-# A message given back before its task can have ended would be run twice for nothing.
+# The broker gives a message out again only when its task must have ended; earlier, the job would be tried twice.
 VISIBILITY_MARGIN_S = 600
 
 
@@ -33,12 +34,12 @@ class Site:
 
     @cached_property
     def sessions(self) -> sessionmaker[Session]:
-        """Sessions on the site's database."""
+        """The maker of sessions on the site's database."""
         return open_database(self._db_url)
 
     @cached_property
     def analysis_task(self) -> "AnalysisTask":
-        """The analysis_task with its model."""
+        """The analysis task with its model."""
         # torch takes seconds to import and may first run in the child; the deliver queue never needs it.
         from worker.analysis_task import AnalysisTask  # noqa: PLC0415
 
@@ -46,7 +47,7 @@ class Site:
 
     @cached_property
     def delivery_task(self) -> DeliveryTask:
-        """The delivery_task to the site's destinations."""
+        """The delivery task to the site's destinations."""
         return DeliveryTask(self.settings, self.sessions, process_name())
 
 

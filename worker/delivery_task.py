@@ -1,4 +1,4 @@
-"""Delivering what a job owes to a destination: the schedule and its outcome lie in the rows."""
+"""The Celery task that sends the objects of a job to one destination; schedule and outcome lie in the rows."""
 
 import hashlib
 import logging
@@ -27,7 +27,7 @@ class DeliveryTask:
         self._who = who
 
     def run(self, job_id: int, destination: str) -> None:
-        """Send every object of a job that is due for ``destination``; nothing where another delivery_task has them."""
+        """Send every object of a job that is due for ``destination``, unless another delivery task has taken them."""
         due = DueDelivery(job_id, destination)
         with self._sessions.begin() as session:
             items = tracking.pending(session, due, self._settings.time_limit_s, datetime.now(UTC))
@@ -43,7 +43,7 @@ class DeliveryTask:
         except DeliveryFailed as failure:
             outcome = failure
         finally:
-            # Whatever else was raised goes on to Celery, which logs it; the row has its next try all the same.
+            # Any other error goes on to Celery, which logs it; the row is given its next attempt all the same.
             self._note(item, destination, outcome)
 
     def _note(self, item: PendingObject, destination: str, outcome: int | DeliveryFailed) -> None:
@@ -61,7 +61,7 @@ class DeliveryTask:
         return receipt.status
 
     def _file(self, recorded: str) -> Path:
-        """Return where an object lies. Old rows may hold paths as a relative WORKER_RESULTS_DIR made them."""
+        """Return the path of an object; rows of earlier versions may hold a path relative to the worker's folder."""
         path = Path(recorded)
         return path if path.is_absolute() else self._settings.results_dir.absolute() / path.parent.name / path.name
 

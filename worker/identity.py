@@ -1,4 +1,4 @@
-"""What, beside the images, decides a job's numbers: weights, how they are used, and the version of the analysis."""
+"""The identity of a job: what decides its numbers beside the images, namely weights, engine and analysis version."""
 
 import hashlib
 import json
@@ -10,19 +10,19 @@ from worker.analysis import card, engine_choice
 from worker.settings import WorkerSettings
 
 SOFTWARE_VERSION: Final = "0.1.0"
-# Raised whenever the code would give other numbers, or other words for them, for the same images and weights.
+# Increased whenever a change of the code gives other numbers, or other words for them, for the same images and weights.
 ANALYSIS_VERSION: Final = 3
 
 
 def of(model_digest: str, engine: str) -> JobIdentity:
-    """Return the identity of what really computes: a model by the digest of its weights, and the engine it runs in."""
+    """Return the identity of a model, by the digest of its weights, that runs in an engine."""
     deciding = json.dumps({"analysis": ANALYSIS_VERSION, "engine": engine}, sort_keys=True)
     # The digest of the weights covers thresholds and voxel size as well: they stand in their file.
     return JobIdentity(model_digest, hashlib.sha256(deciding.encode()).hexdigest())
 
 
 def current(settings: WorkerSettings) -> JobIdentity:
-    """Return the identity that a worker with these settings has, as far as one can tell who loads no model.
+    """Return the identity that a worker with these settings will have, as far as it is known without loading the model.
 
     Raises
     ------
@@ -33,5 +33,5 @@ def current(settings: WorkerSettings) -> JobIdentity:
 
 
 def _on_cpu(device: str) -> bool:
-    """Whether a device is the CPU. Of ``auto`` only the worker knows for sure, and corrects what was wrong here."""
+    """Whether a device is the CPU. For ``auto`` this is a guess, which the worker corrects when it claims the job."""
     return device == "cpu" if device != "auto" else not any(Path("/dev").glob("nvidia[0-9]*"))

@@ -1,4 +1,4 @@
-"""The way from files to results: read, lungs, patterns, quantify, encode. It knows no database and no queue."""
+"""Runs the stages from files to results: read, lungs, patterns, quantify, encode; without database and queue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,13 +18,13 @@ from worker.reading.unchanged import ReceivedFile
 from worker.results import files, picture, seg, sr
 from worker.results.source import Maker, ResultSource
 
-# What highdicom and pydicom raise on headers that no valid object can be made from.
+# The errors that highdicom and pydicom raise on headers from which no valid object can be made.
 ENCODING_ERRORS = (AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one run works on: files of a series, the key that decides all UIDs, the folder for results."""
+    """The input of one run: files of a series, the key that decides all UIDs, the folder for results."""
 
     files: tuple[ReceivedFile, ...]
     job_key: str
@@ -34,7 +34,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """What one run leaves behind; ``implausible`` is set where the numbers are not those of a chest."""
+    """The output of one run; ``implausible`` is set where no chest has such numbers."""
 
     assessment: Assessment
     outputs: tuple[OutputFile, ...]
@@ -105,7 +105,7 @@ def _encode(
     lung_mask, pattern_map, assessment = found
     source = _result_source(task, model, series_read)
     try:
-        # An odd value that is decoded only now must not be repeated in a warning either.
+        # Some values are decoded only now; pydicom's warnings would repeat them, and they may name a patient.
         with headers.quiet():
             segmentation = seg.encode(source, lung_mask, pattern_map)
             report = sr.encode(source, assessment, segmentation)

@@ -1,4 +1,4 @@
-"""Each import contract is seen red once: a contract that cannot fail guards nothing."""
+"""Each import contract is seen red once: a contract that cannot fail protects nothing."""
 
 import shutil
 import subprocess

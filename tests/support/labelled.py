@@ -45,7 +45,7 @@ def tiny_plan(folder: Path) -> TrainingPlan:
 
 
 def patient(seed: int) -> PhantomSpec:
-    """Return a small phantom that is thick enough in the plane for an outline."""
+    """Return a small phantom that is thick enough in the plane for the lung segmentation."""
     return PhantomSpec(seed=seed, shape=(16, 64, 64), spacing_mm=(17.0, 5.8, 5.8), extent_pct=20.0)
 
 

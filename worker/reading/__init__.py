@@ -1,1 +1,1 @@
-"""Files of one series in; a CT volume in Hounsfield units out, or a refusal with its code."""
+"""Reads the files of one series to a CT volume in Hounsfield units, or refuses them with a code."""

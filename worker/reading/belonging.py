@@ -1,4 +1,4 @@
-"""Do the files of a job belong together: one series of one study of one patient."""
+"""Checks that the files of a job belong together: to one series of one study of one patient."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from worker.reading.headers import SourceFile
 
 
 def require_one(files: Sequence[SourceFile]) -> None:
-    """Compare all files, those that are no slices among them.
+    """Refuse files that do not belong together; files that are no slices are compared too.
 
     Names and birth dates are not compared: hospitals write them in several ways for one patient.
 
@@ -58,6 +58,6 @@ def _require_one_patient(files: Sequence[SourceFile]) -> None:
 
 def _values(files: Sequence[SourceFile], keyword: str) -> set[str]:
     with warnings.catch_warnings():
-        # An odd value is counted where the header is decoded; a second time would make two of it.
+        # A malformed value has been logged when the header was decoded; it need not be logged twice.
         warnings.simplefilter("ignore")
         return {headers.text(file.header, keyword) for file in files}

@@ -1,4 +1,4 @@
-"""Whether the images show a chest: by their content, for tags lie."""
+"""Decides by their pixels whether the images show a chest, because BodyPartExamined is often absent or wrong."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ from worker.errors import InputRejected
 from worker.reading.volume import CTVolume
 
 GRID_MM = 4.0
-# Slices are looked at about so far apart.
+# The distance between the slices that are looked at, about.
 APART_MM = 8.0
 TISSUE_HU = -400.0
 # Lung is emptier than fat and fuller than air; bowel gas, sinuses and the air around the patient are emptier.
 LUNG_HU = (-960.0, -500.0)
 # Mid-chest slices of adults hold 150 to 250 cm² of it, those of lungs destroyed by pneumonia 20 to 40; slices of the
-# upper abdomen hold up to 16, of the head hardly any. What passes wrongly is met again by the lung segmentation.
+# upper abdomen hold up to 16, of the head hardly any. The lung segmentation refuses most of what passes wrongly.
 LEAST_AREA_CM2 = 20.0
-# So many slices that were looked at: one alone may be a loop of bowel full of stool.
+# So many slices have to show lung: a single one may show a loop of bowel full of stool.
 LEAST_SLICES = 2
 IN_PLANE = ndimage.generate_binary_structure(2, 2)
 Plane = NDArray[np.float32]
@@ -51,7 +51,7 @@ def shows_lung(areas_cm2: Sequence[float]) -> bool:
 
 
 def require(volume: CTVolume) -> None:
-    """Refuse what shows no lung.
+    """Refuse slices that show no lung.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One file → its header, or a refusal; and how header values are read without trusting them."""
+"""Reads the header of one file, or refuses it, and reads values of a header without trusting them."""
 
 import logging
 import math
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 # Groups of the modules that result objects repeat: identity, patient, trial, acquisition, relationship, image.
 DECODED_GROUPS = frozenset({0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0028})
-# Far above one slice of the largest accepted size with its header, far below what would hurt.
+# Far more than one slice of the largest accepted size with its header has, and little enough for any machine.
 LARGEST_INFLATED_BYTES = 64 * 2**20
 DEFLATED_CHUNK_BYTES = 2**16
 META_START_BYTES = 1024
@@ -61,9 +61,9 @@ MALFORMED = (
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Turn pydicom's warnings of odd values into one log line that counts them by kind.
+    """Turn pydicom's warnings of malformed values into one log line that counts them by kind.
 
-    The words of such a warning, which pydicom logs as well, repeat the value: a name or a birth date may be in it.
+    The text of such a warning, which pydicom logs as well, repeats the value, which may be a name or a birth date.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -95,7 +95,7 @@ class SourceFile:
 
     @property
     def is_native(self) -> bool:
-        """Whether pixels are numbers, and no compressed stream."""
+        """Whether pixels are stored as numbers, not as a compressed stream."""
         return self.syntax in NATIVE
 
     @property
@@ -113,7 +113,7 @@ def read(path: Path) -> SourceFile:
     InputRejected
         ``unreadable_file``, ``no_identity``, ``pixel_bomb``.
     OSError
-        The disk failed, not the file.
+        The disk failed; the file may be sound.
     """
     try:
         with path.open("rb") as file:
@@ -174,13 +174,13 @@ def _tag(keyword: str) -> BaseTag:
     return Tag(keyword)
 
 
-# The slices of a series repeat most values: a value is decoded once, not a thousand times.
+# Cached, because the slices of a series repeat most values.
 @lru_cache(maxsize=8192)
 def _converted(tag: BaseTag, vr: str | None, value: bytes | None, implicit: bool, little: bool) -> Any:
     raw = RawDataElement(tag, vr, len(value or b""), value, 0, implicit, little)
     element = convert_raw_data_element(raw)
     if element.VR == EITHER_SHORT and len(element.value) == 2:
-        # Implicit VR does not say which of the two: pydicom leaves the bytes. Their sign is the reader's business.
+        # Implicit VR does not say whether it is US or SS, so pydicom leaves the bytes; here they are read as unsigned.
         return int.from_bytes(element.value, "little")
     return element.value
 
@@ -194,7 +194,7 @@ def _several(value: Any) -> list[Any]:
 
 
 def decode(header: Dataset) -> None:
-    """Decode what result objects repeat, so that no oddity is met again, loudly, by a later stage."""
+    """Decode the values that result objects repeat, so that malformed ones are logged here and warn no later stage."""
     for tag in list(header.keys()):
         if tag.group in DECODED_GROUPS:
             try:
@@ -204,7 +204,7 @@ def decode(header: Dataset) -> None:
 
 
 def _require_identity(header: Dataset, path: Path) -> None:
-    # Some writers fill the meta group alone. The data set is what archives go by, so nothing is borrowed from it.
+    # Some writers put the UIDs only into the meta group. They are not taken from there: archives go by the data set.
     absent = [k for k in IDENTITY if not text(header, k) or "\\" in text(header, k)]
     if absent:
         raise InputRejected(

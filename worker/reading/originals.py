@@ -1,4 +1,4 @@
-"""Which objects of a series are slices of the scanner's own axial reconstruction."""
+"""Tells the slices of the scanner's own reconstruction from the other objects of a series."""
 
 import re
 
@@ -50,7 +50,7 @@ def is_computed(header: Dataset) -> bool:
 
 
 def only_computed(header: Dataset) -> InputRejected:
-    """Return the refusal of a series that holds nothing else."""
+    """Return the refusal of a series that holds nothing but computed images."""
     kind = headers.image_type(header)
     return InputRejected(
         f"The images are reformatted or computed ({' '.join(kind)}), not what the scanner reconstructed; "

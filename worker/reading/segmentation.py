@@ -1,4 +1,4 @@
-"""A DICOM SEG read back onto the slices that it was drawn on."""
+"""Reads a DICOM SEG back as masks on the slices that it was drawn on."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files of one series → a CT volume with its headers, or a refusal with a code."""
+"""Reads the files of one series to a CT volume with its headers, or refuses them with a code."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -39,9 +39,9 @@ class SourceSeries:
     slices
         Headers without pixels, in the order of ``volume.hu``, from feet to head.
     set_aside
-        What lay inside the series and is no slice, by SOP Instance UID.
+        The objects inside the series that are no slices, by SOP Instance UID.
     flags
-        What a reader of the result should know of the source, set-aside objects by kind among it.
+        Quality flags of the source, one for each kind of set-aside objects among them.
     """
 
     volume: CTVolume
@@ -83,7 +83,7 @@ def read(paths: Sequence[Path]) -> SourceSeries:
     InputRejected
         With a code of ``docs/reference/refusal-codes.md``: the first that applies, in the order of that table.
     OSError
-        The disk failed, not the series.
+        The disk failed; the series may be sound.
     """
     with headers.quiet():
         return _read(paths)
@@ -105,7 +105,7 @@ def _read(paths: Sequence[Path]) -> SourceSeries:
 
 
 def _sorted_out(files: Sequence[SourceFile]) -> tuple[list[SourceSlice], list[SetAside]]:
-    """Part the scanner's own slices from all else; a series of nothing but computed images is refused."""
+    """Separate the scanner's own slices from all else; refuse a series of nothing but computed images."""
     found: list[SourceSlice] = []
     computed: list[SourceSlice] = []
     aside: list[SetAside] = []

@@ -1,4 +1,4 @@
-"""One opened object → its slices: the image itself, or each frame of a multi-frame one with its own attributes."""
+"""Returns the slices of one object: the image itself, or each frame of a multi-frame object with its attributes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from worker.reading import headers
 from worker.reading.headers import SourceFile
 
 MULTI_FRAME = frozenset({EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
-# Functional groups of CT (PS3.3 A.38.1, C.7.6.16), and their attributes that a classic image calls otherwise.
+# Functional groups of CT (PS3.3 A.38.1, C.7.6.16), and the names that classic images have for some of their attributes.
 GROUPS: dict[str, dict[str, str]] = {
     "PixelMeasuresSequence": {},
     "PlanePositionSequence": {},
@@ -90,7 +90,7 @@ def _frames(file: SourceFile) -> Iterator[SourceSlice]:
 
 
 def _flattened(common: Dataset, shared: Dataset, own: Dataset) -> Dataset:
-    """Return what a classic image of one frame would say: its own groups go before the shared ones."""
+    """Return the header that a classic image of one frame would have; its own groups go before the shared ones."""
     header = Dataset()
     header.update(common)
     for group, renamed in GROUPS.items():
@@ -98,6 +98,6 @@ def _flattened(common: Dataset, shared: Dataset, own: Dataset) -> Dataset:
         for element in items[0]:
             keyword = renamed.get(element.keyword, element.keyword)
             if keyword:
-                # A new element: that of ``common`` belongs to every frame.
+                # As a new element, because that of ``common`` is shared by all frames.
                 header.add_new(keyword, dictionary_VR(keyword), element.value)
     return header

@@ -1,4 +1,4 @@
-"""Whether the files of a series are still what was received."""
+"""Checks that the files of a series are still, byte for byte, what was received."""
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ def require(files: Sequence[ReceivedFile]) -> None:
     OSError
         The disk failed, or a file is gone.
     """
-    # Hashing lets go of the interpreter: threads keep all cores busy.
+    # Hashing releases the interpreter lock, so threads use all cores.
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="digests") as threads:
         found = threads.map(_dataset_digest, [file.path for file in files])
         changed = [file.path.name for file, digest in zip(files, found, strict=True) if digest != file.digest]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 HU_FLOOR = -1024
-# Reconstructions overlap or touch; headers round thickness and step. Beyond this there is unseen lung between slices.
+# Step / thickness. Slices usually overlap or touch, and headers round both; above this ratio lung lies unseen between.
 GAPPED_FROM = 1.2
 Voxel = TypeVar("Voxel", bound=np.generic)
 

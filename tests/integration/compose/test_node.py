@@ -179,13 +179,13 @@ def test_a_whole_series_becomes_one_job_and_one_message(
 ) -> None:
     paths = TinyCT().write(tmp_path / "ct")
     dicom.store(paths, node.address, "SCANNER")
-    watcher = node.scheduler(sessions)
+    scheduler = node.scheduler(sessions)
     services.wait_until(lambda: dcmread(paths[0]).SeriesInstanceUID not in node.receiver.open_series)
-    watcher.tick(datetime.now(UTC))
+    scheduler.tick(datetime.now(UTC))
     with sessions.begin() as session:
         assert audit.status(session)[0].state == "receiving"
     for seconds in (6, 7):
-        watcher.tick(datetime.now(UTC) + timedelta(seconds=seconds))
+        scheduler.tick(datetime.now(UTC) + timedelta(seconds=seconds))
     with sessions.begin() as session:
         (row,) = audit.status(session)
         assert (row.state, row.series_state, row.instances) == ("queued", "complete", 12)
@@ -212,14 +212,14 @@ def test_hard_case_01_an_open_association_holds_its_series_back(
     association = entity.associate("127.0.0.1", node.address.port, evt_handlers=[KEPT_FOR_WHO_ASKED])
     for path in paths:
         association.send_c_store(path)
-    watcher = node.scheduler(sessions)
-    watcher.tick(datetime.now(UTC))
-    watcher.tick(datetime.now(UTC) + timedelta(seconds=60))
+    scheduler = node.scheduler(sessions)
+    scheduler.tick(datetime.now(UTC))
+    scheduler.tick(datetime.now(UTC) + timedelta(seconds=60))
     with sessions.begin() as session:
         assert audit.status(session)[0].state == "receiving"
     association.release()
     services.wait_until(lambda: dcmread(paths[0]).SeriesInstanceUID not in node.receiver.open_series)
-    watcher.tick(datetime.now(UTC) + timedelta(seconds=60))
+    scheduler.tick(datetime.now(UTC) + timedelta(seconds=60))
     with sessions.begin() as session:
         assert audit.status(session)[0].state == "queued"
 
@@ -229,9 +229,9 @@ def test_hard_case_07_without_a_broker_a_job_waits_in_its_row(
 ) -> None:
     dicom.store(TinyCT().write(tmp_path / "ct"), node.address, "SCANNER")
     services.wait_until(lambda: TinyCT().datasets()[0].SeriesInstanceUID not in node.receiver.open_series)
-    watcher = node.scheduler(sessions, f"redis://127.0.0.1:{services.free_port()}/0")
+    scheduler = node.scheduler(sessions, f"redis://127.0.0.1:{services.free_port()}/0")
     for seconds in (0, 6):
-        watcher.tick(datetime.now(UTC) + timedelta(seconds=seconds))
+        scheduler.tick(datetime.now(UTC) + timedelta(seconds=seconds))
     with sessions.begin() as session:
         assert audit.status(session)[0].state == "queued"
 
@@ -242,12 +242,12 @@ def test_a_missing_slice_breaks_the_series_and_still_opens_a_job(
     paths = TinyCT().write(tmp_path / "ct")
     dicom.store(paths[:5] + paths[6:], node.address, "SCANNER")
     services.wait_until(lambda: dcmread(paths[0]).SeriesInstanceUID not in node.receiver.open_series)
-    watcher = node.scheduler(sessions)
-    watcher.tick(datetime.now(UTC))
-    watcher.tick(datetime.now(UTC) + timedelta(seconds=6))
+    scheduler = node.scheduler(sessions)
+    scheduler.tick(datetime.now(UTC))
+    scheduler.tick(datetime.now(UTC) + timedelta(seconds=6))
     with sessions.begin() as session:
         assert audit.status(session)[0].state == "receiving"
-    watcher.tick(datetime.now(UTC) + timedelta(seconds=21))
+    scheduler.tick(datetime.now(UTC) + timedelta(seconds=21))
     with sessions.begin() as session:
         (row,) = audit.status(session)
         assert (row.series_state, row.state) == ("incomplete", "queued")

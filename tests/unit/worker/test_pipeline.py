@@ -1,4 +1,4 @@
-"""The way through: what is no chest ends before the outline and the network."""
+"""The pipeline: what is no chest ends before the lung segmentation and the network."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -18,7 +18,7 @@ CENTRE_MM, ROUND_SHARE = 45.0, 0.5
 WALL_HU, WALL_SHARE = -500.0, 0.5
 WALL_MM, NARROW_MM = 2.0, 3.0
 IN_PLANE = ndimage.generate_binary_structure(2, 1)[None]
-Place = tuple[int, int, int]
+VoxelIndex = tuple[int, int, int]
 
 
 def find(grid: CoarseVolume, body: Mask) -> Mask:
@@ -51,14 +51,14 @@ def _wide(lumen: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
     return lumen & grown(wide, NARROW_MM + max(spacing_mm[1:]) / 2, spacing_mm)
 
 
-def _connected(mask: Mask, seed: Place) -> Mask:
+def _connected(mask: Mask, seed: VoxelIndex) -> Mask:
     if not mask[seed]:
         return np.zeros_like(mask)
     labels, _ = ndimage.label(mask)
     return np.asarray(labels == labels[seed])
 
 
-def _seed(grid: CoarseVolume, body: Mask) -> Place | None:
+def _seed(grid: CoarseVolume, body: Mask) -> VoxelIndex | None:
     """Return the darkest voxel of the trachea: a round air region near the middle of a slice high in the chest."""
     slices = np.flatnonzero(body.any(axis=(1, 2)))
     if len(slices) == 0:
@@ -71,7 +71,7 @@ def _seed(grid: CoarseVolume, body: Mask) -> Place | None:
     return None
 
 
-def _round_air(grid: CoarseVolume, body: Mask, index: int) -> Place | None:
+def _round_air(grid: CoarseVolume, body: Mask, index: int) -> VoxelIndex | None:
     """Return the darkest voxel of the trachea in one slice, if it is seen there."""
     labels, _ = ndimage.label(body[index] & (grid.hu[index] < SEED_HU))
     columns = np.flatnonzero(body[index].any(axis=0))

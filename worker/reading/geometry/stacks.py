@@ -1,4 +1,4 @@
-"""The stacks inside one series: several acquisitions, reconstructions or phases are told apart by what they declare."""
+"""Divides a series of several acquisitions, reconstructions or phases into stacks by what its slices declare."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from worker.reading.geometry import gate
 from worker.reading.geometry.gate import FEWEST_SLICES
 from worker.reading.geometry.placement import TRAITS, Placement
 
-# A time differs from slice to slice in one and the same acquisition: it tells no two stacks apart.
+# AcquisitionTime differs from slice to slice within one acquisition, so it does not tell stacks apart.
 DIVIDING = tuple(trait for trait in TRAITS if trait != "AcquisitionTime")
-# A trait with more values than this counts slices, not stacks.
+# A trait with more values than this numbers slices rather than stacks.
 MOST_STACKS = 20
-# Why a part may stand beside the stack that is measured: it is whole, and something else. Every other refusal is a
-# sign of damage, and damage of one part makes the division itself doubtful.
+# A declared stack that is refused with one of these codes is whole, but something else, and may stand beside the stack
+# that is measured. Any other refusal is a sign of damage, and then the division itself is not believed.
 OTHER_KINDS = frozenset({"not_axial", "gantry_tilt", "too_few_slices"})
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """Slices of a series that belong together.
+class DeclaredStack:
+    """The slices of a series that declare the same acquisition, reconstruction or phase.
 
     Attributes
     ----------
     members
         Indices into the placements.
     stack
-        Where they lie; None where they are no stack that could be measured.
+        Where they lie; None where they are not a stack that can be measured.
     declares
-        The traits by which they differ from the other parts, for people.
+        The traits by which they differ from the other slices of the series, as text for people.
     """
 
     members: tuple[int, ...]
@@ -38,24 +38,25 @@ class Part:
     declares: str = ""
 
 
-def find(placements: Sequence[Placement]) -> tuple[Part, ...]:
-    """Return the parts of a series, at least one of them a stack; a single one where the series is one stack.
+def find(placements: Sequence[Placement]) -> tuple[DeclaredStack, ...]:
+    """Return the declared stacks of a series, at least one of them measurable; a single one if the series is one stack.
 
-    A series is divided only if its slices make no one stack, only by attributes that say so themselves, and only if
-    every part is whole. Geometry alone never divides: it would hide a damaged slice as a stack of its own.
+    A series is divided only if its slices do not make one stack, only by the attributes in :data:`DIVIDING`, and only
+    if every declared stack is whole. Geometry alone never divides, for a damaged slice would become a stack of its own.
 
     Raises
     ------
     InputRejected
-        Why the slices are no stack (see :func:`worker.reading.geometry.gate.stack`), where nothing divides them.
+        No division is found; the code says why all slices together are no stack (see
+        :func:`worker.reading.geometry.gate.stack`).
     """
     try:
-        return (Part(tuple(range(len(placements))), gate.stack(placements)),)
+        return (DeclaredStack(tuple(range(len(placements))), gate.stack(placements)),)
     except InputRejected:
         for traits in _divisions(placements):
-            parts = _divided(placements, traits)
-            if parts is not None:
-                return parts
+            declared = _divided(placements, traits)
+            if declared is not None:
+                return declared
         raise
 
 
@@ -66,28 +67,28 @@ def _divisions(placements: Sequence[Placement]) -> Iterator[tuple[str, ...]]:
         yield from combinations(varying, count)
 
 
-def _divided(placements: Sequence[Placement], traits: Iterable[str]) -> tuple[Part, ...] | None:
-    """Return the parts by some traits; None where one of them is damaged, or none is a stack."""
+def _divided(placements: Sequence[Placement], traits: Iterable[str]) -> tuple[DeclaredStack, ...] | None:
+    """Return the declared stacks by some traits; None where one of them is damaged, or none can be measured."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, placement in enumerate(placements):
         groups.setdefault(tuple(_value(placement, trait) for trait in traits), []).append(index)
-    parts: list[Part] = []
+    declared: list[DeclaredStack] = []
     for values, members in groups.items():
         inside = [placements[i] for i in members]
         declares = ", ".join(f"{trait} {value or 'absent'}" for trait, value in zip(traits, values, strict=True))
         try:
-            parts.append(Part(tuple(members), gate.stack(inside), declares))
+            declared.append(DeclaredStack(tuple(members), gate.stack(inside), declares))
         except InputRejected as refused:
             if refused.code not in OTHER_KINDS and not _is_at_few_places(inside):
                 return None
-            parts.append(Part(tuple(members), None, declares))
-    return None if _is_doubtful(placements, parts) else tuple(parts)
+            declared.append(DeclaredStack(tuple(members), None, declares))
+    return None if _is_implausible(placements, declared) else tuple(declared)
 
 
-def _is_doubtful(placements: Sequence[Placement], parts: Sequence[Part]) -> bool:
-    """Whether no part is a stack, or a small part goes on where a stack ends: a piece of it, not something else."""
-    stacks = [[placements[i] for i in part.members] for part in parts if part.stack is not None]
-    rests = [placements[i] for part in parts if part.stack is None for i in part.members]
+def _is_implausible(placements: Sequence[Placement], declared: Sequence[DeclaredStack]) -> bool:
+    """Whether no declared stack can be measured, or a rest goes on where a stack ends, and so is a piece of it."""
+    stacks = [[placements[i] for i in one.members] for one in declared if one.stack is not None]
+    rests = [placements[i] for one in declared if one.stack is None for i in one.members]
     return not stacks or any(_goes_on(rest, stack) for rest in rests for stack in stacks)
 
 
@@ -101,7 +102,7 @@ def _goes_on(one: Placement, stack: Sequence[Placement]) -> bool:
 
 
 def _is_at_few_places(placements: Sequence[Placement]) -> bool:
-    """Whether the slices watch a few places over time, as those do that wait for the contrast agent."""
+    """Whether the slices show a few places again and again, as those do that wait for the contrast agent."""
     return len({tuple(round(v, 1) for v in p.position_mm) for p in placements}) < FEWEST_SLICES
 
 

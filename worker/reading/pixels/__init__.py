@@ -1,1 +1,1 @@
-"""Stored pixels of a slice, checked, decoded and turned into Hounsfield units."""
+"""Checks and decodes the stored pixels of slices, and turns them into Hounsfield units."""

@@ -1,4 +1,4 @@
-"""What a compressed frame says of its own size and end, read before a decoder takes memory for it."""
+"""Reads size and end of a compressed frame from its own stream, before a decoder takes memory for it."""
 
 import re
 import struct

@@ -1,4 +1,4 @@
-"""A compressed frame → its stored values. All of these decoders let other threads run meanwhile."""
+"""Decodes a compressed frame to its stored values; all decoders here let other threads run meanwhile."""
 
 import struct
 from collections.abc import Callable
@@ -26,9 +26,9 @@ from pydicom.uid import (
 from worker.reading.pixels import codestream
 
 JPEG_END = b"\xff\xd9"
-# Neither a marker nor, in any table of codes, a row of zeros.
+# Bytes that hold no marker and, in no table of codes, a row of zeros.
 JPEG_MORE = b"\x5a\xa7\x3c\xd1" * 16
-# Retired, and still in archives: spectral selection and full progression of 12 bits.
+# Retired syntaxes that archives still hold: spectral selection and full progression of 12 bits.
 JPEG_SPECTRAL, JPEG_PROGRESSIVE = UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55")
 RLE_HEADER = struct.Struct("<16L")
 Stored = NDArray[Any]
@@ -65,7 +65,7 @@ def decode(frame: bytes, syntax: str, shape: tuple[int, int]) -> Stored:
 
 
 def _jpeg(frame: bytes) -> Stored:
-    """Decode JPEG of any process, and be sure that it is whole."""
+    """Decode JPEG of any process; raise where data are missing."""
     stream = _without_tail(frame)
     values = np.asarray(imagecodecs.jpeg_decode(stream))
     _require_whole(stream, values)
@@ -73,19 +73,19 @@ def _jpeg(frame: bytes) -> Stored:
 
 
 def _jpeg_first_order(frame: bytes) -> Stored:
-    """Decode JPEG lossless of first-order prediction: nearly all that archives hold, and therefore quick."""
+    """Decode JPEG lossless with first-order prediction, the usual kind in archives, with a quick check for missing data."""
     stream = _without_tail(frame)
     values = np.asarray(imagecodecs.jpeg_decode(stream))
-    # Where data are missing each row repeats the one above, to the last.
+    # Where data are missing at the end, the last row repeats the one above it.
     if values.ndim != 2 or len(values) < 2 or np.array_equal(values[-1], values[-2]):
         _require_whole(stream, values)
     return values
 
 
 def _without_tail(frame: bytes) -> bytes:
-    """Return the stream up to its end marker: what stands behind it is padding, of whatever value.
+    """Return the stream up to its end marker; bytes behind it are padding.
 
-    libjpeg fills what is cut off, and says nothing; only a stream that is cut off has no end marker.
+    Raises where there is no end marker: such a stream is cut off, and libjpeg would fill the rest without an error.
     """
     end = codestream.jpeg_end(frame)
     if end is None:
@@ -94,7 +94,7 @@ def _without_tail(frame: bytes) -> bytes:
 
 
 def _require_whole(stream: bytes, values: Stored) -> None:
-    """Refuse a stream that lacks data before its end: only then do bytes put in there change the picture."""
+    """Refuse a stream that lacks data before its end, in which bytes added there change the picture."""
     more = stream.removesuffix(JPEG_END).rstrip(b"\xff") + JPEG_MORE + JPEG_END
     if not np.array_equal(imagecodecs.jpeg_decode(more), values):
         raise ValueError("the JPEG stream lacks data")
@@ -105,7 +105,7 @@ def _jpeg_ls(frame: bytes) -> Stored:
 
 
 def _jpeg_2000(frame: bytes) -> Stored:
-    # OpenJPEG for HTJ2K too: OpenJPH is faster and fills what is cut off.
+    # OpenJPEG for HTJ2K too: OpenJPH is faster, but fills a stream that is cut off without an error.
     return np.asarray(imagecodecs.jpeg2k_decode(frame))
 
 
@@ -126,7 +126,7 @@ def _run_lengths(frame: bytes, shape: tuple[int, int]) -> Stored:
 def _unpacked(packed: bytes, size: int) -> NDArray[np.uint8]:
     """Decode an RLE segment, all of it: one that is longer tells of other rows and columns."""
     segment = imagecodecs.packbits_decode(packed)
-    # An even length may have cost one more byte.
+    # A byte more may have been added to make the length even.
     if not size <= len(segment) <= size + 1:
         raise ValueError(f"an RLE segment holds {len(segment)} of {size} bytes")
     return np.frombuffer(segment, np.uint8, size)

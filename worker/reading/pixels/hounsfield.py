@@ -1,4 +1,4 @@
-"""Stored pixels → Hounsfield units: every slice straight into one array, on all cores where there is work."""
+"""Turns stored pixels into Hounsfield units: every slice straight into one array, compressed ones on all cores."""
 
 import os
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from worker.reading.pixels import codestream, decoders, rescale, storage
 from worker.reading.pixels.decoders import Stored
 from worker.reading.slices import SourceSlice
 
-# What codecs raise on a damaged or unknown stream, beside what malformed values raise.
+# The errors that codecs raise on a damaged or unknown stream, and those that malformed values raise.
 UNDECODABLE = (*headers.MALFORMED, IndexError, RuntimeError)
 PIXEL_DATA = 0x7FE00010
 
@@ -64,11 +64,11 @@ def read(slices: Sequence[SourceSlice]) -> NDArray[np.int16]:
     volume = np.empty((len(slices), int(first.Rows), int(first.Columns)), dtype=np.int16)
     sources = _shared_sources(slices)
     if all(one.file.is_native for one in slices):
-        # There is nothing to decode, and one thread fills memory as fast as several.
+        # Native pixels need no decoding, and one thread fills memory as fast as several.
         for one, target in zip(slices, volume, strict=True):
             _fill(one, sources, target)
         return volume
-    # Decoders let go of the interpreter: threads keep all cores busy and share the one array.
+    # Decoders release the interpreter lock, so threads use all cores and share the one array.
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="pixels") as threads:
         for _ in threads.map(_fill, slices, repeat(sources), volume):
             pass

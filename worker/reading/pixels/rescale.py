@@ -1,4 +1,4 @@
-"""Stored bits → Hounsfield units (PS3.3 C.11.1), padding and whatever lies below air at −1024."""
+"""Turns stored bits into Hounsfield units (PS3.3 C.11.1); padding and values below air become −1024."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache

@@ -1,4 +1,4 @@
-"""How the pixels of a slice are stored, checked before any memory is taken for them."""
+"""Checks how the pixels of a slice are stored, before any memory is taken for them."""
 
 from collections.abc import Sequence
 
@@ -75,7 +75,7 @@ def require_hounsfield(header: Dataset) -> None:
 
 
 def require_sane_size(one: SourceSlice) -> None:
-    """Refuse what no CT slice has or its file cannot hold.
+    """Refuse a size that no CT slice has, or that its file cannot hold.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def bomb(one: SourceSlice, why: str, declared: dict[str, int]) -> InputRejected:
 
 
 def undecodable(one: SourceSlice, error: Exception) -> InputRejected:
-    """Return the refusal of a slice whose pixels cannot be had."""
+    """Return the refusal of a slice whose pixels cannot be decoded."""
     syntax = one.file.syntax
     return InputRejected(
         "The pixels of a slice cannot be decoded: they are damaged, cut off or in an unsupported encoding "

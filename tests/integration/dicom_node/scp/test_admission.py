@@ -59,7 +59,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 class Node:
-    """A guarded listener over a spool."""
+    """A listener with access control over a spool."""
 
     def __init__(self, folder: Path, security: Security) -> None:
         self.spool = Spool(folder / "spool")

@@ -126,7 +126,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 class Node:
-    """A listener over a spool, without a watcher."""
+    """A listener over a spool, without a scheduler."""
 
     def __init__(self, spool: Spool, max_associations: int = 32, **limits: float) -> None:
         spool.prepare()

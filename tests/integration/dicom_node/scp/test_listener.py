@@ -38,7 +38,7 @@ IGNORE_PYDICOM = pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 
 
 class Node:
-    """A listener over a spool, without a watcher."""
+    """A listener over a spool, without a scheduler."""
 
     def __init__(self, folder: Path, limits: Address | None = None) -> None:
         self.spool = Spool(folder / "spool")

@@ -1,4 +1,4 @@
-"""The outline of the lungs on real chests, against a mask by others where there is one."""
+"""The lung mask of real chests, against a mask by others where there is one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +13,19 @@ from worker.reading import series
 from worker.reading.volume import CTVolume
 
 
-def outlined(folder: Path) -> tuple[CTVolume, LungMask]:
+def segmented(folder: Path) -> tuple[CTVolume, LungMask]:
     volume = series.read(sorted(path for path in folder.rglob("*") if path.is_file())).volume
     return volume, lungs.segment(volume)
 
 
 @pytest.fixture(scope="module")
 def lidc(real_data: Path) -> tuple[CTVolume, LungMask]:
-    return outlined(real_data / "lidc-0001" / "dicom")
+    return segmented(real_data / "lidc-0001" / "dicom")
 
 
 @pytest.fixture(scope="module")
 def cip(real_data: Path) -> tuple[CTVolume, LungMask]:
-    return outlined(real_data / "cip-chest" / "ct-64Dicom")
+    return segmented(real_data / "cip-chest" / "ct-64Dicom")
 
 
 def label_map(real_data: Path, name: str, volume: CTVolume) -> np.ndarray:
@@ -37,7 +37,7 @@ def label_map(real_data: Path, name: str, volume: CTVolume) -> np.ndarray:
     return SimpleITK.GetArrayFromImage(image)
 
 
-def test_a_whole_chest_has_lungs_of_a_usual_size_and_no_doubt(lidc: tuple[CTVolume, LungMask]) -> None:
+def test_a_whole_chest_has_lungs_of_a_usual_size_and_no_flag(lidc: tuple[CTVolume, LungMask]) -> None:
     volume, mask = lidc
     right_ml, left_ml = (float((mask.labels == side).sum()) * volume.voxel_ml for side in (RIGHT_LUNG, LEFT_LUNG))
     assert 3000 < right_ml + left_ml < 4800
@@ -45,7 +45,7 @@ def test_a_whole_chest_has_lungs_of_a_usual_size_and_no_doubt(lidc: tuple[CTVolu
     assert mask.flags == ()
 
 
-def test_what_is_outlined_on_a_healthy_chest_is_as_light_as_lung(lidc: tuple[CTVolume, LungMask]) -> None:
+def test_the_mask_of_a_healthy_chest_is_as_light_as_lung(lidc: tuple[CTVolume, LungMask]) -> None:
     volume, mask = lidc
     inside = volume.hu[mask.labels > 0]
     assert -870 < inside.mean() < -780
@@ -59,7 +59,7 @@ def test_the_air_of_the_trachea_stays_outside_on_a_real_chest(lidc: tuple[CTVolu
 
 
 @pytest.mark.parametrize(("first", "end"), [(40, 45), (90, 95), (0, 75), (60, 133)])
-def test_part_of_a_real_chest_is_outlined_as_in_the_whole(
+def test_part_of_a_real_chest_is_segmented_as_in_the_whole(
     lidc: tuple[CTVolume, LungMask], first: int, end: int
 ) -> None:
     volume, mask = lidc

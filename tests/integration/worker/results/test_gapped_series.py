@@ -1,4 +1,4 @@
-"""High-resolution CT of 1 mm every 10 mm, made of a real chest: outlined, measured and encoded as it is."""
+"""High-resolution CT of 1 mm every 10 mm, made of a real chest: segmented, measured and encoded as it is."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The outline of the lungs, on chests of ellipsoids whose lungs are known to the voxel."""
+"""The lung segmentation, on chests of ellipsoids whose lungs are known to the voxel."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -271,7 +271,7 @@ def test_a_few_slices_are_measured_and_flagged() -> None:
 
 
 @pytest.mark.parametrize("first", [5, 11, 22])
-def test_a_few_slices_are_outlined_as_in_the_whole_chest(first: int) -> None:
+def test_a_few_slices_are_segmented_as_in_the_whole_chest(first: int) -> None:
     straight = healthy_volume()
     part = slice(first, first + 5)
     labels = lungs.segment(replace(straight, hu=straight.hu[part], sop_uids=straight.sop_uids[part])).labels

@@ -156,7 +156,7 @@ def test_each_number_has_its_unit_and_is_given_once(chest: tuple[CTVolume, LungM
     assert len({(m.region, m.side, m.zone, m.quantity) for m in found}) == len(found)
 
 
-def test_doubts_about_the_outline_travel_with_the_numbers(chest: tuple[CTVolume, LungMask, PatternMap]) -> None:
+def test_lung_mask_flags_travel_with_the_numbers(chest: tuple[CTVolume, LungMask, PatternMap]) -> None:
     assert [flag.code for flag in quantify.assess(*chest).flags] == ["thick_slices"]
 
 
@@ -171,17 +171,17 @@ def assessment_of(lung_ml: float, extent_pct: float) -> Assessment:
 
 @pytest.mark.parametrize("lung_ml", [499.0, 10_001.0, 15.0])
 def test_lungs_of_an_impossible_size_are_implausible(lung_ml: float) -> None:
-    with pytest.raises(ImplausibleResult) as doubt:
+    with pytest.raises(ImplausibleResult) as implausible:
         quantify.require_plausible(assessment_of(lung_ml, 10))
-    assert doubt.value.code == "implausible_lung_volume"
-    assert doubt.value.detail["lung_volume_ml"] == lung_ml
+    assert implausible.value.code == "implausible_lung_volume"
+    assert implausible.value.detail["lung_volume_ml"] == lung_ml
 
 
 def test_a_lung_diseased_all_over_is_implausible() -> None:
-    with pytest.raises(ImplausibleResult) as doubt:
+    with pytest.raises(ImplausibleResult) as implausible:
         quantify.require_plausible(assessment_of(4000, 95.5))
-    assert doubt.value.code == "implausible_extent"
-    assert doubt.value.detail["total_extent_pct"] == 95.5
+    assert implausible.value.code == "implausible_extent"
+    assert implausible.value.detail["total_extent_pct"] == 95.5
 
 
 @pytest.mark.parametrize(("lung_ml", "extent_pct"), [(500, 0), (10_000, 95), (3700, 40)])

@@ -264,7 +264,7 @@ def test_a_series_of_localizers_holds_no_ct(tmp_path: Path) -> None:
     assert refusal(write(tmp_path, localizers)) == ("not_ct", {"set_aside": {"localizer": 2}})
 
 
-def test_doubts_about_the_source_travel_with_it(tmp_path: Path) -> None:
+def test_quality_flags_of_the_source_travel_with_it(tmp_path: Path) -> None:
     datasets = slices()
     for number, ds in enumerate(datasets):
         ds.FrameOfReferenceUID = f"{ct_files.FRAME_UID}.{number + 1}"
