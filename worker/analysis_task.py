@@ -62,7 +62,7 @@ class AnalysisTask:
             held = self._attempt(held)
 
     def _attempt(self, held: Claim) -> Claim | None:
-        """Run a claimed job to its end, or exchange the claim for one on the job of our own identity and return that."""
+        """Run a claimed job to its end; or exchange the claim for one on the job of our own identity, and return it."""
         try:
             with self._kept(held):
                 return self._assess(held)
@@ -153,7 +153,7 @@ class AnalysisTask:
 
     @contextmanager
     def _kept(self, held: Claim) -> Iterator[None]:
-        """Renew the lease in a thread while the block runs. A lost claim shows at the next write; the thread just ends."""
+        """Renew the lease in a thread while the block runs; if the claim is lost it ends, and the next write fails."""
         ended = threading.Event()
 
         def renew() -> None:

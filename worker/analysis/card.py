@@ -9,9 +9,10 @@ from safetensors import SafetensorError, safe_open
 
 from worker.errors import WeightsMismatch
 
-# Key of the weights file's own metadata that says how to use them: so the digest covers all that decides a result.
+# The key in the metadata of the weights file that says how to use the weights. It is in that file so that the digest
+# covers all that decides a result.
 WORKING_POINT = "working_point"
-# Fixed, whatever a card says of its training.
+# Stands in every result, whatever the card says about its training.
 RESEARCH_USE = "research use only; not clinically validated."
 
 
@@ -38,13 +39,13 @@ def read(weights: Path) -> dict[str, Any]:
 
 
 def title(card: dict[str, Any]) -> str:
-    """Return what people read as the name of a model: name, version and, in brackets, where its lesions come from."""
+    """Return the name of a model for people: name, version and, in brackets, the origin of its lesions."""
     origin = f" ({card['origin']})" if card.get("origin") else ""
     return f"{card['name']} {card['version']}{origin}"
 
 
 def statement(card: dict[str, Any]) -> str:
-    """Return what stands on every result of a model: what it was trained on, and that it is for research alone."""
+    """Return the sentence on every result of a model: what it was trained on, and that it is for research use only."""
     data = card.get("training_data")
     return f"{f'Trained on {data}' if data else 'Training data not stated'}; {RESEARCH_USE}"
 

@@ -1,4 +1,4 @@
-"""Volumes, extents and densities from masks: counting, and nothing else."""
+"""Computes volumes, extents and densities from masks, by counting voxels."""
 
 from collections.abc import Iterator
 
@@ -37,7 +37,7 @@ Counts = NDArray[np.int64]
 
 
 def assess(volume: CTVolume, lungs: LungMask, patterns: PatternMap) -> Assessment:
-    """Measure. A lung that is not there gets no numbers rather than zeros."""
+    """Measure a series. A lung that is absent gets no numbers rather than zeros."""
     tally = _Tally(volume, lungs, patterns)
     return Assessment(tuple(_measurements(tally)), lungs.flags + patterns.flags)
 

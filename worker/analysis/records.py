@@ -1,4 +1,4 @@
-"""What the analysis stages hand to each other: frozen records on the grid of the CT volume."""
+"""The frozen records that the analysis stages give to each other, on the grid of the CT volume."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,7 +36,7 @@ class PatternMap:
 
 
 class Region(StrEnum):
-    """What a number is about; ``TOTAL`` is ground glass and reticulation together."""
+    """The region that a number is about; ``TOTAL`` is ground glass and reticulation together."""
 
     LUNG = "lung"
     TOTAL = "total"

@@ -1,1 +1,1 @@
-"""Files go to a destination and come back as a receipt."""
+"""Sends files to a destination and returns a receipt for each."""

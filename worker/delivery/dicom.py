@@ -1,4 +1,4 @@
-"""Sending by C-STORE and asking by C-ECHO, with every failure told as passing or final."""
+"""Sends by C-STORE and asks by C-ECHO; every failure is reported as passing or final."""
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -50,7 +50,7 @@ def echo(destination: ApplicationEntity, calling_ae: str) -> None:
     PeerUnreachable
         No answer.
     PeerRefused
-        It does not want this association.
+        The peer rejects the association.
     """
     with _association(destination, calling_ae, [(VERIFICATION, None)]) as association:
         status = association.send_c_echo()
@@ -131,7 +131,7 @@ def _asked(destination: ApplicationEntity, calling_ae: str, wanted: Sequence[tup
             evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), KEPT_FOR_WHO_ASKED],
         )
     except OSError as error:
-        # Of a host that cannot be resolved the reason comes at once; a server of names may be back later.
+        # A host name that cannot be resolved raises at once; the name server may be back later, so it is tried again.
         raise PeerUnreachable(f"{destination} cannot be reached ({error.strerror})") from error
     except ValueError as error:
         raise PeerRefused(

@@ -1,1 +1,1 @@
-"""An assessment becomes files: DICOM SEG, DICOM SR and overlay pictures, each written once."""
+"""Encodes an assessment as DICOM SEG, DICOM SR and overlay pictures, each file written once."""

@@ -1,4 +1,4 @@
-"""Result objects → files, written once and whole."""
+"""Writes result objects to files, each once and whole."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""When a result was made, by the clock of the place where its images were made."""
+"""Tells when a result was made in the time zone of its images."""
 
 import re
 from datetime import datetime

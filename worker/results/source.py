@@ -1,4 +1,4 @@
-"""What every result object says of its source and its maker."""
+"""The attributes that every result object has from its source images and its maker."""
 
 import copy
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ TYPE_2 = (
 class Maker:
     """Who made the results: software and model.
 
-    ``model`` is what people read as its name, with its version and origin; ``statement`` what stands on every result.
+    ``model`` is its name for people, with version and origin; ``statement`` is the sentence on every result.
     """
 
     software_version: str
@@ -78,7 +78,7 @@ class ResultSource:
         return [self._completed(header) for header in by_uid.values()]
 
     def refer(self, result: Dataset) -> None:
-        """Let what refers to a stand-in of :attr:`images` refer to the frame that it stands for."""
+        """Replace each reference to a stand-in image of :attr:`images` by one to the frame that it stands for."""
         if not any(self.frames):
             return
         frames = {
@@ -88,7 +88,7 @@ class ResultSource:
         for groups in result.PerFrameFunctionalGroupsSequence:
             for derivation in groups.get("DerivationImageSequence", []):
                 for item in derivation.SourceImageSequence:
-                    # Segments share the items of a plane: one that was met before names its frame already.
+                    # Segments share the items of a plane, so an item may have been replaced before.
                     if item.ReferencedSOPInstanceUID in frames:
                         header, number = frames[item.ReferencedSOPInstanceUID]
                         item.update(_named(header))

@@ -1,4 +1,4 @@
-"""Trachea and main bronchi: grown from the top of the chest, stopped before they leak into the lung."""
+"""Finds trachea and main bronchi by growing a region from the top of the chest, stopped before it leaks into lung."""
 
 import numpy as np
 from numpy.typing import NDArray

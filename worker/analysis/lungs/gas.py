@@ -10,7 +10,7 @@ REGION_HU, MEDIAN_HU = -930.0, -960.0
 TISSUE_HU = -320.0
 # Larger regions as empty as this are emphysema.
 SIZE_ML = (0.5, 400.0)
-# A bulla or a bronchus in the lung has lung around it, a gullet or a stomach has its wall.
+# A bulla or a bronchus in the lung has lung around it, an oesophagus or a stomach has its wall.
 TISSUE_SHARE = 0.5
 EDGE_VOXELS, SHELL_VOXELS = 1, 3
 

@@ -1,4 +1,4 @@
-"""Which of the aerated pieces are the right and the left lung, and where two that touch are parted."""
+"""Chooses the right and the left lung among the aerated pieces, and separates two lungs that touch."""
 
 from dataclasses import dataclass
 
@@ -118,9 +118,9 @@ def _column(mask: Mask) -> float:
 
 
 def _parted(joined: Mask, grid: CoarseVolume) -> Pair | None:
-    """Part two lungs that touch, along the thinnest place between them; None where it is a single lung.
+    """Separate two lungs that touch, at the thinnest place between them; return None for a single lung.
 
-    Eroded more and more, two lungs fall apart side by side before either of them does.
+    The mask is eroded step by step: two lungs come apart side by side before either of them breaks up.
     """
     depth = ndimage.distance_transform_edt(joined, grid.spacing_mm)
     for neck_mm in NECKS_MM:

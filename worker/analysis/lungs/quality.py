@@ -1,4 +1,4 @@
-"""What may be wrong with a lung mask: quality flags that travel with the numbers."""
+"""Quality flags of a lung mask: signs that it may be wrong, which travel with the numbers."""
 
 import numpy as np
 from numpy.typing import NDArray

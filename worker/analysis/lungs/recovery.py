@@ -1,4 +1,4 @@
-"""Dense disease, which a threshold takes for chest wall: found again by its density and by the shape of the lung."""
+"""Adds dense disease, which a threshold takes for chest wall, to the lung mask, by its density and the lung's shape."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ GAS_EDGE_VOXELS = 2
 # Fat of the chest wall averages −110 over 2 mm; what is lighter and touches lung is lung.
 LIGHTER_THAN_FAT_HU = -180.0
 SMOOTH_MM = 2.0
-# So far dense disease is believed where it touches aerated lung; further in, unless it turns out to be bowel.
+# Within this distance of aerated lung, dense tissue is taken for lung; deeper in, only where it holds no gas as bowel.
 DENSE_RIM_MM, DENSE_REACH_MM = 20.0, 120.0
 # Interstitial disease averages to this over 2 mm; fat of the chest wall begins above, liver and muscle lie far above.
 DISEASE_HU = (-700.0, -130.0)

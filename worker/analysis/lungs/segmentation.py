@@ -1,4 +1,4 @@
-"""The lung segmentation: a threshold, then everything a threshold gets wrong.
+"""The lung segmentation: a threshold, then corrections of everything that a threshold gets wrong.
 
 On a grid of about 2 mm: body, air inside it, airways and other gas taken out, two lungs kept and parted, vessels
 filled, dense disease recovered. The border is then refined on the full grid by the half-way value of lung and tissue.
@@ -28,7 +28,7 @@ NEARBY_MM = 2.5
 class _CoarseLungs:
     """Masks on the coarse grid.
 
-    ``recovered`` is what came from shape alone; ``no_lung`` what must stay outside: airways, other gas, no body.
+    ``recovered`` holds voxels added by shape alone; ``no_lung`` those that stay outside: airways, other gas, no body.
     """
 
     right: Mask
@@ -70,7 +70,7 @@ def segment(volume: CTVolume) -> LungMask:
 def _completed(aerated: Pair, excluded: tuple[Mask, Mask], grid: CoarseVolume, middle: float) -> _CoarseLungs:
     """Let the lungs grow into dense disease, fill vessels, and recover what shape alone can tell.
 
-    ``excluded`` is all that is no lung, and of that the gas of gullet, stomach and bowel.
+    ``excluded`` is all that is not lung, and the part of it that is gas of oesophagus, stomach and bowel.
     """
     no_lung, hollow = excluded
     possible = recovery.lighter_than_fat(grid) & ~no_lung

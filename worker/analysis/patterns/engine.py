@@ -1,4 +1,4 @@
-"""What runs the network: torch on a GPU, OpenVINO on a CPU."""
+"""The engines that run the network: torch on a GPU, OpenVINO on a CPU."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from worker.analysis import engine_choice
 from worker.analysis.engine_choice import EngineName
 from worker.analysis.patterns import network
 
-# Compiled for as many sizes of slices at once; another series has another size.
+# For so many sizes of slices the compiled network is kept; another series often has another size.
 SIZES_KEPT = 4
 
 
@@ -78,7 +78,7 @@ class OpenVinoEngine:
         fastest = "bf16" if fastest_dtype(torch.device("cpu")) == torch.bfloat16 else "f32"
         example = torch.zeros(1, network.SLICES_IN, 2 * network.STRIDE, 2 * network.STRIDE)
         with warnings.catch_warnings():
-            # Tracing is what OpenVINO's converter uses, and torch calls it old.
+            # OpenVINO's converter uses torch.jit.trace, for which torch warns that it is deprecated.
             warnings.simplefilter("ignore")
             model = openvino.convert_model(unet.float().eval(), example_input=example)
         return cls(model, precision or fastest)

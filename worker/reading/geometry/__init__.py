@@ -1,1 +1,1 @@
-"""Where slices lie: stacks, spacing, and every reason not to measure them."""
+"""The geometry of slices: their placement, stacks and spacing, and every reason not to measure them."""

@@ -1,7 +1,7 @@
-"""The geometry gate: where a stack of slices lies, and every reason not to measure it.
+"""The geometry gate: finds where a stack of slices lies, or refuses it with the reason.
 
-A gate of our own, because readers accept too much in silence: missing slices stretch the spacing, tilt is ignored,
-a localizer lends its orientation to the whole series.
+It is our own because general readers accept too much without an error: they stretch the spacing over missing slices,
+ignore tilt, and take the orientation of the whole series from a localizer.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from worker.reading.geometry.spacing import NAMED_AT_MOST, ROUNDING_MM
 ORIENTATION_TOLERANCE = 1e-4
 SPACING_TOLERANCE_MM = 1e-5
 MAX_TILT_DEGREES = 0.5
-# Beyond it the slice is coronal or sagittal rather than a tilted axial one.
+# A slice turned further is called coronal or sagittal, one turned less a tilted axial one.
 OTHER_PLANE_DEGREES = 45.0
 FEWEST_SLICES = 10
 
@@ -71,7 +71,8 @@ def _affine(ordered: Sequence[Placement], positions: Vector) -> Vector:
     first = ordered[0]
     row_mm, column_mm = first.spacing_mm
     affine = np.eye(4)
-    # The way from first to last, not the normal: a tilt within the limit is kept, so every voxel is at its place.
+    # The direction from first to last slice, not the normal: it keeps a tilt within the limit, so every voxel is placed
+    # exactly.
     affine[:3, 0] = (positions[-1] - positions[0]) / (len(ordered) - 1)
     affine[:3, 1] = _unit(first.orientation[3:]) * row_mm
     affine[:3, 2] = _unit(first.orientation[:3]) * column_mm
@@ -110,7 +111,7 @@ def _require_one_frame(placements: Sequence[Placement]) -> None:
             code="no_frame_of_reference",
             detail={"slices_without": without, "received": len(placements)},
         )
-    # A de-identifier that replaces UIDs file by file leaves one for each slice: such UIDs say nothing of space.
+    # A de-identifier that replaces UIDs file by file gives each slice its own: such UIDs say nothing about space.
     frames = frames_of_reference(placements)
     if 1 < frames < len(placements):
         raise InputRejected(

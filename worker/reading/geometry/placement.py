@@ -1,4 +1,4 @@
-"""Where one slice says that it lies, checked value by value."""
+"""Reads from a header where one slice lies in the patient, and checks each value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from pydicom import Dataset
 from worker.errors import InputRejected
 from worker.reading import headers
 
-# By what two images at one place differ, where a series holds two reconstructions, phases or acquisitions.
+# The attributes in which images at one place differ, where a series holds several reconstructions, phases or
+# acquisitions.
 TRAITS = (
     "AcquisitionNumber",
     "ConvolutionKernel",

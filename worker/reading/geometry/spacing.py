@@ -1,4 +1,4 @@
-"""The gate along the stack: doubled, missing and unevenly spaced slices."""
+"""The part of the gate that looks along the stack: it refuses doubled, missing and unevenly spaced slices."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,7 @@ def require_regular(placements: Sequence[Placement], along_mm: Vector) -> None:
         _refuse_irregular(steps, usual)
     if (whole > 1).any():
         _refuse_gaps(placements, along_mm, whole, usual)
-    # Steps that creep from 1.00 to 1.08 mm pass one by one, and are centimetres off at the end of the stack.
+    # Steps that grow from 1.00 to 1.08 mm pass one by one, but add up to centimetres at the end of the stack.
     even = np.linspace(along_mm[0], along_mm[-1], len(along_mm))
     if np.abs(along_mm - even).max() > POSITION_TOLERANCE_MM + ROUNDING_MM:
         _refuse_irregular(steps, usual)

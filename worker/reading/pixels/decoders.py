@@ -73,7 +73,7 @@ def _jpeg(frame: bytes) -> Stored:
 
 
 def _jpeg_first_order(frame: bytes) -> Stored:
-    """Decode JPEG lossless with first-order prediction, the usual kind in archives, with a quick check for missing data."""
+    """Decode JPEG lossless with first-order prediction, usual in archives, with a quick check for missing data."""
     stream = _without_tail(frame)
     values = np.asarray(imagecodecs.jpeg_decode(stream))
     # Where data are missing at the end, the last row repeats the one above it.

@@ -23,7 +23,7 @@ class _Strict(BaseModel):
 
 
 class LabelValues(_Strict):
-    """Which values of a mask, or segment numbers of a SEG, mean what; without ``lung`` the lungs are outlined anew."""
+    """Which values of a mask, or segment numbers of a SEG, mean what; without ``lung`` the lungs are segmented."""
 
     ground_glass: tuple[int, ...]
     reticulation: tuple[int, ...]

@@ -35,7 +35,7 @@ def run(first_seed: int, report: Callable[[str, int, int], None], side: int = 51
         spacing_mm = (CHEST_HEIGHT_MM / SLICES, step_mm, step_mm)
         spec = PhantomSpec(first_seed + number, (SLICES, side, side), spacing_mm, extent_pct, dense_share=DENSE_SHARE)
         rows.append(_row(spec))
-        report("outlining dense lungs", number + 1, len(EXTENTS_PCT))
+        report("segmenting dense lungs", number + 1, len(EXTENTS_PCT))
     return rows
 
 

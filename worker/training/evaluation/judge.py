@@ -28,8 +28,8 @@ class Request:
     """What to judge.
 
     ``datasets`` are YAML files, of which the test side is judged, or everyone; without any, so many ``phantoms``.
-    ``sweep`` patients are
-    acquired in other ways as well, and dense lungs outlined; 0 for neither. ``seed`` is that of the split.
+    ``sweep`` patients are acquired in other ways as well, and dense lungs segmented; 0 for neither. ``seed`` is that
+    of the split.
     """
 
     weights: Path
