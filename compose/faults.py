@@ -1,4 +1,4 @@
-"""What pydantic found wrong with the settings, in words that name the variable and show a right value."""
+"""Turns pydantic's errors about settings into sentences that name the variable and show a right value."""
 
 from collections.abc import Sequence
 from typing import Any

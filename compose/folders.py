@@ -1,4 +1,4 @@
-"""What of a folder can be sent: people leave other files beside their images."""
+"""Finds the files of a folder that can be sent, because people leave other files beside their images."""
 
 from pathlib import Path
 

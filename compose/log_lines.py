@@ -1,4 +1,4 @@
-"""What may stand in a log line, and how many of them one library may write."""
+"""Limits what a log line may hold, and how many lines one library may write."""
 
 import logging
 import time

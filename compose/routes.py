@@ -1,4 +1,4 @@
-"""What would happen to the series of a folder, and why: the listener's checks, the rules, the choice, the gate."""
+"""Shows what would happen to the series of a folder: by the listener's checks, the rules, the choice and the gate."""
 
 from collections import defaultdict
 from collections.abc import Sequence

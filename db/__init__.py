@@ -1,1 +1,1 @@
-"""What happened: tables, states, tracking, audit views, migrations."""
+"""Keeps what happened in a database: tables, states, tracking, audit views, migrations."""

@@ -1,4 +1,4 @@
-"""What an operator may do to a job that has stopped: release, discard, recompute, retry."""
+"""The operator's commands on a job that has stopped: release, discard, recompute, retry."""
 
 from collections.abc import Collection
 from datetime import datetime

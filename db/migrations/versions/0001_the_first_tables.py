@@ -1,4 +1,4 @@
-"""The first tables, the append-only guard on events, and the auditors' views."""
+"""The first tables, the triggers that make events append-only, and the auditors' views."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""When the spool's copy of an image was removed by the cleaning policy."""
+"""Adds the time at which an image was removed from the spool."""
 
 import sqlalchemy as sa
 from alembic import op

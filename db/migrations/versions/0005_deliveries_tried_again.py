@@ -1,4 +1,4 @@
-"""When an operator last had a delivery tried again: its clock starts anew from there."""
+"""Adds the time at which an operator last retried a delivery, from which its attempts and its waiting count."""
 
 import sqlalchemy as sa
 from alembic import op

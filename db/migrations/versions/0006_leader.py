@@ -1,4 +1,4 @@
-"""Which of several schedulers works."""
+"""Adds the row that says which of several schedulers leads."""
 
 import sqlalchemy as sa
 from alembic import op

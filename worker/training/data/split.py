@@ -1,4 +1,4 @@
-"""Who is trained on, who calibrates, who is judged: patients, never slices."""
+"""Splits patients, never slices, into those to train on, to calibrate on and to judge."""
 
 import hashlib
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What decides a training run."""
+"""The plan of a training run: everything that decides its outcome."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who of a run's data sets is on which side, given whom the model knows that the run goes on from."""
+"""Puts the patients of a run's data sets on sides; whom the model to start from knows is never judged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
