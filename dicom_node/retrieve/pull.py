@@ -6,7 +6,6 @@ from dicom_node.retrieve.request import Retrieved, RetrieveRequest
 from dicom_node.retrieve.source import application_entity
 from dicom_node.retrieve.web import WebArchive
 from dicom_node.settings import NodeSettings
-from dicom_node.spool import part10
 from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.image import check_uid
@@ -32,7 +31,8 @@ def run(settings: NodeSettings, request: RetrieveRequest, source: str | None = N
     for uid in (request.study_uid, request.series_uid):
         if uid is not None:
             check_uid(uid)
-    spool = part10.spool_beside(settings.spool_dir, settings.min_free_mb)
+    spool = Spool(settings.spool_dir, settings.min_free_mb)
+    spool.prepare()
     retrieved = _archive(url, spool, settings).fetch(request)
     OpenSeries(spool.associations).mend_all(retrieved.series)
     return retrieved

@@ -119,11 +119,3 @@ def keep(spool: Spool, image: Image, way: Way) -> None:
     own = image.identity
     meta = file_meta.write(own.sop_class, own.sop_uid, image.transfer_syntax, way.sender, way.receiver)
     spool.keep(SpooledName.for_dataset(own.sop_uid, image.dataset), meta, image.dataset)
-
-
-def spool_beside(root: Path, min_free_mb: int) -> Spool:
-    """Return the listener's spool for use by another process; folders are made where missing, no file is removed."""
-    spool = Spool(root, min_free_mb)
-    for folder in ("incoming", "new", "series", "refused"):
-        (spool.root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-    return spool

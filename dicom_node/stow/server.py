@@ -156,7 +156,8 @@ def run(settings: NodeSettings, stop: Event) -> None:
     BadSetting
         Neither a token nor client certificates are set, or a TLS file is missing.
     """
-    spool = part10.spool_beside(settings.spool_dir, settings.min_free_mb)
+    spool = Spool(settings.spool_dir, settings.min_free_mb)
+    spool.prepare()
     server = uvicorn.Server(configuration(settings, Store(spool, settings).application()))
     asyncio.run(_serve(server, stop))
 

@@ -13,7 +13,7 @@ from db.tables import Instance, Job
 from db.tracking import JobIdentity, LeaseTerms
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.spool.folder import Spool
-from dicom_node.spool.part10 import Way, keep, read
+from dicom_node.spool.part10 import Way, image_of_file, keep
 from tests.support.ct import TinyCT
 from worker import identity
 from worker.analysis_task import AnalysisTask
@@ -34,7 +34,7 @@ def series_uid(tmp_path: Path, sessions: sessionmaker[Session]) -> str:
     spool.prepare()
     paths = TinyCT().write(tmp_path / "ct")
     for path in paths:
-        keep(spool, read(path.read_bytes()), Way("SCANNER", "SCLEROSCAN"))
+        keep(spool, image_of_file(path.read_bytes()), Way("SCANNER", "SCLEROSCAN"))
     now = datetime.now(UTC)
     Registrar(spool, sessions).run(now)
     uid = str(dcmread(paths[0]).SeriesInstanceUID)

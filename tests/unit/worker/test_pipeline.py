@@ -26,7 +26,9 @@ class NeverRun:
 
 
 def task_of(paths: Sequence[Path], folder: Path) -> pipeline.Task:
-    received = (ReceivedFile(path, sha256(part10.read(path.read_bytes()).dataset).hexdigest()) for path in paths)
+    received = (
+        ReceivedFile(path, sha256(part10.image_of_file(path.read_bytes()).dataset).hexdigest()) for path in paths
+    )
     return pipeline.Task(tuple(received), "k" * 64, datetime(2026, 1, 2, tzinfo=UTC), folder)
 
 

@@ -16,7 +16,7 @@ from worker.reading.unchanged import ReceivedFile
 def received(tmp_path: Path) -> list[ReceivedFile]:
     """A series with the digests that the node would give it."""
     paths = TinyCT().write(tmp_path)
-    return [ReceivedFile(path, sha256(part10.read(path.read_bytes()).dataset).hexdigest()) for path in paths]
+    return [ReceivedFile(path, sha256(part10.image_of_file(path.read_bytes()).dataset).hexdigest()) for path in paths]
 
 
 def flip(path: Path, at: int) -> None:
