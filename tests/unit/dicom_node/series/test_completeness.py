@@ -1,12 +1,18 @@
 """When a series is whole."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from db import tracking
 from db.image_plane import ImagePlane
+from dicom_node.scheduler.closing import UNJUDGEABLE
+from dicom_node.series import completeness
 from dicom_node.series.completeness import Complete, Evidence, Incomplete, Policy, Waiting, judge, measure
+from tests.support import REPOSITORY
 
 LAST = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(quiet_s=10, gap_wait_s=60, stalled_s=300, settle_s=2)
@@ -179,3 +185,12 @@ def test_a_gap_alone_is_not_cut_off_and_the_gate_judges_it() -> None:
     assert isinstance(gapped, Incomplete)
     assert isinstance(short, Incomplete)
     assert (gapped.is_cut_off, short.is_cut_off) == (False, True)
+
+
+def test_every_code_of_a_series_is_documented() -> None:
+    document = (REPOSITORY / "docs" / "reference" / "series-codes.md").read_text()
+    documented = set(re.findall(r"^\| `(\w+)` \|", document, flags=re.MULTILINE))
+    returned = set(re.findall(r'(?:return|else) "(\w+)"', Path(completeness.__file__).read_text()))
+    judgements = {"expected_number", "commitment", "contiguous", "quiet", "gap_remains", *completeness.CUT_OFF}
+    assert documented == judgements | {UNJUDGEABLE, tracking.NOT_ELIGIBLE, tracking.BETTER_RECONSTRUCTION}
+    assert returned <= judgements
