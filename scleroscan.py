@@ -13,11 +13,11 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session, sessionmaker
 
 from compose import broker, doctor, images, logs, operate, preflight, printing, processes, research
 from compose import settings as site_settings
 from compose.errors import WiringError
+from compose.json_output import AsJson, print_json
 from db import audit, schema, tracking
 from db.engine import open_database, open_engine
 from db.errors import BadAddress, TrackingError
@@ -43,7 +43,6 @@ app.add_typer(database, name="db")
 out = Console()
 err = Console(stderr=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Logs = Annotated[
     logs.LogFormat,
     typer.Option("--log-format", envvar="SCLEROSCAN_LOG_FORMAT", help="Log lines for people or for machines."),
@@ -186,7 +185,7 @@ def status(
     with schema.open_current(site.db_url).begin() as session:
         rows = audit.status(session, series_uid, retention=scheduling.retention(site.node))
     if as_json:
-        _print_json([asdict(row) for row in rows])
+        print_json([asdict(row) for row in rows])
     else:
         out.print(printing.status_table(rows))
         for line in printing.backlog_lines(backlog.waiting(Spool(site.node.spool_dir), datetime.now(UTC))):
@@ -201,12 +200,12 @@ def show_audit(
     as_json: AsJson = False,
 ) -> None:
     """Show where the numbers come from: the rows of audit_result; for one series also its events and their hashes."""
-    with _rows().begin() as session:
+    with schema.open_current(site_settings.load().db_url).begin() as session:
         results = audit.results(session, series_uid)
         trail = audit.trail(session, series_uid) if series_uid else []
         fault = tracking.verify_chain(session, series_uid) if series_uid else None
     if as_json:
-        _print_json({"results": results, "trail": trail, "chain_fault": fault})
+        print_json({"results": results, "trail": trail, "chain_fault": fault})
     else:
         out.print(*printing.audit_report(results, trail, fault), sep="\n")
     if fault:
@@ -218,7 +217,7 @@ def examine(as_json: AsJson = False) -> None:
     """Check settings, database, broker, disk, weights and archives, and say how to mend each."""
     checks = doctor.examine(site_settings.load())
     if as_json:
-        _print_json([asdict(check) for check in checks])
+        print_json([asdict(check) for check in checks])
     else:
         out.print(printing.checks_table(checks), printing.settings_table(site_settings.setting_names()), sep="\n")
     if not all(check.ok for check in checks):
@@ -247,20 +246,11 @@ def _ready(log_format: logs.LogFormat) -> site_settings.SiteSettings:
     return site
 
 
-def _rows() -> sessionmaker[Session]:
-    """Return sessions on the rows of a site that has run."""
-    return schema.open_current(site_settings.load().db_url)
-
-
 def _stop_on_signal() -> threading.Event:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, default=str))
 
 
 if __name__ == "__main__":

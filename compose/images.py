@@ -1,6 +1,5 @@
 """The commands that move or explain images: send a folder, explain its routes, pull a study."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from compose import folders, printing, settings
 from compose.errors import NothingToSend
+from compose.json_output import AsJson, print_json
 from db.address import ApplicationEntity
 from dicom_node import site_file
 from worker.delivery import dicom
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 OUT, ERR = Console(), Console(stderr=True)
 
 
@@ -40,7 +39,7 @@ def send(
             lambda done, _total: progress.update(task, completed=done),
         )
     if as_json:
-        _print_json({"accepted": len(receipts), "no_dicom": len(others)})
+        print_json({"accepted": len(receipts), "no_dicom": len(others)})
     else:
         OUT.print(f"{len(receipts)} images accepted by {to}")
         OUT.print(f"{len(others)} other files were left out: no DICOM that could be sent", style="dim")
@@ -58,7 +57,7 @@ def route(
 
     found, others = routes.explain(folder, site_file.load(settings.load().node.site_file).routing, calling)
     if as_json:
-        _print_json({"series": [asdict(one) for one in found], "no_dicom": others})
+        print_json({"series": [asdict(one) for one in found], "no_dicom": others})
     else:
         OUT.print(printing.routes_table(found, verbose))
         OUT.print(f"{others} files are no DICOM", style="dim")
@@ -83,7 +82,3 @@ def pull(
     with ERR.status("fetching"):
         pulled = retrieval.run(settings.load().node, RetrieveRequest(study_uid, series_uid), source)
     OUT.print(f"{pulled.images} images by {pulled.way}; {pulled.left_out} other objects left out")
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, default=str))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from compose.json_output import AsJson
 from worker.settings import PACKAGED_WEIGHTS
 from worker.training.evaluation import summary
 
@@ -29,7 +30,6 @@ Datasets = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda:0")]
 Processes = Annotated[int, typer.Option(help="Phantoms drawn or scored at once.", min=1)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def train(

@@ -83,7 +83,6 @@ class Series(Base):
     facts: Mapped[dict[str, Any] | None]
     first_arrival_at: Mapped[datetime]
     last_arrival_at: Mapped[datetime]
-    study: Mapped[Study] = relationship()
 
 
 class Commitment(Base):
@@ -178,7 +177,6 @@ class Job(Base):
     detail: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
-    series: Mapped[Series] = relationship()
 
 
 class JobInstance(Base):

@@ -4,23 +4,21 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from pydicom import Dataset
-from pynetdicom import AE, evt
 from sqlalchemy.orm import Session, sessionmaker
 
-from dicom_node.retrieve.source import STUDY_ROOT_FIND
 from tests.support import node_service, services
 from tests.support.node_senders import association, ct_slice, encoded, send, series_uid, storescu_succeeds, write
 from tests.support.node_service import RunningNode
+from tests.support.query_archive import archive
 
-SUCCESS, PENDING = 0x0000, 0xFF00
+SUCCESS = 0x0000
 SLICES, CAME = 79, 60
 QUICK: dict[str, Any] = {"quiet_s": 0.5, "gap_wait_s": 1.0, "settle_s": 0.2}
 
@@ -142,29 +140,10 @@ def test_the_number_of_the_source_completes_a_series_broken_off(
     tmp_path: Path, sessions: sessionmaker[Session]
 ) -> None:
     with (
-        archive(CAME) as port,
+        archive(lambda: CAME) as port,
         node_service.running(tmp_path, sessions, source=f"dicom://PACS@127.0.0.1:{port}", **QUICK) as node,
     ):
         abort(node.port, tmp_path)
         row = node.wait_until_closed(series_uid())
         assert (row.state, row.code) == ("complete", "expected_number")
         assert row.detail["evidence"] == ["contiguous", "expected_number"]
-
-
-@contextmanager
-def archive(number: int) -> Iterator[int]:
-    """An archive that answers C-FIND with a number of instances."""
-
-    def find(_event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        match = Dataset()
-        match.QueryRetrieveLevel, match.NumberOfSeriesRelatedInstances = "SERIES", number
-        yield PENDING, match
-        yield SUCCESS, None
-
-    entity = AE("PACS")
-    entity.add_supported_context(STUDY_ROOT_FIND)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, find)])
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()

@@ -3,24 +3,22 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
-from pynetdicom import AE, evt
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.tables import Instance
 from db.tracking import ReceivingSeries
 from dicom_node.errors import BadSetting, PeerAway
-from dicom_node.retrieve.source import STUDY_ROOT_FIND, open_source
+from dicom_node.retrieve.source import open_source
 from dicom_node.scheduler.expectations import ASK_AGAIN, LEAVE_ALONE, Expectations
 from tests.support import node_service, services
 from tests.support.node_senders import ROOT, association, ct_slice, encoded, send, series_uid, storescu, write
+from tests.support.query_archive import archive
 
 SUCCESS = 0x0000
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,26 +73,6 @@ def test_hard_case_01_the_number_at_the_source_bridges_a_pause(tmp_path: Path, s
 def count(sessions: sessionmaker[Session]) -> int:
     with sessions.begin() as session:
         return session.scalar(select(func.count()).select_from(Instance)) or 0
-
-
-@contextmanager
-def archive(number: Callable[[], int | None]) -> Iterator[int]:
-    """An archive that answers C-FIND with a number of instances, or with no match."""
-
-    def find(_event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        match = Dataset()
-        match.QueryRetrieveLevel, match.NumberOfSeriesRelatedInstances = "SERIES", number()
-        if match.NumberOfSeriesRelatedInstances is not None:
-            yield 0xFF00, match
-        yield SUCCESS, None
-
-    entity = AE("PACS")
-    entity.add_supported_context(STUDY_ROOT_FIND)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, find)])
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
 
 
 def test_hard_case_02_interleaved_series_are_both_complete(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
