@@ -44,6 +44,7 @@ NAMES = {
     Region.TOTAL: "total extent",
     Region.GROUND_GLASS: "ground glass",
     Region.RETICULATION: "reticulation",
+    Region.CONSOLIDATION: "consolidation",
 }
 Report = Callable[[str], None]
 

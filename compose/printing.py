@@ -144,6 +144,8 @@ RESULT_COLUMNS = (
     "total_extent_pct",
     "ggo_extent_pct",
     "reticulation_extent_pct",
+    "consolidation_extent_pct",
+    "flags",
     "goh_category",
     "delivered_at",
     "series_uid",

@@ -12,6 +12,7 @@ from worker.errors import WeightsMismatch
 # The key in the metadata of the weights file that says how to use the weights. It is in that file so that the digest
 # covers all that decides a result.
 WORKING_POINT = "working_point"
+WORKING_POINT_NAMES = ("lesion", "reticulation", "consolidation", "step_mm", "reach_mm")
 # Stands in every result, whatever the card says about its training.
 RESEARCH_USE = "research use only; not clinically validated."
 
@@ -56,7 +57,7 @@ def digest(weights: Path) -> str:
 
 
 def working_point(weights: Path) -> dict[str, float]:
-    """Return ``lesion`` and ``reticulation`` (thresholds), ``step_mm`` and ``reach_mm`` from the file of the weights.
+    """Return the thresholds by name of the output, ``step_mm`` and ``reach_mm`` from the file of the weights.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def working_point(weights: Path) -> dict[str, float]:
     try:
         with safe_open(weights, "numpy") as file:
             stored = json.loads((file.metadata() or {})[WORKING_POINT])
-        return {name: float(stored[name]) for name in ("lesion", "reticulation", "step_mm", "reach_mm")}
+        return {name: float(stored[name]) for name in WORKING_POINT_NAMES}
     except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
         raise WeightsMismatch(f"{weights.name} does not say how to use it: {error}") from error
 

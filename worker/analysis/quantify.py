@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.analysis.records import (
+    CONSOLIDATION,
     GROUND_GLASS,
     LEFT_LUNG,
     NO_PATTERN,
@@ -26,13 +27,16 @@ from worker.reading.volume import CTVolume
 
 SIDES = {Side.RIGHT: (RIGHT_LUNG,), Side.LEFT: (LEFT_LUNG,), Side.BOTH: (RIGHT_LUNG, LEFT_LUNG)}
 REGIONS = {
-    Region.TOTAL: (GROUND_GLASS, RETICULATION),
+    Region.TOTAL: (GROUND_GLASS, RETICULATION, CONSOLIDATION),
     Region.GROUND_GLASS: (GROUND_GLASS,),
     Region.RETICULATION: (RETICULATION,),
+    Region.CONSOLIDATION: (CONSOLIDATION,),
 }
 # No living adult's lungs on CT hold less or more (total capacity in both sexes is 3 to 9 l).
 PLAUSIBLE_LUNG_ML = (500.0, 10_000.0)
 PLAUSIBLE_EXTENT_PCT = 95.0
+EVERYTHING = (NO_PATTERN, GROUND_GLASS, RETICULATION, CONSOLIDATION)
+LUNG_LABELS, PATTERN_LABELS = 1 + len(SIDES[Side.BOTH]), len(EVERYTHING)
 Counts = NDArray[np.int64]
 
 
@@ -46,15 +50,15 @@ class _Tally:
     """Counts, sums and sums of squares of HU by (lung label, pattern label), in one pass over the slices."""
 
     def __init__(self, volume: CTVolume, lungs: LungMask, patterns: PatternMap) -> None:
-        self.voxels, self.sums, self.squares = (np.zeros((3, 3), np.int64) for _ in range(3))
+        self.voxels, self.sums, self.squares = (np.zeros((LUNG_LABELS, PATTERN_LABELS), np.int64) for _ in range(3))
         self.voxel_ml = volume.voxel_ml
         for hu, lung, pattern in zip(volume.hu, lungs.labels, patterns.labels, strict=True):
             inside = np.flatnonzero(lung)
-            kind = lung.ravel()[inside] * np.intp(3) + pattern.ravel()[inside]
+            kind = lung.ravel()[inside] * np.intp(PATTERN_LABELS) + pattern.ravel()[inside]
             values = hu.ravel()[inside].astype(np.float64)
             for table, weights in ((self.voxels, None), (self.sums, values), (self.squares, values**2)):
-                counted = np.rint(np.bincount(kind, weights, minlength=9)).astype(np.int64)
-                np.add(table, counted.reshape(3, 3), out=table)
+                counted = np.rint(np.bincount(kind, weights, minlength=table.size)).astype(np.int64)
+                np.add(table, counted.reshape(table.shape), out=table)
 
     def total(self, table: Counts, side: Side, patterns: tuple[int, ...]) -> int:
         """Return the sum of a table for one side and some patterns."""
@@ -62,13 +66,12 @@ class _Tally:
 
 
 def _measurements(tally: _Tally) -> Iterator[Measurement]:
-    everything = (NO_PATTERN, GROUND_GLASS, RETICULATION)
     for side in SIDES:
-        lung = tally.total(tally.voxels, side, everything)
+        lung = tally.total(tally.voxels, side, EVERYTHING)
         if lung == 0:
             continue
         yield Measurement(Region.LUNG, side, WHOLE, Quantity.VOLUME, lung * tally.voxel_ml, Unit.MILLILITRE)
-        yield from _attenuation(tally, Region.LUNG, side, everything)
+        yield from _attenuation(tally, Region.LUNG, side, EVERYTHING)
         for region, labels in REGIONS.items():
             count = tally.total(tally.voxels, side, labels)
             yield Measurement(region, side, WHOLE, Quantity.VOLUME, count * tally.voxel_ml, Unit.MILLILITRE)

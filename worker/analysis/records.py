@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from worker.reading.quality import QualityFlag
 
 OUTSIDE, RIGHT_LUNG, LEFT_LUNG = 0, 1, 2
-NO_PATTERN, GROUND_GLASS, RETICULATION = 0, 1, 2
+NO_PATTERN, GROUND_GLASS, RETICULATION, CONSOLIDATION = 0, 1, 2, 3
 WHOLE = "whole"
 
 
@@ -28,7 +28,8 @@ class LungMask:
 class PatternMap:
     """Disease inside the lungs as exclusive regions; the lesion is their union.
 
-    ``labels`` is uint8 (slices, rows, columns) on the volume's grid: 0 none, 1 ground-glass opacity, 2 reticulation.
+    ``labels`` is uint8 (slices, rows, columns) on the volume's grid: 0 none, 1 ground-glass opacity, 2 reticulation,
+    3 consolidation.
     """
 
     labels: NDArray[np.uint8]
@@ -36,12 +37,13 @@ class PatternMap:
 
 
 class Region(StrEnum):
-    """The region that a number is about; ``TOTAL`` is ground glass and reticulation together."""
+    """The region that a number is about; ``TOTAL`` is ground glass, reticulation and consolidation."""
 
     LUNG = "lung"
     TOTAL = "total"
     GROUND_GLASS = "ggo"
     RETICULATION = "reticulation"
+    CONSOLIDATION = "consolidation"
 
 
 class Side(StrEnum):

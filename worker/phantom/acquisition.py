@@ -19,6 +19,8 @@ SURROUND = 2.5
 FWHM_MM, UNSEEN_FWHM_MM = (0.5, 1.5), (0.8, 1.0)
 UNSEEN_NOISE = (0.45, 0.6)
 SHARP_BELOW_MM = 0.8
+# Of real slices that many stay as they are; the rest is softened, sharpened, or given more noise.
+UNCHANGED_SHARE, SHARPENED_FROM, NOISIER_FROM = 0.4, 0.6, 0.75
 LEAST_NOISE_HU, MOST_NOISE_HU = 8.0, 80.0
 
 
@@ -48,7 +50,7 @@ class Protocol:
         """
         fwhm_mm = _drawn(FWHM_MM, UNSEEN_FWHM_MM, held_out, rng)
         level = _drawn((0.0, 1.0), UNSEEN_NOISE, held_out, rng)
-        most_hu = min(MOST_NOISE_HU, 45 / fwhm_mm / max(thickness_mm, 0.6) ** 0.5)
+        most_hu = min(MOST_NOISE_HU, 60 / fwhm_mm / max(thickness_mm, 0.6) ** 0.5)
         overshoot = float(rng.uniform(0, 0.6)) if fwhm_mm < SHARP_BELOW_MM else 0.0
         return cls(fwhm_mm, overshoot, LEAST_NOISE_HU + level * max(most_hu - LEAST_NOISE_HU, 0.0))
 
@@ -72,6 +74,25 @@ def expose(slices: Field, spacing_mm: tuple[float, float], protocol: Protocol, r
     noise *= protocol.noise_hu / max(float(noise.std()), 1e-6)
     noise += _filtered(slices, sigma, protocol.overshoot)
     return noise
+
+
+def exposed_again(slices: Field, spacing_mm: tuple[float, float], rng: np.random.Generator) -> Field:
+    """Return slices of a real scanner as another kernel may have shown them: softer, sharper, noisier or as they are.
+
+    Slices are float32 (n, rows, columns) in HU, ``spacing_mm`` is (rows, columns).
+    """
+    choice = rng.random()
+    if choice < UNCHANGED_SHARE:
+        return slices
+    sigma = [0.0, *(rng.uniform(0.5, 1.2) / FWHM_TO_SIGMA / step for step in spacing_mm)]
+    if choice < SHARPENED_FROM:
+        return _filtered(slices, sigma, 0.0)
+    if choice < NOISIER_FROM:
+        softer = ndimage.gaussian_filter(slices, sigma)
+        return np.asarray(slices + rng.uniform(0.2, 0.8) * (slices - softer), np.float32)
+    noise = _filtered(rng.standard_normal(slices.shape, dtype=np.float32), sigma, 0.0)
+    noise *= rng.uniform(10, 50) / max(float(noise.std()), 1e-6)
+    return slices + noise
 
 
 def _filtered(slices: Field, sigma: list[float], overshoot: float) -> Field:

@@ -14,6 +14,7 @@ from worker.phantom.lesions import Disease, paint
 from worker.reading.volume import HU_FLOOR, CTVolume
 
 HU_CEILING = 3071
+THICKEST_DRAWN_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,12 @@ class PhantomSpec:
         Share of lung volume that is diseased, 0–90.
     reticulation_share
         Share of the diseased region that is reticulation, 0–1; None draws it.
-    dense_share
-        Share of the diseased region, its worst part, that is nearly solid, 0–1.
+    consolidation_share
+        Share of the rest of the diseased region that is consolidation, 0–1; None draws it.
+    solid_hu
+        Density of the consolidation; None draws it.
+    disease
+        All of the disease as it is; extent and shares play no part then.
     protocol
         Kernel and noise.
     prone
@@ -43,7 +48,9 @@ class PhantomSpec:
     spacing_mm: tuple[float, float, float] = (2.5, 0.7, 0.7)
     extent_pct: float = 20.0
     reticulation_share: float | None = None
-    dense_share: float = 0.0
+    consolidation_share: float | None = None
+    solid_hu: float | None = None
+    disease: Disease | None = None
     protocol: Protocol = field(default_factory=Protocol)
     prone: bool = False
 
@@ -94,19 +101,37 @@ def render(spec: PhantomSpec) -> Phantom:
 
 
 def scene(spec: PhantomSpec) -> Scene:
-    """Draw anatomy and disease; kernel and noise of ``spec`` play no part."""
+    """Draw anatomy and disease; kernel and noise of ``spec`` play no part.
+
+    A thick slice is the mean of thinner ones, its truth that of its middle: so borders that run askew are blurred.
+    """
+    parts = max(1, round(spec.spacing_mm[0] / THICKEST_DRAWN_MM))
+    slices, rows, columns = spec.shape
+    if parts == 1:
+        return _drawn(spec)
+    thin_mm = (spec.spacing_mm[0] / parts, *spec.spacing_mm[1:])
+    thin = _drawn(replace(spec, shape=(slices * parts, rows, columns), spacing_mm=thin_mm))
+    hu = thin.hu.reshape(slices, parts, rows, columns).mean(axis=1)
+    lungs, patterns = (mask.labels[parts // 2 :: parts].copy() for mask in (thin.lungs, thin.patterns))
+    return Scene(hu, LungMask(lungs), PatternMap(patterns))
+
+
+def _drawn(spec: PhantomSpec) -> Scene:
     rng = np.random.default_rng(spec.seed)
     grid = Grid(spec.shape, spec.spacing_mm)
     build = anatomy.Build.drawn(rng)
     chest = anatomy.draw(grid, build, rng)
     hu = parenchyma.fill(chest, grid, parenchyma.Air(build.contrast_hu, spec.prone), rng)
-    disease = replace(Disease.drawn(spec.extent_pct, rng), dense_share=spec.dense_share)
-    if spec.reticulation_share is not None:
-        disease = replace(disease, reticulation_share=spec.reticulation_share)
-    patterns = paint(hu, chest.lungs, grid, disease, rng)
+    patterns = paint(hu, chest.lungs, grid, spec.disease or _disease(spec, rng), rng)
     labels = np.zeros(spec.shape, np.uint8)
     labels[chest.right_lung], labels[chest.left_lung] = RIGHT_LUNG, LEFT_LUNG
     return Scene(hu, LungMask(labels), PatternMap(patterns))
+
+
+def _disease(spec: PhantomSpec, rng: np.random.Generator) -> Disease:
+    names = ("reticulation_share", "consolidation_share", "solid_hu")
+    asked = {name: value for name in names if (value := getattr(spec, name)) is not None}
+    return replace(Disease.drawn(spec.extent_pct, rng), **asked)
 
 
 def exposed(spec: PhantomSpec, hu: Field, lungs: LungMask, patterns: PatternMap) -> Phantom:

@@ -1,77 +1,111 @@
-"""Disease of systemic sclerosis in the lungs: ground glass and reticulation with exactly known regions."""
+"""Disease of the lungs: ground glass, consolidation and reticulation, each with exactly known regions.
+
+What a region is and how dense it is are drawn independently of each other: lines lie over haze or over lung as dark as
+healthy lung, and haze of every density is drawn without lines. Otherwise a network takes dense for reticulation.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
-from worker.analysis.records import GROUND_GLASS, RETICULATION
+from worker.analysis.records import CONSOLIDATION, GROUND_GLASS, RETICULATION
+from worker.phantom import nets
 from worker.phantom.anatomy import Mask
 from worker.phantom.fields import Field, Grid, enlarge, smooth_noise, soft
 
 PLANNING_STEP_MM = 3.0
-CYST_HU, CYST_WALL_HU = -940.0, -120.0
-# As dense as interstitial disease gets; what is denser is consolidation, which no density tells from fluid or liver.
-DENSE_HU, DENSE_SPREAD_HU = -250.0, 40.0
+# Vessels stay as they are; what is emptier than any lung is the lumen of a bronchus, also within what is solid.
+VESSEL_HU, LUMEN_HU = -300.0, -950.0
+# Ground glass ends where consolidation begins.
+DENSEST_HAZE_HU = -320.0
 
 
 @dataclass(frozen=True)
 class Disease:
     """How much of the lung is diseased and how.
 
-    ``extent_pct`` is the share of lung volume, 0–90; ``reticulation_share`` the share of the diseased region that is
-    reticulation, 0–1; ``sparing_mm`` keeps a rim under the pleura free, as in non-specific interstitial pneumonia;
-    ``honeycombing`` is the share of the reticulation, its worst part, that has become cysts; ``dense_share`` that of
-    the lesion, its worst part, that is nearly solid.
+    Attributes
+    ----------
+    extent_pct
+        Share of lung volume, 0–90.
+    reticulation_share
+        Share of the diseased region that is reticulation, 0–1.
+    consolidation_share
+        Share of the rest of the diseased region, its worst part, that is consolidation, 0–1.
+    haze_hu
+        How much denser than healthy lung ground glass is.
+    haze_under_lines
+        How much of that haze lies under the lines: 0 none, 1 all.
+    solid_hu
+        Density of consolidation.
+    basal, peripheral
+        How strongly disease favours the base and the pleura.
+    sparing_mm
+        Width of a rim under the pleura that is free, as in non-specific interstitial pneumonia.
+    honeycombing
+        Share of the reticulation, its worst part, that has become cysts.
+    dark_cells
+        Share of the meshes of the net that are emptier than healthy lung.
     """
 
     extent_pct: float
     reticulation_share: float
+    consolidation_share: float
     haze_hu: float
+    haze_under_lines: float
+    solid_hu: float
     basal: float
     peripheral: float
     sparing_mm: float
     honeycombing: float = 0.0
-    dense_share: float = 0.0
+    dark_cells: float = 0.0
 
     @classmethod
     def drawn(cls, extent_pct: float, rng: np.random.Generator) -> "Disease":
-        """Draw everything but the extent from the population of SSc lungs."""
+        """Draw everything but the extent: each property by itself."""
         return cls(
             extent_pct=extent_pct,
-            reticulation_share=float(np.clip(rng.normal(0.45, 0.2), 0, 0.9)),
-            haze_hu=rng.uniform(90, 330),
-            basal=rng.uniform(0.4, 1.4),
-            peripheral=rng.uniform(0.4, 1.6),
-            sparing_mm=float(rng.uniform(2, 8)) if rng.random() < 0.3 else 0.0,
+            reticulation_share=_share(rng, (0.3, 0.0, 0.0), (0.4, 0.1, 0.7), (0.3, 0.7, 1.0)),
+            consolidation_share=_share(rng, (0.6, 0.0, 0.0), (0.3, 0.05, 0.4), (0.1, 0.4, 0.9)),
+            haze_hu=rng.uniform(70, 450),
+            haze_under_lines=_share(rng, (0.5, 0.0, 0.0), (0.3, 0.05, 0.6), (0.2, 0.6, 1.0)),
+            solid_hu=rng.uniform(-280, 30),
+            basal=rng.uniform(0.3, 1.4),
+            peripheral=_share(rng, (0.5, 0.4, 1.6), (0.5, 1.6, 6.0)),
+            sparing_mm=float(rng.uniform(2, 8)) if rng.random() < 0.2 else 0.0,
             honeycombing=float(rng.uniform(0.05, 0.25)) if rng.random() < 0.15 else 0.0,
+            dark_cells=float(rng.uniform(0.1, 0.6)) if rng.random() < 0.35 else 0.0,
         )
 
 
+def _share(rng: np.random.Generator, *bands: tuple[float, float, float]) -> float:
+    """Draw from one of ``bands``, each (probability, lowest, highest)."""
+    band = bands[int(rng.choice(len(bands), p=[probability for probability, _, _ in bands]))]
+    return float(rng.uniform(*band[1:]))
+
+
 def paint(hu: Field, lungs: Mask, grid: Grid, disease: Disease, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Paint disease into ``hu`` in place and return its labels (0 none, 1 ground glass, 2 reticulation)."""
+    """Paint disease into ``hu`` in place and return its labels, as in ``PatternMap``."""
     labels = np.zeros(grid.shape, np.uint8)
     if disease.extent_pct <= 0:
         return labels
     severity = _severity(lungs, grid, disease, rng)
     threshold = np.quantile(severity[lungs], 1 - disease.extent_pct / 100)
     lesion = (severity > threshold) & lungs
-    alpha = soft(severity - threshold, float(rng.uniform(0.08, 0.25))) * lungs
-    cloud = 1 + 0.25 * smooth_noise(grid, rng.uniform(4, 14), rng)
-    hu += (disease.haze_hu * np.clip(cloud, 0.45, 1.6) * alpha * (hu < -300)).astype(np.float32)
-    np.minimum(hu, np.where(lesion & (hu < -300), np.float32(-420), hu), out=hu)
     labels[lesion] = GROUND_GLASS
-    strength = _net_strength(severity, lesion, grid, disease, rng)
-    labels[lesion & (strength > 0.5)] = RETICULATION
-    _paint_net(hu, strength, grid, rng)
+    net = _worst(severity, lesion, disease.reticulation_share, grid, rng)
+    labels[lesion & (net > 0.5)] = RETICULATION
+    solid = _worst(severity, labels == GROUND_GLASS, disease.consolidation_share, grid, rng)
+    labels[solid > 0.5] = CONSOLIDATION
+    alpha = soft(severity - threshold, float(rng.uniform(0.08, 0.25))) * lungs
+    _paint_haze(hu, alpha * (1 - (1 - np.float32(disease.haze_under_lines)) * net), grid, disease, rng)
+    _paint_solid(hu, solid, grid, disease, rng)
+    nets.paint(hu, net, grid, disease.dark_cells * (disease.haze_under_lines == 0), rng)
     if disease.honeycombing > 0:
-        _paint_cysts(hu, np.where(labels == RETICULATION, severity, -np.inf), grid, disease.honeycombing, rng)
-    if disease.dense_share > 0:
-        dense = lesion & (severity >= np.quantile(severity[lesion], 1 - disease.dense_share))
-        solid = DENSE_HU + DENSE_SPREAD_HU * rng.standard_normal(np.count_nonzero(dense))
-        hu[dense] = np.maximum(hu[dense], solid.astype(np.float32))
+        worst = _worst(severity, labels == RETICULATION, disease.honeycombing, grid, rng)
+        nets.paint_honeycombs(hu, worst > 0.5, grid, rng)
     return labels
 
 
@@ -91,77 +125,29 @@ def _severity(lungs: Mask, grid: Grid, disease: Disease, rng: np.random.Generato
     return enlarge(severity, grid.shape)
 
 
-def _net_strength(severity: Field, lesion: Mask, grid: Grid, disease: Disease, rng: np.random.Generator) -> Field:
-    """Return how strongly reticulation is drawn, 0 to 1: in the worst part of the lesion, in patches of its own."""
-    if disease.reticulation_share <= 0:
+def _worst(severity: Field, region: Mask, share: float, grid: Grid, rng: np.random.Generator) -> Field:
+    """Return the worst part of a region, 0 to 1, in patches of its own; it fades over its edge inside the region."""
+    if share <= 0 or not region.any():
         return np.zeros(grid.shape, np.float32)
     plan = severity + 0.6 * smooth_noise(grid, 25.0, rng)
-    threshold = np.quantile(plan[lesion], 1 - disease.reticulation_share)
-    return soft(plan - np.float32(threshold), 0.2) * lesion
+    threshold = np.quantile(plan[region], 1 - share)
+    return soft(plan - np.float32(threshold), 0.2) * region
 
 
-def _paint_net(hu: Field, strength: Field, grid: Grid, rng: np.random.Generator) -> None:
-    """Draw the walls of jittered Voronoi cells, many of them left out: septal lines and a finer intralobular net."""
-    voxels = np.argwhere(strength > 0)
-    if len(voxels) == 0:
+def _paint_haze(hu: Field, alpha: Field, grid: Grid, disease: Disease, rng: np.random.Generator) -> None:
+    """Add haze, cloudy over millimetres and uneven over centimetres; it grows no denser than ground glass is."""
+    cloud = 1 + 0.25 * smooth_noise(grid, rng.uniform(4, 14), rng)
+    if rng.random() < 0.5:
+        cloud += np.float32(rng.uniform(0.1, 0.5)) * smooth_noise(grid, rng.uniform(20, 50), rng)
+    lung = hu < VESSEL_HU
+    denser = hu + (disease.haze_hu * np.clip(cloud, 0.3, 1.8) * alpha).astype(np.float32)
+    np.copyto(hu, np.minimum(denser, np.maximum(hu, np.float32(DENSEST_HAZE_HU))), where=lung)
+
+
+def _paint_solid(hu: Field, solid: Field, grid: Grid, disease: Disease, rng: np.random.Generator) -> None:
+    """Fill alveoli: as dense as tissue, with vessels of their own density and air left in the bronchi."""
+    if not solid.any():
         return
-    slice_mm, row_mm, _ = grid.spacing_mm
-    points = voxels * np.array(grid.spacing_mm)
-    # A thick slice averages over its height.
-    levels_mm = (-0.25 * slice_mm, 0.25 * slice_mm) if slice_mm > 1.2 else (0.0,)
-    share = np.zeros(len(voxels), np.float32)
-    for cell_mm, width_mm in (
-        (rng.uniform(8, 16), rng.uniform(1.0, 1.8)),
-        (rng.uniform(2.4, 4.5), rng.uniform(0.5, 0.9)),
-    ):
-        net = VoronoiNet.drawn(points, cell_mm, float(rng.uniform(0.4, 0.7)), rng)
-        drawn = sum(net.walls(points + np.array([level, 0, 0]), width_mm, row_mm) for level in levels_mm) / len(
-            levels_mm
-        )
-        share = np.maximum(share, drawn)
-    line_hu = np.float32(rng.uniform(-180, 20))
-    index = tuple(voxels.T)
-    dark = hu[index]
-    hu[index] = dark + np.maximum(line_hu - dark, 0) * share * strength[index]
-
-
-def _paint_cysts(hu: Field, severity: Field, grid: Grid, share: float, rng: np.random.Generator) -> None:
-    """Draw honeycombing: cysts of a few millimetres side by side, air with walls, in the worst of the reticulation."""
-    reticular = severity > -np.inf
-    if not reticular.any():
-        return
-    worst = reticular & (severity >= np.quantile(severity[reticular], 1 - share))
-    voxels = np.argwhere(worst)
-    points = voxels * np.array(grid.spacing_mm)
-    net = VoronoiNet.drawn(points, float(rng.uniform(3.5, 8)), 1.0, rng)
-    walls = net.walls(points, float(rng.uniform(1.0, 1.8)), grid.spacing_mm[1])
-    hu[tuple(voxels.T)] = CYST_HU + (CYST_WALL_HU - CYST_HU) * walls
-
-
-@dataclass(frozen=True, eq=False)
-class VoronoiNet:
-    """The walls between cells around ``seeds`` (n, 3), in mm; the share ``kept`` of the walls exists."""
-
-    seeds: NDArray[np.float64]
-    kept: float
-
-    @classmethod
-    def drawn(cls, points: NDArray[np.float64], cell_mm: float, kept: float, rng: np.random.Generator) -> "VoronoiNet":
-        """Draw cells about ``cell_mm`` wide wherever ``points`` (n, 3) lie."""
-        low = points.min(axis=0) - 2 * cell_mm
-        counts = np.ceil((points.max(axis=0) + 2 * cell_mm - low) / cell_mm).astype(int) + 1
-        lattice = np.stack(np.meshgrid(*(np.arange(n) for n in counts), indexing="ij"), axis=-1).reshape(-1, 3)
-        seeds = low + (lattice + rng.uniform(-0.45, 0.45, lattice.shape)) * cell_mm
-        used = np.zeros(counts, np.bool_)
-        used[tuple(((points - low) / cell_mm).astype(int).T)] = True
-        near = ndimage.binary_dilation(used, np.ones((3, 3, 3)), iterations=2)
-        return cls(seeds[near.ravel()], kept)
-
-    def walls(self, points: NDArray[np.float64], width_mm: float, edge_mm: float) -> Field:
-        """Return how much of a wall each point lies on, 0 to 1, fading over ``edge_mm``."""
-        away, nearest = cKDTree(self.seeds).query(points, k=2, workers=-1)
-        share = np.clip((width_mm / 2 - (away[:, 1] - away[:, 0]) / 2) / edge_mm + 0.5, 0, 1)
-        pair = np.sort(nearest, axis=1)
-        # A fixed hash of the two cells decides for the whole wall, so that a wall is drawn or left out as one.
-        exists = ((pair[:, 0] * 73856093) ^ (pair[:, 1] * 19349663)) % 1000 < self.kept * 1000
-        return np.asarray(share * exists, np.float32)
+    density = np.float32(disease.solid_hu) + np.float32(25) * smooth_noise(grid, 6.0, rng)
+    filled = (hu > LUMEN_HU) & (hu < density)
+    hu += np.where(filled, (density - hu) * solid, np.float32(0))

@@ -8,7 +8,7 @@ from worker.phantom import vessels
 from worker.phantom.anatomy import Chest, Mask
 from worker.phantom.fields import Field, Grid, smooth_noise, soft
 
-NODULE_HU, CAP_HU = 30.0, -60.0
+NODULE_HU, CAP_HU, PLATE_HU = 30.0, -60.0, -60.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ def fill(chest: Chest, grid: Grid, air: Air, rng: np.random.Generator) -> Field:
     hu = np.where(lungs, background, hu).astype(np.float32)
     vessels.paint(hu, chest, grid, air.contrast_hu, rng)
     _apical_caps(hu, lungs, grid, rng)
+    _atelectasis(hu, lungs, grid, rng)
     _nodules(hu, lungs, grid, rng)
     return hu
 
@@ -55,7 +56,7 @@ def _dependent(grid: Grid, lungs: Mask, prone: bool, rng: np.random.Generator) -
     else:
         last = lungs.shape[1] - 1 - np.argmax(lungs[:, ::-1, :], axis=1)
         depth_mm = np.clip(y.ravel()[last][:, None, :] - y, 0, None)
-    return np.asarray(rng.uniform(40, 130) * np.exp(-depth_mm / rng.uniform(3, 9)), np.float32)
+    return np.asarray(rng.uniform(40, 220) * np.exp(-depth_mm / rng.uniform(3, 9)), np.float32)
 
 
 def _apical_caps(hu: Field, lungs: Mask, grid: Grid, rng: np.random.Generator) -> None:
@@ -71,6 +72,26 @@ def _apical_caps(hu: Field, lungs: Mask, grid: Grid, rng: np.random.Generator) -
     thickness_mm = rng.uniform(1, 5) * (1 + 0.5 * smooth_noise(grid, 10.0, rng)[top])
     share = soft(thickness_mm - depth_mm, 1.5) * lungs[top]
     hu[top] += (np.float32(CAP_HU) - hu[top]) * share
+
+
+def _atelectasis(hu: Field, lungs: Mask, grid: Grid, rng: np.random.Generator) -> None:
+    """Plates of collapsed lung in the lower half of some: lines to the eye, but single ones, and no disease."""
+    if rng.random() < 0.7:
+        return
+    places = np.argwhere(lungs[: len(lungs) // 2 : 4, ::16, ::16]) * (4, 16, 16)
+    if len(places) == 0:
+        return
+    axes = [axis.ravel() for axis in grid.axes()]
+    for place in places[rng.integers(0, len(places), rng.integers(1, 4))]:
+        normal = np.array([1.0, *rng.normal(0, 0.6, 2)])
+        radius_mm, half_mm = rng.uniform(12, 30), rng.uniform(0.7, 2.0)
+        reach = [round(radius_mm / step) for step in grid.spacing_mm]
+        box = tuple(slice(max(0, at - n), at + n + 1) for at, n in zip(place, reach, strict=True))
+        offsets = np.ix_(*(axis[part] - axis[at] for axis, part, at in zip(axes, box, place, strict=True)))
+        away_mm = np.abs(sum(n * o for n, o in zip(normal / np.linalg.norm(normal), offsets, strict=True)))
+        distance = np.sqrt(sum(o**2 for o in offsets))
+        share = soft(half_mm - away_mm, max(0.8, grid.spacing_mm[0])) * soft(radius_mm - distance, 6.0) * lungs[box]
+        hu[box] += np.maximum(np.float32(PLATE_HU) - hu[box], 0) * share
 
 
 def _fissures(hu: Field, grid: Grid, rng: np.random.Generator) -> Field:

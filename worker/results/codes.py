@@ -17,6 +17,7 @@ RIGHT_AND_LEFT = _code("51440002", "SCT", "Right and left")
 
 # Findings (CID 6103, 6104, 6106)
 GROUND_GLASS_OPACITY = _code("112120", "DCM", "Ground glass opacity")
+CONSOLIDATION = _code("95436008", "SCT", "Lung consolidation")
 RETICULAR_PATTERN = _code("112113", "DCM", "Reticular pattern")
 ABNORMAL_INTERSTITIAL_PATTERN = _code("112004", "DCM", "Abnormal interstitial pattern")
 

@@ -17,7 +17,7 @@ BACKGROUND, TEXT, DIM = (14, 16, 20), (225, 228, 235), (140, 146, 160)
 OPACITY = 0.45
 MARGIN_MM = 20.0
 COLOURS = {segment.finding: segment.colour for segment in SEGMENTS}
-PATTERN_COLOURS = (COLOURS["ground glass"], COLOURS["reticulation"])
+PATTERN_COLOURS = (COLOURS["ground glass"], COLOURS["reticulation"], COLOURS["consolidation"])
 LUNG_COLOURS = (COLOURS["right lung"], COLOURS["left lung"])
 Rgb = NDArray[np.uint8]
 

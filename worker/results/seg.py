@@ -1,4 +1,4 @@
-"""DICOM SEG: left lung, right lung, ground glass, reticulation, each voxel bound to its source slice."""
+"""DICOM SEG: left lung, right lung, ground glass, reticulation, consolidation, each voxel bound to its source slice."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -11,7 +11,15 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-from worker.analysis.records import GROUND_GLASS, LEFT_LUNG, RETICULATION, RIGHT_LUNG, LungMask, PatternMap
+from worker.analysis.records import (
+    CONSOLIDATION,
+    GROUND_GLASS,
+    LEFT_LUNG,
+    RETICULATION,
+    RIGHT_LUNG,
+    LungMask,
+    PatternMap,
+)
 from worker.results import codes
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
@@ -45,6 +53,7 @@ SEGMENTS = (
         (255, 200, 60),
     ),
     Segment(4, "reticulation", "Reticulation", codes.ABNORMAL_STRUCTURE, codes.RETICULAR_PATTERN, None, (235, 80, 110)),
+    Segment(5, "consolidation", "Consolidation", codes.ABNORMAL_STRUCTURE, codes.CONSOLIDATION, None, (190, 120, 255)),
 )
 
 
@@ -90,6 +99,7 @@ def _stacked(lungs: LungMask, patterns: PatternMap) -> NDArray[np.uint8]:
         lungs.labels == RIGHT_LUNG,
         patterns.labels == GROUND_GLASS,
         patterns.labels == RETICULATION,
+        patterns.labels == CONSOLIDATION,
     )
     return np.stack(masks, axis=-1).astype(np.uint8)
 

@@ -20,6 +20,7 @@ OF_SEGMENT = {
     2: (Region.LUNG, Side.RIGHT),
     3: (Region.GROUND_GLASS, Side.BOTH),
     4: (Region.RETICULATION, Side.BOTH),
+    5: (Region.CONSOLIDATION, Side.BOTH),
 }
 # (finding, region, side, kind of finding) of the groups without a segment (TID 1501).
 WHOLE_LUNG = (

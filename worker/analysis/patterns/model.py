@@ -21,7 +21,7 @@ class PatternModel:
     Attributes
     ----------
     thresholds
-        Probability above which a voxel counts, for (lesion, reticulation).
+        Probability above which a voxel counts, for lesion, reticulation and consolidation.
     step_mm
         In-plane voxel size that the network was trained at.
     reach_mm
@@ -29,7 +29,7 @@ class PatternModel:
     """
 
     engine: Engine
-    thresholds: tuple[float, float]
+    thresholds: tuple[float, float, float]
     step_mm: float
     reach_mm: float
     digest: str
@@ -63,7 +63,7 @@ def load(weights: Path, device: str = "auto", runs_on: str = "auto") -> PatternM
     point = model_card.working_point(weights)
     return PatternModel(
         engine=engine.start(weighted(weights), target, runs_on),
-        thresholds=(point["lesion"], point["reticulation"]),
+        thresholds=(point["lesion"], point["reticulation"], point["consolidation"]),
         step_mm=point["step_mm"],
         reach_mm=point["reach_mm"],
         digest=card["digest"],

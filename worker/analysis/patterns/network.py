@@ -6,9 +6,10 @@ from typing import Final
 
 import torch
 
-# Three neighbouring slices in; logits of lesion, reticulation and lung out.
+# Three neighbouring slices in; logits of lesion, of the two patterns within it, and of lung out.
 SLICES_IN: Final = 3
-OUTPUTS: Final = ("lesion", "reticulation", "lung")
+OUTPUTS: Final = ("lesion", "reticulation", "consolidation", "lung")
+LESION, RETICULATION, CONSOLIDATION, LUNG = range(len(OUTPUTS))
 ENCODER: Final = "mobilenet_v2"
 DECODER: Final = (128, 64, 32, 16, 8)
 STRIDE: Final = 32
@@ -17,7 +18,7 @@ _declared: list[torch.library.Library] = []
 
 
 def build() -> torch.nn.Module:
-    """Return an untrained network: float (batch, 3, rows, columns) → logits (batch, 3, rows, columns).
+    """Return an untrained network: float (batch, 3, rows, columns) → logits (batch, 4, rows, columns).
 
     Rows and columns are multiples of 32. Weights are random: nothing is fetched.
     """

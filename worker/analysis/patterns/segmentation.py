@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from worker.analysis.patterns import network
 from worker.analysis.patterns.model import PatternModel
-from worker.analysis.records import GROUND_GLASS, RETICULATION, LungMask, PatternMap
+from worker.analysis.records import CONSOLIDATION, GROUND_GLASS, NO_PATTERN, RETICULATION, LungMask, PatternMap
 from worker.reading.quality import QualityFlag
 from worker.reading.volume import CTVolume
 
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class SliceProbability:
-    """Probabilities of one slice in the box around the lungs: float (3, rows, columns), lesion, reticulation, lung.
+    """Probabilities of one slice in the box around the lungs: float (4, rows, columns), as the network's outputs.
 
     ``index``, ``rows`` and ``columns`` say where the box lies in the anatomical view of the volume.
     """
@@ -55,12 +55,18 @@ def segment(volume: CTVolume, lungs: LungMask, model: PatternModel, progress: Pr
     for found in probabilities(volume, lungs, model, progress):
         place = found.index, found.rows, found.columns
         lung = inside[place] > 0
-        lesion = (found.values[0] > model.thresholds[0]) & lung
-        labels[place][lesion] = GROUND_GLASS
-        labels[place][lesion & (found.values[1] > model.thresholds[1])] = RETICULATION
+        labels[place] = classified(found.values, model) * lung
         masked += int(np.count_nonzero(lung))
-        differing += int(np.count_nonzero(lung != (found.values[2] > 0.5)))
+        differing += int(np.count_nonzero(lung != (found.values[network.LUNG] > 0.5)))
     return PatternMap(np.ascontiguousarray(volume.from_anatomical(labels)), _second_opinion(differing, masked))
+
+
+def classified(values: NDArray[np.float32], model: PatternModel) -> NDArray[np.uint8]:
+    """Return the pattern at each place from probabilities (outputs, rows, columns): what is solid shows no lines."""
+    lesion, reticulation, consolidation = (values[n] > limit for n, limit in enumerate(model.thresholds))
+    kinds = [~lesion, consolidation, reticulation]
+    labels = np.select(kinds, [NO_PATTERN, CONSOLIDATION, RETICULATION], GROUND_GLASS)
+    return np.asarray(labels, np.uint8)
 
 
 def _second_opinion(differing: int, masked: int) -> tuple[QualityFlag, ...]:
@@ -128,7 +134,7 @@ def windowed(hu: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def _infer(stacks: torch.Tensor, size: tuple[int, int], model: PatternModel) -> torch.Tensor:
-    """Return probabilities float (batch, 3, rows, columns) on the grid of ``stacks``, on the CPU."""
+    """Return probabilities float (batch, outputs, rows, columns) on the grid of ``stacks``, on the CPU."""
     rows, columns = size
     resized = functional.interpolate(stacks, size=size, mode="bilinear", antialias=True, align_corners=False)
     padding = (0, -columns % network.STRIDE, 0, -rows % network.STRIDE)

@@ -15,7 +15,7 @@ from worker.reading.volume import HU_FLOOR
 
 # Labels of a case: outside the lungs, healthy lung, then the patterns.
 OUTSIDE, HEALTHY = 0, 1
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 MARGIN_VOXELS = 18
 
 
@@ -30,7 +30,7 @@ class Case:
     hu
         int16 (slices, rows, columns).
     labels
-        uint8 likewise: 0 outside the lungs, 1 healthy lung, 2 ground glass, 3 reticulation.
+        uint8 likewise: 0 outside the lungs, 1 healthy lung, 2 ground glass, 3 reticulation, 4 consolidation.
     spacing_mm
         (slices, rows, columns).
     exposed
@@ -49,12 +49,13 @@ class Case:
 class CasePlan:
     """How phantoms for training are drawn: number of slices over the chest (lowest, highest), rows and columns."""
 
-    slices: tuple[int, int] = (70, 195)
+    slices: tuple[int, int] = (34, 275)
     side: int = 512
 
     def spec(self, seed: int, held_out: bool = False) -> PhantomSpec:
-        """Draw a patient and a protocol; by default slices of 1.4 to 4 mm with voxels of about 0.7 mm."""
-        slices = int(np.random.default_rng((seed, 2)).integers(*self.slices, endpoint=True))
+        """Draw a patient and a protocol; by default slices of 1 to 8 mm with voxels of about 0.7 mm."""
+        few, many = np.log(self.slices)
+        slices = round(float(np.exp(np.random.default_rng((seed, 2)).uniform(few, many))))
         return PhantomSpec.drawn(seed, (slices, self.side, self.side), held_out)
 
 

@@ -12,14 +12,14 @@ from torch.nn import functional
 from torch.utils.data import IterableDataset
 
 from worker.analysis import patterns
-from worker.analysis.records import NO_PATTERN, RETICULATION
+from worker.analysis.records import CONSOLIDATION, NO_PATTERN, RETICULATION
 from worker.phantom import acquisition
 from worker.phantom.acquisition import Protocol
 from worker.training.data.cases import HEALTHY, OUTSIDE, Case
 
 # The lung mask found at work is not the true one: what lies just outside must be called healthy too.
 RIM_VOXELS = 2
-GAP_MM, GAPPED_SHARE = 10.0, 0.1
+GAP_MM, GAPPED_SHARE, MOVED_SHARE = 10.0, 0.1, 0.15
 PADDING_HU = -1024
 Sample = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 Slices = NDArray[np.float32]
@@ -41,9 +41,8 @@ class Crops(IterableDataset[Sample]):
 
     Yields
     ------
-    float32 (3, side, side) neighbouring slices windowed to −1..1; float32 (3, side, side) lesion, reticulation,
-    lung; float32 (1, side,
-    side) where lesions are judged: the lung with a rim of what surrounds it.
+    float32 (3, side, side) neighbouring slices windowed to −1..1; float32 (4, side, side) what the network should
+    say; float32 (1, side, side) where lesions are judged: the lung with a rim of what surrounds it.
     """
 
     def __init__(self, source: Sequence[Case], plan: CropPlan, seed: int) -> None:
@@ -65,8 +64,9 @@ class Crops(IterableDataset[Sample]):
         window = (slice(top, top + side), slice(left, left + side))
         hu = _seen(case, index, window, self._reach(case, rng), rng)
         labels = _padded(case.labels[index][window], side, OUTSIDE)
-        target = np.stack([labels > HEALTHY, labels == HEALTHY + RETICULATION, labels > OUTSIDE]).astype(np.float32)
-        near = ndimage.maximum_filter(target[2:], (1, 2 * RIM_VOXELS + 1, 2 * RIM_VOXELS + 1))
+        patterns_in = (labels == HEALTHY + pattern for pattern in (RETICULATION, CONSOLIDATION))
+        target = np.stack([labels > HEALTHY, *patterns_in, labels > OUTSIDE]).astype(np.float32)
+        near = ndimage.maximum_filter(target[-1:], (1, 2 * RIM_VOXELS + 1, 2 * RIM_VOXELS + 1))
         stack = patterns.windowed(torch.from_numpy(_padded(hu, side, PADDING_HU)))
         return _varied(stack, torch.from_numpy(target), torch.from_numpy(near), rng)
 
@@ -100,11 +100,11 @@ def _seen(case: Case, index: int, window: Window, reach: int, rng: np.random.Gen
     picked = np.clip([index - reach, index, index + reach], 0, last)
     slices = _cut(hu, picked, window)
     if case.exposed:
-        return slices
+        return acquisition.exposed_again(slices, case.spacing_mm[1:], rng)
     beside = _cut(hu, np.clip(picked - 1, 0, last), window) + _cut(hu, np.clip(picked + 1, 0, last), window)
     share = float(rng.uniform(0.05, 0.3))
     slices = (1 - 2 * share) * slices + share * beside
-    if rng.random() < 0.1:
+    if rng.random() < MOVED_SHARE:
         slices = _moved(slices, rng)
     return acquisition.expose(slices, case.spacing_mm[1:], Protocol.drawn(case.spacing_mm[0], rng), rng)
 

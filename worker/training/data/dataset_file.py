@@ -27,6 +27,7 @@ class LabelValues(_Strict):
 
     ground_glass: tuple[int, ...]
     reticulation: tuple[int, ...]
+    consolidation: tuple[int, ...] = ()
     lung: tuple[int, ...] = ()
 
 

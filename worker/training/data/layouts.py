@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from worker.analysis import lungs
-from worker.analysis.records import GROUND_GLASS, RETICULATION
+from worker.analysis.records import CONSOLIDATION, GROUND_GLASS, RETICULATION
 from worker.errors import InputRejected
 from worker.phantom.chest_ct import HU_CEILING
 from worker.reading import segmentation, series
@@ -50,6 +50,7 @@ def _labelled(scan: Scan, described: DatasetFile, folder: Path) -> Labelled:
     patterns = np.zeros(volume.hu.shape, np.uint8)
     patterns[where(values.ground_glass)] = GROUND_GLASS
     patterns[where(values.reticulation)] = RETICULATION
+    patterns[where(values.consolidation)] = CONSOLIDATION
     return from_masks(f"{described.name}/{scan.patient}", volume, lung, patterns)
 
 

@@ -14,7 +14,7 @@ from worker.training.evaluation.threshold import thresholded
 SLICES, FIELD_MM = 110, 360.0
 # Share of the lung that is diseased, in percent, and of that the share that is nearly solid.
 EXTENTS_PCT = (0.0, 20.0, 40.0, 60.0, 70.0)
-DENSE_SHARE = 0.86
+DENSE_SHARE, DENSE_HU = 0.86, -250.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ def run(first_seed: int, report: Callable[[str, int, int], None], side: int = 51
     for number, extent_pct in enumerate(EXTENTS_PCT):
         step_mm = FIELD_MM / side
         spacing_mm = (CHEST_HEIGHT_MM / SLICES, step_mm, step_mm)
-        spec = PhantomSpec(first_seed + number, (SLICES, side, side), spacing_mm, extent_pct, dense_share=DENSE_SHARE)
+        spec = PhantomSpec(
+            first_seed + number, (SLICES, side, side), spacing_mm, extent_pct, 0.0, DENSE_SHARE, solid_hu=DENSE_HU
+        )
         rows.append(_row(spec))
         report("segmenting dense lungs", number + 1, len(EXTENTS_PCT))
     return rows
@@ -45,7 +47,7 @@ def _row(spec: PhantomSpec) -> DenseLungRow:
     found = lungs.segment(phantom.volume).labels > 0
     missed = int(np.count_nonzero(lesion & ~found)) / max(int(np.count_nonzero(lesion)), 1)
     return DenseLungRow(
-        dense_pct=round(spec.extent_pct * spec.dense_share, 1),
+        dense_pct=round(spec.extent_pct * DENSE_SHARE, 1),
         dice=round(score.dice(found, true) or 0.0, 4),
         dice_threshold=round(score.dice(thresholded(phantom.volume), true) or 0.0, 4),
         lesion_missed_pct=round(100 * missed, 1),

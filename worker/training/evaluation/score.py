@@ -7,11 +7,16 @@ from numpy.typing import NDArray
 
 from worker.analysis import lungs, patterns
 from worker.analysis.patterns.model import PatternModel
-from worker.analysis.records import GROUND_GLASS, RETICULATION, LungMask, PatternMap
+from worker.analysis.records import CONSOLIDATION, GROUND_GLASS, RETICULATION, LungMask, PatternMap
 from worker.training.data.labelled import Labelled
 from worker.training.evaluation.threshold import thresholded
 
-REGIONS = {"total": (GROUND_GLASS, RETICULATION), "ggo": (GROUND_GLASS,), "reticulation": (RETICULATION,)}
+REGIONS = {
+    "total": (GROUND_GLASS, RETICULATION, CONSOLIDATION),
+    "ggo": (GROUND_GLASS,),
+    "reticulation": (RETICULATION,),
+    "consolidation": (CONSOLIDATION,),
+}
 Mask = NDArray[np.bool_]
 
 
@@ -40,7 +45,7 @@ class LungMaskScore:
 
 @dataclass(frozen=True)
 class PatientScore:
-    """One patient: regions ``total``, ``ggo`` and ``reticulation``, and the lung mask."""
+    """One patient: its regions by name, and the lung mask."""
 
     patient: str
     regions: dict[str, Region]

@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 MISSING = "–"
-REGIONS = {"total": "lesion (total)", "ggo": "ground glass", "reticulation": "reticulation"}
+REGIONS = {
+    "total": "lesion (total)",
+    "ggo": "ground glass",
+    "reticulation": "reticulation",
+    "consolidation": "consolidation",
+}
 Line = tuple[str, str]
 
 

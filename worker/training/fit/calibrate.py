@@ -1,4 +1,4 @@
-"""Thresholds of the two regions, chosen so that extents come out without bias."""
+"""Thresholds of the lesion and of its patterns, chosen so that extents come out without bias."""
 
 from collections.abc import Iterable
 
@@ -6,28 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.analysis import patterns
+from worker.analysis.patterns import network
 from worker.analysis.patterns.model import PatternModel
-from worker.analysis.records import RETICULATION
+from worker.analysis.records import CONSOLIDATION, RETICULATION
 from worker.training.data.labelled import Labelled
 
 BINS = 100
 USABLE = (0.1, 0.9)
-REGIONS = 2
+REGIONS = network.LUNG
 
 
-def thresholds(patients: Iterable[Labelled], model: PatternModel) -> tuple[float, float]:
-    """Return the thresholds for (lesion, reticulation) at which the mean error of extent over the patients is least."""
+def thresholds(patients: Iterable[Labelled], model: PatternModel) -> tuple[float, float, float]:
+    """Return the thresholds of lesion, reticulation and consolidation at which the mean error of extent is least."""
     found, true = [], []
     for patient in patients:
         found.append(_share_above(patient, model))
         labels, lung = patient.patterns.labels, patient.lungs.labels > 0
-        true.append([(labels > 0)[lung].mean(), (labels == RETICULATION)[lung].mean()])
+        kinds = (labels > 0, labels == RETICULATION, labels == CONSOLIDATION)
+        true.append([kind[lung].mean() for kind in kinds])
     # (patients, regions, thresholds) against (patients, regions, 1)
     bias = np.abs((np.array(found) - np.array(true)[:, :, None]).mean(axis=0))
     candidates = np.arange(BINS) / BINS
     usable = (candidates >= USABLE[0]) & (candidates <= USABLE[1])
-    best = [float(candidates[usable][np.argmin(bias[region][usable])]) for region in range(REGIONS)]
-    return best[0], best[1]
+    lesion, reticulation, consolidation = (float(candidates[usable][np.argmin(one[usable])]) for one in bias)
+    return lesion, reticulation, consolidation
 
 
 def _share_above(patient: Labelled, model: PatternModel) -> NDArray[np.float64]:

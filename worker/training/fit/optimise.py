@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from worker.analysis.patterns import engine
+from worker.analysis.patterns import engine, network
 from worker.training.data.cases import Case
 from worker.training.data.crops import Crops, Sample
 from worker.training.errors import CheckpointOfAnotherPlan
@@ -109,17 +109,18 @@ def _step(run: Run, batch: Sample) -> float:
 def loss(logits: torch.Tensor, target: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy plus soft Dice over the batch: lesions are judged in and at the lung, the lung everywhere.
 
-    ``logits`` and ``target`` are float (batch, 3, rows, columns) for lesion, reticulation, lung; ``near`` float
+    ``logits`` and ``target`` are float (batch, outputs, rows, columns), the lung last; ``near`` float
     (batch, 1, rows, columns).
     """
-    where = torch.cat([near, near, torch.ones_like(near)], dim=1)
+    where = near.expand_as(target).clone()
+    where[:, network.LUNG] = 1
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * where
     cross = entropy.sum(dim=(0, 2, 3)) / where.sum(dim=(0, 2, 3)).clamp(min=1)
     probability = logits.sigmoid() * where
     overlap = (probability * target).sum(dim=(0, 2, 3))
     total = probability.sum(dim=(0, 2, 3)) + target.sum(dim=(0, 2, 3))
     each = cross + 1 - (2 * overlap + 1) / (total + 1)
-    return each[:2].mean() + LUNG_WEIGHT * each[2]
+    return each[: network.LUNG].mean() + LUNG_WEIGHT * each[network.LUNG]
 
 
 def _fingerprint(plan: TrainingPlan) -> str:

@@ -25,7 +25,7 @@ CURVE_POINTS = 100
 SYNTHETIC, LABELLED = "synthetic", "labelled"
 
 
-def weights(unet: torch.nn.Module, thresholds: tuple[float, float], plan: TrainingPlan) -> None:
+def weights(unet: torch.nn.Module, thresholds: tuple[float, float, float], plan: TrainingPlan) -> None:
     """Write the weights in half precision, with how they are to be used.
 
     So one digest covers all that decides a result.
@@ -35,6 +35,7 @@ def weights(unet: torch.nn.Module, thresholds: tuple[float, float], plan: Traini
     point = {
         "lesion": thresholds[0],
         "reticulation": thresholds[1],
+        "consolidation": thresholds[2],
         "step_mm": plan.step_mm,
         "reach_mm": plan.crop.reach_mm,
     }
@@ -112,7 +113,8 @@ def as_markdown(written: dict[str, Any], point: dict[str, float]) -> str:
         f"- Trained on: {written['trained_on']}\n- Has not seen: {written['not_seen']}\n"
         f"- Started from: {written['started_from'] or 'random'} weights\n"
         f"- Input: slices at {point['step_mm']} mm in-plane, neighbours {point['reach_mm']} mm away, −1024..200 HU\n"
-        f"- Thresholds: lesion {point['lesion']}, reticulation {point['reticulation']}\n"
+        f"- Thresholds: lesion {point['lesion']}, reticulation {point['reticulation']}, "
+        f"consolidation {point['consolidation']}\n"
         f"- Training: {written['steps']} steps; {json.dumps(written['training'])}\n\n{_scores(written['scores'])}"
     )
 

@@ -72,7 +72,9 @@ def _source(plan: TrainingPlan, sides: Sides, tell: Report) -> Iterator[Case]:
         tell("drawing phantoms", done, plan.cases)
         yield case
     if plan.healthy is not None:
-        for done, case in enumerate(painted.cases(plan.healthy, range(first, first + plan.painted)), start=1):
+        for done, case in enumerate(
+            painted.cases(plan.healthy, range(first, first + plan.painted), plan.processes), start=1
+        ):
             tell("painting into healthy lungs", done, plan.painted)
             yield case
     for path, sided in zip(plan.datasets, sides.splits, strict=True):
@@ -115,7 +117,7 @@ def as_model(unet: torch.nn.Module, plan: TrainingPlan, device: torch.device) ->
     copy.load_state_dict(unet.state_dict())
     return PatternModel(
         engine=engine.start(copy, device),
-        thresholds=(0.5, 0.5),
+        thresholds=(0.5, 0.5, 0.5),
         step_mm=plan.step_mm,
         reach_mm=plan.crop.reach_mm,
         digest="",

@@ -37,7 +37,7 @@ class Oracle:
     def asked(self) -> PatternModel:
         device = torch.device("cpu")
         step_mm = self.patient.volume.spacing_mm[1]
-        return PatternModel(self, (0.5, 0.5), step_mm, 2.5, "", "oracle", "0", {}, device)
+        return PatternModel(self, (0.5, 0.5, 0.5), step_mm, 2.5, "", "oracle", "0", {}, device)
 
     def __call__(self, stacks: torch.Tensor) -> torch.Tensor:
         slices = [self._answer(stack[1]) for stack in stacks]
@@ -51,8 +51,8 @@ class Oracle:
             if place is not None:
                 labels = torch.from_numpy(self.patient.patterns.labels[index])[place]
                 lung = torch.from_numpy(self.patient.lungs.labels[index])[place] > 0
-                said = torch.stack([labels > 0, labels == 2, lung]).float()
-                answer = torch.full((3, *seen.shape), -9.0)
+                said = torch.stack([labels > 0, labels == 2, labels == 3, lung]).float()
+                answer = torch.full((4, *seen.shape), -9.0)
                 rows, columns = labels.shape
                 answer[:, :rows, :columns] = torch.logit(torch.where(said > 0, self.certainty, 1 - self.certainty))
                 return answer

@@ -15,18 +15,19 @@ from safetensors.torch import save_file
 from worker.analysis import card, patterns
 from worker.analysis.patterns import model, network
 from worker.analysis.patterns.model import PatternModel
-from worker.analysis.records import GROUND_GLASS, NO_PATTERN, RETICULATION, RIGHT_LUNG, LungMask
+from worker.analysis.records import CONSOLIDATION, GROUND_GLASS, NO_PATTERN, RETICULATION, RIGHT_LUNG, LungMask
 from worker.errors import DeviceUnavailable, WeightsMismatch
 from worker.reading.volume import CTVolume
 
-HEALTHY_HU, GLASS_HU, NET_HU = -900, -600, -300
+HEALTHY_HU, GLASS_HU, NET_HU, SOLID_HU = -900, -600, -300, 0
 GLASS = np.s_[3:8, 20:44, 16:40]
 NET = np.s_[4:6, 28:40, 20:32]
+SOLID = np.s_[4:6, 31:37, 23:29]
 
 
 @dataclass(frozen=True)
 class Bright:
-    """Calls lesion what is above −750 HU and reticulation what is above −450 HU in one of the three slices."""
+    """Calls lesion, reticulation and consolidation what is above −750, −450 and −150 HU in one of the three slices."""
 
     channel: int = 1
     name: str = "bright"
@@ -36,13 +37,13 @@ class Bright:
         low, high = patterns.WINDOW_HU
         hu = (stacks[:, self.channel] + 1) * (high - low) / 2 + low
         # All but what is padded is lung.
-        return torch.stack([hu + 750, hu + 450, hu + 1000], dim=1) / 20
+        return torch.stack([hu + 750, hu + 450, hu + 150, hu + 1000], dim=1) / 20
 
 
 def bright_model(step_mm: float = 1.0, reach_mm: float = 2.0, channel: int = 1) -> PatternModel:
     return PatternModel(
         engine=Bright(channel),
-        thresholds=(0.5, 0.5),
+        thresholds=(0.5, 0.5, 0.5),
         step_mm=step_mm,
         reach_mm=reach_mm,
         digest="",
@@ -55,9 +56,9 @@ def bright_model(step_mm: float = 1.0, reach_mm: float = 2.0, channel: int = 1) 
 
 @pytest.fixture
 def volume() -> CTVolume:
-    """A supine volume of 1 mm pixels with a glass block that holds a net block."""
+    """A supine volume of 1 mm pixels with a glass block that holds a net block with a solid one within."""
     hu = np.full((12, 64, 56), HEALTHY_HU, np.int16)
-    hu[GLASS], hu[NET] = GLASS_HU, NET_HU
+    hu[GLASS], hu[NET], hu[SOLID] = GLASS_HU, NET_HU, SOLID_HU
     affine = np.array([[0.0, 0, 1, 0], [0, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 1]])
     return CTVolume(hu, affine, tuple(str(i) for i in range(12)), "1.2")
 
@@ -65,7 +66,7 @@ def volume() -> CTVolume:
 @pytest.fixture
 def truth() -> NDArray[np.uint8]:
     labels = np.full((12, 64, 56), NO_PATTERN, np.uint8)
-    labels[GLASS], labels[NET] = GROUND_GLASS, RETICULATION
+    labels[GLASS], labels[NET], labels[SOLID] = GROUND_GLASS, RETICULATION, CONSOLIDATION
     return labels
 
 
@@ -82,7 +83,7 @@ def test_patterns_come_out_where_they_are_on_the_source_grid(volume: CTVolume, t
 def test_another_working_resolution_moves_nothing(volume: CTVolume, truth: NDArray[np.uint8], step_mm: float) -> None:
     found = patterns.segment(volume, whole(volume), bright_model(step_mm=step_mm)).labels
     assert (found != truth).mean() < 0.02
-    for label in (GROUND_GLASS, RETICULATION):
+    for label in (GROUND_GLASS, RETICULATION, CONSOLIDATION):
         centres = [np.argwhere(labels == label).mean(axis=0) for labels in (found, truth)]
         assert np.abs(centres[0] - centres[1]).max() < 0.3
 
@@ -111,7 +112,7 @@ def test_no_lungs_give_no_patterns(volume: CTVolume) -> None:
 
 
 def test_reticulation_counts_only_inside_a_lesion(volume: CTVolume) -> None:
-    strict = replace(bright_model(), thresholds=(1.1, 0.5))
+    strict = replace(bright_model(), thresholds=(1.1, 0.5, 0.5))
     assert not patterns.segment(volume, whole(volume), strict).labels.any()
 
 
@@ -144,7 +145,7 @@ def test_progress_counts_up_to_the_slices_that_hold_lung(volume: CTVolume) -> No
 def weights_with_card(folder: Path) -> Path:
     path = folder / "w.safetensors"
     halved = {name: tensor.half() for name, tensor in network.build().state_dict().items()}
-    point = {"lesion": 0.4, "reticulation": 0.6, "step_mm": 0.8, "reach_mm": 2.5}
+    point = {"lesion": 0.4, "reticulation": 0.6, "consolidation": 0.7, "step_mm": 0.8, "reach_mm": 2.5}
     save_file(halved, path, metadata={card.WORKING_POINT: json.dumps(point)})
     described = {"name": "w", "version": "1", "digest": card.file_digest(path)}
     path.with_suffix(".json").write_text(json.dumps(described), encoding="utf-8")
@@ -154,7 +155,7 @@ def weights_with_card(folder: Path) -> Path:
 def test_weights_are_loaded_with_their_own_working_point(tmp_path: Path) -> None:
     path = weights_with_card(tmp_path)
     loaded = model.load(path, "cpu")
-    assert loaded.thresholds == (0.4, 0.6)
+    assert loaded.thresholds == (0.4, 0.6, 0.7)
     assert loaded.digest == card.digest(path) == card.file_digest(path)
     assert (loaded.step_mm, loaded.reach_mm) == (0.8, 2.5)
     stack = torch.zeros(1, network.SLICES_IN, 64, 32)

@@ -9,15 +9,20 @@ import pytest
 from pydicom import dcmread
 
 from tests.support import services
-from worker.analysis.records import GROUND_GLASS, LEFT_LUNG, RETICULATION, RIGHT_LUNG
+from worker.analysis.records import CONSOLIDATION, GROUND_GLASS, LEFT_LUNG, RETICULATION, RIGHT_LUNG
 from worker.phantom.acquisition import Protocol
 from worker.phantom.chest_ct import Phantom, PhantomSpec, render
 from worker.phantom.dicom_series import PhantomIdentity, write_series
+from worker.phantom.lesions import Disease
 from worker.reading import series as reading
 
 SMALL = PhantomSpec(
     seed=7, shape=(24, 64, 64), spacing_mm=(11.5, 5.8, 5.8), extent_pct=25.0, protocol=Protocol(noise_hu=10.0)
 )
+
+# Slices that are drawn as they are, not merged from thinner ones; voxels fine enough for lines.
+THIN = replace(SMALL, shape=(92, 64, 64), spacing_mm=(3.0, 5.8, 5.8))
+FINE = replace(SMALL, shape=(12, 320, 320), spacing_mm=(1.0, 1.1, 1.1))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def test_another_seed_is_another_patient_with_other_uids(phantom: Phantom) -> No
 
 @pytest.mark.parametrize("extent_pct", [0.0, 60.0])
 def test_the_truth_has_the_extent_that_was_asked_for(extent_pct: float) -> None:
-    phantom = render(replace(SMALL, extent_pct=extent_pct))
+    phantom = render(replace(THIN, extent_pct=extent_pct))
     lung, lesion = phantom.lungs.labels > 0, phantom.patterns.labels > 0
     assert 100 * lesion.sum() / lung.sum() == pytest.approx(extent_pct, abs=0.1)
     assert not (lesion & ~lung).any()
@@ -52,12 +57,29 @@ def test_reticulation_takes_its_share_of_the_lesion(share: float) -> None:
     assert (labels == RETICULATION).sum() / (labels > 0).sum() == pytest.approx(share, abs=0.02)
 
 
-def test_density_rises_from_lung_to_ground_glass_to_reticulation(phantom: Phantom) -> None:
+def test_density_rises_from_lung_to_haze_to_consolidation() -> None:
+    phantom = render(replace(THIN, reticulation_share=0.0, consolidation_share=0.4, solid_hu=0.0))
     hu, patterns = phantom.volume.hu, phantom.patterns.labels
     healthy = hu[(phantom.lungs.labels > 0) & (patterns == 0)]
-    ground_glass, reticulation = hu[patterns == GROUND_GLASS], hu[patterns == RETICULATION]
-    assert np.median(ground_glass) > np.median(healthy) + 50
-    assert np.median(reticulation) > np.median(ground_glass) + 50
+    haze, solid = hu[patterns == GROUND_GLASS], hu[patterns == CONSOLIDATION]
+    assert (patterns == CONSOLIDATION).sum() / (patterns > 0).sum() == pytest.approx(0.4, abs=0.02)
+    assert np.median(haze) > np.median(healthy) + 50
+    assert np.median(solid) > -100 > np.median(haze) + 50
+
+
+def test_lines_without_haze_are_rough_and_hardly_dense() -> None:
+    chest = replace(FINE, protocol=Protocol(0.5, 0.0, 5.0))
+    drawn = Disease.drawn(25.0, np.random.default_rng(1))
+    net = replace(
+        drawn, reticulation_share=1.0, haze_under_lines=0.0, haze_hu=300.0, honeycombing=0.0, consolidation_share=0.0
+    )
+    lines, haze = (render(replace(chest, disease=one)) for one in (net, replace(net, reticulation_share=0.0)))
+    lesion = lines.patterns.labels[lines.patterns.labels > 0]
+    assert (lesion == RETICULATION).mean() > 0.999
+    assert np.array_equal(lines.patterns.labels > 0, haze.patterns.labels > 0)
+    region = haze.patterns.labels == GROUND_GLASS
+    assert np.median(lines.volume.hu[region]) < np.median(haze.volume.hu[region]) - 100
+    assert lines.volume.hu[region].std() > haze.volume.hu[region].std() + 30
 
 
 def test_disease_favours_the_base_over_many_patients() -> None:

@@ -38,7 +38,13 @@ def test_seg_and_sr_lie_in_the_study_each_in_a_series_of_its_own(objects: tuple[
 def test_every_frame_names_the_slice_it_was_drawn_on(objects: tuple[Dataset, Dataset]) -> None:
     segmentation, _ = objects
     lungs, patterns = CT.masks()
-    masks = {1: lungs.labels == 2, 2: lungs.labels == 1, 3: patterns.labels == 1, 4: patterns.labels == 2}
+    masks = {
+        1: lungs.labels == 2,
+        2: lungs.labels == 1,
+        3: patterns.labels == 1,
+        4: patterns.labels == 2,
+        5: patterns.labels == 3,
+    }
     slices = {uid: index for index, uid in enumerate(CT.volume().sop_uids)}
     frames = segmentation.PerFrameFunctionalGroupsSequence
     assert len(frames) == sum(int(mask.any(axis=(1, 2)).sum()) for mask in masks.values())
@@ -61,7 +67,7 @@ def test_lungs_carry_their_laterality_and_every_segment_a_colour(objects: tuple[
 def test_an_absent_pattern_keeps_its_segment_without_frames() -> None:
     nothing = PatternMap(np.zeros((CT.slices, CT.rows, CT.columns), np.uint8))
     segmentation, report = encoded(CT, nothing)
-    assert [s.SegmentNumber for s in segmentation.SegmentSequence] == [1, 2, 3, 4]
+    assert [s.SegmentNumber for s in segmentation.SegmentSequence] == [1, 2, 3, 4, 5]
     numbers = {
         frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
         for frame in segmentation.PerFrameFunctionalGroupsSequence
