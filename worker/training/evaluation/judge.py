@@ -11,15 +11,17 @@ from worker.training.data.cases import CasePlan
 from worker.training.data.dataset_file import Side
 from worker.training.data.patients import Known
 from worker.training.errors import DatasetRejected
-from worker.training.evaluation import dense_lungs, evaluate, report, sweep
+from worker.training.evaluation import dense_lungs, evaluate, lines, report, sweep
 from worker.training.evaluation.dense_lungs import DenseLungRow
 from worker.training.evaluation.evaluate import HELD_OUT_SEED, PhantomScorer, Report
+from worker.training.evaluation.lines import LinesRow
 from worker.training.evaluation.report import Evaluation
 from worker.training.evaluation.score import PatientScore
 from worker.training.evaluation.sweep import SweepRow
 
 # Beyond every phantom that is scored one by one.
-SWEEP_SEED, DENSE_SEED = 3_000_000, 4_000_000
+SWEEP_SEED, DENSE_SEED, LINES_SEED = 3_000_000, 4_000_000, 5_000_000
+LINES_PATIENTS = 2
 write = report.write
 
 
@@ -58,10 +60,12 @@ def run(asked: Request, command: str, tell: Report) -> Evaluation:
     varied: list[SweepRow] = []
     repeat: float | None = None
     dense: list[DenseLungRow] = []
+    told: list[LinesRow] = []
     if asked.sweep:
         dense = dense_lungs.run(DENSE_SEED, tell, asked.case.side)
         model = pattern_model.load(asked.weights, asked.device)
         varied, repeat = sweep.run(range(SWEEP_SEED, SWEEP_SEED + asked.sweep), model, tell, asked.case.side)
+        told = lines.run(range(LINES_SEED, LINES_SEED + LINES_PATIENTS), model, tell, asked.case.side)
     card = model_card.read(asked.weights)
     return Evaluation(
         of=_named(asked),
@@ -72,6 +76,7 @@ def run(asked: Request, command: str, tell: Report) -> Evaluation:
         dense_lungs=tuple(dense),
         sweep=tuple(varied),
         repeatability_points=repeat,
+        lines=tuple(told),
     )
 
 

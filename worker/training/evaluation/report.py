@@ -8,12 +8,15 @@ from typing import Any
 
 from worker.training.evaluation import evaluate, figures, summary
 from worker.training.evaluation.dense_lungs import DenseLungRow
+from worker.training.evaluation.lines import LinesRow
 from worker.training.evaluation.score import PatientScore
 from worker.training.evaluation.summary import said
 from worker.training.evaluation.sweep import SweepRow
 
 DENSE_LUNGS_HEAD = ("nearly solid, % of lung", "Dice, lung mask", "Dice, threshold alone", "lesion left outside, %")
 SWEEP_HEAD = ("what varies", "value", "Dice lesion", "Dice reticulation", "bias of extent, points", "error, points")
+
+LINES_HEAD = ("lesion", "kernel", "slice, mm", "found", "called reticulation", "Dice reticulation")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Evaluation:
     dense_lungs: tuple[DenseLungRow, ...] = ()
     sweep: tuple[SweepRow, ...] = ()
     repeatability_points: float | None = None
+    lines: tuple[LinesRow, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, pooled and patient by patient."""
@@ -62,6 +66,9 @@ def markdown(evaluation: Evaluation) -> str:
     ]
     if evaluation.dense_lungs:
         parts += ["## The lung mask of lungs with dense disease\n", _numbers(DENSE_LUNGS_HEAD, evaluation.dense_lungs)]
+    if evaluation.lines:
+        title = "## Lines and density: the same lesions, with and without lines, inside the true lungs\n"
+        parts += [title, _numbers(LINES_HEAD, evaluation.lines)]
     if evaluation.sweep:
         title = "## Kernel, noise and thickness, inside the true lungs\n"
         parts += [title, _numbers(SWEEP_HEAD, evaluation.sweep), "![Sweep](sweep.png)\n"]
@@ -96,7 +103,7 @@ def _patients_table(patients: Sequence[PatientScore]) -> str:
     return _table(head, rows)
 
 
-def _numbers(head: Sequence[str], rows: Sequence[DenseLungRow | SweepRow]) -> str:
+def _numbers(head: Sequence[str], rows: Sequence[DenseLungRow | LinesRow | SweepRow]) -> str:
     return _table(head, [[v if isinstance(v, str) else said(v) for v in asdict(row).values()] for row in rows])
 
 
