@@ -109,6 +109,14 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the split that the model was trained with.")] = 0,
     device: Device = "auto",
     processes: Processes = 2,
+    look: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of CT series without truth: numbers, flags and a contact sheet of each, nothing else.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge a model patient by patient: Dice, error and bias of extent, ICC, Goh category, lung mask, sweep.
@@ -119,6 +127,9 @@ def evaluate(
     """
     from worker.training.evaluation import judge  # noqa: PLC0415
 
+    if look is not None:
+        _look(look, weights, folder, device, as_json)
+        return
     command = shlex.join(["scleroscan", *sys.argv[1:]])
     asked = judge.Request(
         weights, tuple(dataset or ()), everyone, phantoms, SWEEP_PATIENTS if sweep else 0, seed, device, processes
@@ -132,6 +143,18 @@ def evaluate(
         pooled = evaluation.as_json()["pooled"]
         out.print(_table(summary.rows(pooled, evaluation.repeatability_points), f"{weights.name}: {evaluation.of}"))
         out.print(f"table, JSON and figures: {folder}", style="dim")
+
+
+def _look(series_folder: Path, weights: Path, folder: Path, device: str, as_json: bool) -> None:
+    from worker import look  # noqa: PLC0415
+    from worker.analysis.patterns import model  # noqa: PLC0415
+
+    with _progress() as tell:
+        rows = look.run(series_folder, model.load(weights, device), folder, tell)
+    if as_json:
+        print(json.dumps(look.as_json(rows)))
+    else:
+        out.print(f"{len(rows)} series looked at; table, JSON and pictures: {folder}", style="dim")
 
 
 def _table(lines: list[tuple[str, str]], title: str) -> Table:

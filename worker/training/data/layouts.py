@@ -66,6 +66,15 @@ def _read(scan: Scan, folder: Path) -> tuple[CTVolume, Where]:
             assert_never(never)
 
 
+def image_with_mask(image_path: Path, mask_path: Path | None) -> tuple[CTVolume, NDArray[np.bool_] | None]:
+    """Return an image in HU and where its mask is not 0. Raises DatasetRejected (``scan_unreadable``)."""
+    try:
+        volume, where = _of_volume(image_path, mask_path or image_path)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DatasetRejected(f"{image_path.name}: {error}", code="scan_unreadable") from error
+    return volume, None if mask_path is None else ~where((0,))
+
+
 def _of_volume(image_path: Path, mask_path: Path) -> tuple[CTVolume, Where]:
     image, mask = (sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS") for path in (image_path, mask_path))
     frames = [np.array([*one.GetOrigin(), *one.GetSpacing(), *one.GetDirection()]) for one in (image, mask)]
