@@ -129,10 +129,10 @@ def test_a_codec_that_takes_too_much_ends_one_series(
 
 
 def test_headers_that_fill_the_memory_end_one_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series, "LARGEST_HEADERS_BYTES", 64 * MIB)
+    monkeypatch.setattr(series, "LARGEST_HEADERS_BYTES", 16 * MIB)
     datasets = slices()
     for ds in datasets:
-        ds.add_new(0x00091001, "OB", bytes(8 * MIB))
+        ds.add_new(0x00091001, "OB", bytes(33 * MIB))
     with pytest.raises(InputRejected) as caught:
         series.read(write(tmp_path, datasets))
     assert caught.value.code == "pixel_bomb"
