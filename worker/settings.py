@@ -10,9 +10,10 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.address import AE_TITLE, ApplicationEntity
+from worker import packaged_model
 
 EMBEDDED = "embedded"
-PACKAGED_WEIGHTS = Path(__file__).parent / "models" / "ssc-ild-unet-2-synthetic.safetensors"
+PACKAGED_WEIGHTS = packaged_model.WEIGHTS
 
 
 class WorkerSettings(BaseSettings):

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
