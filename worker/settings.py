@@ -23,7 +23,7 @@ class WorkerSettings(BaseSettings):
 
     broker_url: str = Field(
         EMBEDDED,
-        description="Celery broker, as redis://host:6379/0; 'embedded' starts a private Redis from pip",
+        description="Celery broker, as redis://host:6379/0; 'embedded' starts a private Valkey from pip",
         examples=["redis://10.0.0.5:6379/0"],
     )
     destinations: Annotated[tuple[str, ...], NoDecode] = Field(
