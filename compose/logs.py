@@ -4,8 +4,10 @@ import json
 import logging
 import sys
 import threading
+import warnings
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import PurePath
 from types import TracebackType
 from typing import TextIO
 
@@ -13,7 +15,9 @@ from compose.log_lines import Limiter, clean, compact_trace, is_ours
 
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
 # These libraries tell every PDU or task; what matters of it is told by our own lines.
-CHATTY = ("pynetdicom", "celery.worker.strategy", "celery.app.trace", "alembic", "pydicom", "highdicom", "kombu")
+CHATTY = ("pynetdicom", "celery.worker.strategy", "celery.app.trace", "alembic", "highdicom", "kombu")
+# pydicom logs each of its warnings as well, and both repeat the value, which may name a patient.
+SILENT = "pydicom"
 # What libraries say may hold a stranger's bytes, and does not grow with them.
 LONGEST, LONGEST_OF_LIBRARIES = 1000, 200
 
@@ -97,13 +101,28 @@ def _longest(record: logging.LogRecord) -> int:
 def configure(log_format: LogFormat) -> None:
     """Send log lines to standard error in the format asked for, warnings and the ends of threads among them."""
     handler = Lines(Limiter())
+    handler.addFilter(lambda record: record.name.split(".")[0] != SILENT)
     handler.setFormatter(JsonLines() if log_format is LogFormat.json else ConsoleLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.captureWarnings(capture=True)
+    warnings.showwarning = _tell_warning
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     sys.excepthook = _tell_end
     threading.excepthook = lambda end: _tell_end(end.exc_type, end.exc_value, end.exc_traceback)
+
+
+def _tell_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Log the kind and the place of a warning, not its text, in which libraries repeat values of headers."""
+    del message, file, line
+    facts = {"kind": category.__name__, "place": f"{PurePath(filename).name}:{lineno}"}
+    logging.getLogger("py.warnings").warning("a library warned", extra=facts)
 
 
 def _tell_end(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:

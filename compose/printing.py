@@ -154,9 +154,9 @@ RESULT_COLUMNS = (
 
 def audit_report(results: list[dict[str, Any]], trail: list[dict[str, Any]], fault: str | None) -> list[Table | str]:
     """The results; for one series every column, its events and what their hashes say."""
-    if not trail:
+    if not trail and fault is None:
         return [rows_table(results, RESULT_COLUMNS, "audit_result")]
-    chain = f"[red]{fault}[/]" if fault else "[green]the chain of event hashes is whole[/]"
+    chain = f"[red]{fault}[/]" if fault else "[green]events, rows and files are as they were written[/]"
     return [
         *(record_table(row, "audit_result") for row in results),
         trail_table(trail),

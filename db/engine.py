@@ -39,7 +39,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # SQLite's driver begins a transaction at the first write, too late to protect the reads before it. With this
     # setting SQLAlchemy begins it.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # recursive_triggers: without it INSERT OR REPLACE removes a row without the trigger that refuses it.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

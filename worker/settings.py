@@ -10,9 +10,10 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.address import AE_TITLE, ApplicationEntity
+from worker import packaged_model
 
 EMBEDDED = "embedded"
-PACKAGED_WEIGHTS = Path(__file__).parent / "models" / "ssc-ild-unet-2-synthetic.safetensors"
+PACKAGED_WEIGHTS = packaged_model.WEIGHTS
 
 
 class WorkerSettings(BaseSettings):
@@ -22,7 +23,7 @@ class WorkerSettings(BaseSettings):
 
     broker_url: str = Field(
         EMBEDDED,
-        description="Celery broker, as redis://host:6379/0; 'embedded' starts a private Redis from pip",
+        description="Celery broker, as redis://host:6379/0; 'embedded' starts a private Valkey from pip",
         examples=["redis://10.0.0.5:6379/0"],
     )
     destinations: Annotated[tuple[str, ...], NoDecode] = Field(

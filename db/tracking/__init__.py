@@ -65,6 +65,7 @@ from db.tracking.routing import (
     skip_series,
     study_series,
 )
+from db.tracking.verification import verify_series
 
 __all__ = [
     "BETTER_RECONSTRUCTION",
@@ -137,4 +138,5 @@ __all__ = [
     "study_series",
     "take_over",
     "verify_chain",
+    "verify_series",
 ]

@@ -114,7 +114,7 @@ def chain_hash(event: Event) -> str:
 
 def verify_chain(session: Session, series_uid: str) -> str | None:
     """Return None where the events of a series are whole and unchanged, else a sentence that names the first fault."""
-    previous = CHAIN_START
+    previous, sequence = CHAIN_START, 0
     events = session.scalars(select(Event).where(Event.series_uid == series_uid).order_by(Event.sequence))
     for sequence, event in enumerate(events, start=1):
         if event.sequence != sequence:
@@ -122,7 +122,7 @@ def verify_chain(session: Session, series_uid: str) -> str | None:
         if event.previous_hash != previous or event.hash != chain_hash(event):
             return f"event {sequence} of series {series_uid} was changed after it was written"
         previous = event.hash
-    return None
+    return None if sequence else f"series {series_uid} has no events"
 
 
 def _series_uid(session: Session, subject: Series | Job | Delivery) -> str:

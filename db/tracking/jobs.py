@@ -12,6 +12,7 @@ from db.errors import ClaimLost, UnknownSubject
 from db.states import JobState
 from db.tables import Instance, Job, JobInstance, Series
 from db.tracking.events import Change, append, begin, lock_series, move
+from db.tracking.seal import RESULTS_HASH, results_hash
 
 WHO = "dicom_node"
 
@@ -271,7 +272,8 @@ def finish(session: Session, held: Claim, state: str, failure: Failure, now: dat
     """End a job as ``rejected`` or ``failed``. Raises ClaimLost where someone else has the job."""
     job = fenced(session, held)
     job.code, job.reason, job.detail, job.updated_at = failure.code, failure.reason, failure.detail, now
-    move(session, job, state, Change(held.who, now, failure.code, failure.detail))
+    detail = failure.detail | {RESULTS_HASH: results_hash(session, job)}
+    move(session, job, state, Change(held.who, now, failure.code, detail))
 
 
 def current_series_job(session: Session, series_uid: str) -> Job | None:

@@ -54,9 +54,10 @@ def recompute(session: Session, job_id: int, who: str, now: datetime) -> None:
     _require_images(session, job_id)
     outputs = session.scalars(select(Output).where(Output.job_id == job_id).order_by(Output.id)).all()
     left = {PurePath(output.path).name: output.digest for output in outputs}
+    sent = list(session.scalars(select(Delivery.id).where(Delivery.job_id == job_id).order_by(Delivery.id)))
     for table in (Delivery, Output, Measurement, QualityFlag):
         session.execute(delete(table).where(table.job_id == job_id))
-    queue_again(session, job, Change(who, now, "recomputed", {"outputs": left}))
+    queue_again(session, job, Change(who, now, "recomputed", {"outputs": left, "deliveries": sent}))
 
 
 def retry(session: Session, job_id: int, who: str, now: datetime) -> int:

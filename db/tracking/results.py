@@ -12,6 +12,7 @@ from db.tables import Job, Measurement, Output, QualityFlag
 from db.tracking.deliveries import open_deliveries
 from db.tracking.events import Change, move
 from db.tracking.jobs import Claim, Failure, fenced, finish
+from db.tracking.seal import RESULTS_HASH, results_hash
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def record_results(
     job = fenced(session, held)
     _keep(session, job, results)
     job.updated_at = now
-    move(session, job, JobState.ENCODED, Change(held.who, now, detail={"outputs": len(results.outputs)}))
+    detail = {"outputs": len(results.outputs), RESULTS_HASH: results_hash(session, job)}
+    move(session, job, JobState.ENCODED, Change(held.who, now, detail=detail))
     open_deliveries(session, job, destinations, Change(held.who, now))
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-import openvino
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -22,6 +21,7 @@ from worker.analysis import patterns
 from worker.analysis.patterns import model
 from worker.analysis.patterns.engine import Engine, OpenVinoEngine, TorchEngine
 from worker.analysis.patterns.model import PatternModel
+from worker.analysis.patterns.openvino_alone import openvino
 from worker.analysis.records import RETICULATION
 from worker.phantom.chest_ct import Phantom, PhantomSpec, render
 from worker.settings import WorkerSettings

@@ -7,6 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from worker import packaged_model
 from worker.errors import WeightsMismatch
 
 # The key in the metadata of the weights file that says how to use the weights. It is in that file so that the digest
@@ -23,7 +24,8 @@ def read(weights: Path) -> dict[str, Any]:
     Raises
     ------
     WeightsMismatch
-        Weights or card are missing or unreadable, or the digest of the weights is not the card's.
+        Weights or card are missing or unreadable, or the digest of the weights is not the card's; or the packaged
+        weights are not those of this version.
     """
     path = weights.with_suffix(".json")
     try:
@@ -35,6 +37,11 @@ def read(weights: Path) -> dict[str, Any]:
         raise WeightsMismatch(
             f"{weights.name} is not the file its model card describes: the digests differ",
             detail={"card": card.get("digest"), "file": found},
+        )
+    if weights.resolve() == packaged_model.WEIGHTS.resolve() and found != packaged_model.DIGEST:
+        raise WeightsMismatch(
+            f"{weights.name} is not the packaged model of this version: install the package again",
+            detail={"pinned": packaged_model.DIGEST, "file": found},
         )
     return card
 

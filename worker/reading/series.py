@@ -12,10 +12,13 @@ from worker.reading import belonging, choice, headers, originals, slices
 from worker.reading.choice import Kept
 from worker.reading.geometry import gate, placement, stacks
 from worker.reading.headers import SourceFile
-from worker.reading.pixels import hounsfield
+from worker.reading.pixels import hounsfield, memory
 from worker.reading.quality import QualityFlag
 from worker.reading.slices import SourceSlice
 from worker.reading.volume import CTVolume
+
+# 4,000 slices with 500 KiB of header each: ten times what scanners write.
+LARGEST_HEADERS_BYTES = 2**31
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def read(paths: Sequence[Path]) -> SourceSeries:
 
 
 def _read(paths: Sequence[Path]) -> SourceSeries:
-    files = [headers.read(path) for path in paths]
+    with memory.bounded(LARGEST_HEADERS_BYTES):
+        files = [headers.read(path) for path in paths]
     belonging.require_one(files)
     found, aside = _sorted_out(files)
     _require_slices(found, aside)

@@ -4,12 +4,12 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import openvino
 import torch
 
 from worker.analysis import engine_choice
 from worker.analysis.engine_choice import EngineName
 from worker.analysis.patterns import network
+from worker.analysis.patterns.openvino_alone import openvino
 
 # For so many sizes of slices the compiled network is kept; another series often has another size.
 SIZES_KEPT = 4

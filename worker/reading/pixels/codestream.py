@@ -1,10 +1,12 @@
 """Reads size and end of a compressed frame from its own stream, before a decoder takes memory for it."""
 
+import math
 import re
 import struct
 from collections.abc import Iterator
 
 JPEG_START, J2K_START, JP2_START = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
+J2K_SIZE_BYTES = 42
 # Start-of-frame markers: T.81 B.1.1.3 (all SOFn but DHT, JPG and DAC) and SOF55 of JPEG-LS (T.87 C.1.1).
 FRAME_MARKERS = frozenset(set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7})
 SCAN_MARKER, END_MARKER = 0xDA, 0xD9
@@ -13,17 +15,18 @@ SCAN_MARKER, END_MARKER = 0xDA, 0xD9
 MARKER, AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff]"), re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
-def declared_size(frame: bytes) -> tuple[int, int] | None:
-    """Return (rows, columns) of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K frame; None where it is none of them."""
+def declared_size(frame: bytes) -> tuple[int, int, int] | None:
+    """Return (rows, columns, components) of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K frame; None where it is none."""
     if frame.startswith(JPEG_START):
         return _jpeg_size(frame)
-    # Some writers wrap the codestream in a JP2 file, against PS3.5 8.2.4; decoders read it all the same.
-    at = frame.find(J2K_START) if frame.startswith((J2K_START, JP2_START)) else -1
-    if at < 0 or len(frame) < at + 24:
+    if frame.startswith(J2K_START):
+        return _j2k_size(frame, 0)
+    if not frame.startswith(JP2_START):
         return None
-    # SIZ: marker, length, capabilities, then the reference grid and the image's offset in it (T.800 A.5.1).
-    width, height, left, top = struct.unpack_from(">4I", frame, at + 8)
-    return height - top, width - left
+    # Some writers wrap the codestream in a JP2 file, against PS3.5 8.2.4; decoders read it all the same. Whichever
+    # start they take, it is not larger than the largest.
+    sizes = (_j2k_size(frame, start.start()) for start in re.finditer(re.escape(J2K_START), frame))
+    return max((size for size in sizes if size is not None), key=math.prod, default=None)
 
 
 def jpeg_end(frame: bytes) -> int | None:
@@ -34,14 +37,23 @@ def jpeg_end(frame: bytes) -> int | None:
     return next((at for marker, at in _markers(frame) if marker == END_MARKER), None)
 
 
-def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
-    """Read the start of frame, which stands before all compressed data."""
+def _j2k_size(frame: bytes, at: int) -> tuple[int, int, int] | None:
+    """Read SIZ: marker, length, capabilities, reference grid, tiles, then the number of components (T.800 A.5.1)."""
+    if len(frame) < at + J2K_SIZE_BYTES:
+        return None
+    width, height, left, top = struct.unpack_from(">4I", frame, at + 8)
+    (components,) = struct.unpack_from(">H", frame, at + J2K_SIZE_BYTES - 2)
+    return height - top, width - left, components
+
+
+def _jpeg_size(frame: bytes) -> tuple[int, int, int] | None:
+    """Read the start of frame, which stands before all compressed data (T.81 B.2.2)."""
     for marker, at in _markers(frame):
-        if marker == SCAN_MARKER or len(frame) < at + 7:
+        if marker == SCAN_MARKER or len(frame) < at + 8:
             return None
         if marker in FRAME_MARKERS:
-            rows, columns = struct.unpack_from(">2H", frame, at + 3)
-            return rows, columns
+            rows, columns, components = struct.unpack_from(">2HB", frame, at + 3)
+            return rows, columns, components
     return None
 
 

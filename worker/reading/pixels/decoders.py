@@ -125,9 +125,12 @@ def _run_lengths(frame: bytes, shape: tuple[int, int]) -> Stored:
 
 def _unpacked(packed: bytes, size: int) -> NDArray[np.uint8]:
     """Decode an RLE segment, all of it: one that is longer tells of other rows and columns."""
-    segment = imagecodecs.packbits_decode(packed)
-    # A byte more may have been added to make the length even.
-    if not size <= len(segment) <= size + 1:
+    # A byte more may have been added to make the length even; no more memory is taken, whatever is packed.
+    try:
+        segment = imagecodecs.packbits_decode(packed, out=size + 1)
+    except imagecodecs.PackbitsError as error:
+        raise ValueError(f"an RLE segment is damaged, or holds more than {size} bytes") from error
+    if len(segment) < size:
         raise ValueError(f"an RLE segment holds {len(segment)} of {size} bytes")
     return np.frombuffer(segment, np.uint8, size)
 
@@ -136,7 +139,7 @@ def _unpacked_before_tail(packed: bytes, size: int) -> NDArray[np.uint8]:
     """Decode the last RLE segment, behind which may stand padding of whatever value and length."""
     try:
         return _unpacked(packed, size)
-    except (ValueError, imagecodecs.PackbitsError):
+    except ValueError:
         # Looking for the end is slow, and hardly ever needed.
         return _unpacked(packed[: _packed_end(packed, size)], size)
 

@@ -14,17 +14,23 @@ from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.encaps import generate_frames
 from pydicom.filereader import data_element_generator
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from worker.reading import headers
 from worker.reading.headers import SourceFile
-from worker.reading.pixels import codestream, decoders, rescale, storage
+from worker.reading.pixels import codestream, decoders, memory, rescale, storage
 from worker.reading.pixels.decoders import Stored
 from worker.reading.slices import SourceSlice
 
 # The errors that codecs raise on a damaged or unknown stream, and those that malformed values raise.
 UNDECODABLE = (*headers.MALFORMED, IndexError, RuntimeError)
 PIXEL_DATA = 0x7FE00010
+# A file is in memory as its element, as its fragments joined, and once more where a decoder wants them changed.
+COPIES_OF_A_FILE = 4
+# OpenJPEG, the hungriest, holds numbers of four bytes in about three copies.
+DECODER_BYTES_PER_PIXEL = 32
+# Stacks of threads, and whatever the interpreter takes beside.
+SPARE_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,18 +67,35 @@ def read(slices: Sequence[SourceSlice]) -> NDArray[np.int16]:
         storage.require_sane_size(one)
     storage.require_sane_volume(slices)
     first = slices[0].header
-    volume = np.empty((len(slices), int(first.Rows), int(first.Columns)), dtype=np.int16)
+    shape = len(slices), int(first.Rows), int(first.Columns)
+    threads = 1 if all(one.file.is_native for one in slices) else len(os.sched_getaffinity(0))
+    with memory.bounded(_needed_bytes(slices, shape, threads)):
+        volume = np.empty(shape, dtype=np.int16)
+        _fill_all(slices, volume, threads)
+    return volume
+
+
+def _needed_bytes(slices: Sequence[SourceSlice], shape: tuple[int, int, int], threads: int) -> int:
+    """Return what reading a volume takes at most: volume, files that are open, and a decoder for each thread."""
+    count, rows, columns = shape
+    sizes = {one.file.path: one.file.path.stat().st_size for one in slices}
+    # The frames of multi-frame objects stay in memory until all are decoded.
+    kept = sum(sizes[path] for path in {one.file.path for one in slices if one.frame is not None})
+    decoder = rows * columns * DECODER_BYTES_PER_PIXEL + max(sizes.values()) * COPIES_OF_A_FILE
+    return count * rows * columns * 2 + kept * COPIES_OF_A_FILE + threads * decoder + SPARE_BYTES
+
+
+def _fill_all(slices: Sequence[SourceSlice], volume: NDArray[np.int16], threads: int) -> None:
     sources = _shared_sources(slices)
-    if all(one.file.is_native for one in slices):
+    if threads == 1:
         # Native pixels need no decoding, and one thread fills memory as fast as several.
         for one, target in zip(slices, volume, strict=True):
             _fill(one, sources, target)
-        return volume
+        return
     # Decoders release the interpreter lock, so threads use all cores and share the one array.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="pixels") as threads:
-        for _ in threads.map(_fill, slices, repeat(sources), volume):
+    with ThreadPoolExecutor(threads, thread_name_prefix="pixels") as pool:
+        for _ in pool.map(_fill, slices, repeat(sources), volume):
             pass
-    return volume
 
 
 def read_slice(one: SourceSlice, target: NDArray[np.int16]) -> None:
@@ -136,11 +159,21 @@ def _source(file: SourceFile) -> _Source:
 def _compressed(one: SourceSlice, source: _Source) -> Stored:
     frame = source.frames[(one.frame or 1) - 1]
     shape = int(one.header.Rows), int(one.header.Columns)
-    size = codestream.declared_size(frame)
-    if size is not None and size != shape:
-        declared = {"rows": size[0], "columns": size[1], "frames": 1, "samples": 1, "bits": one.header.BitsAllocated}
-        raise storage.bomb(one, f"its header {shape[0]} × {shape[1]}", declared)
+    if one.file.syntax != RLELossless:
+        _require_declared(one, frame, shape)
     return decoders.decode(frame, one.file.syntax, shape)
+
+
+def _require_declared(one: SourceSlice, frame: bytes, shape: tuple[int, int]) -> None:
+    """Refuse a stream of another size than the header's before a decoder takes memory for it."""
+    size = codestream.declared_size(frame)
+    if size is None:
+        raise ValueError("the stream declares no size")
+    if size != (*shape, 1):
+        rows, columns, samples = size
+        bits = int(one.header.BitsAllocated)
+        declared = {"rows": rows, "columns": columns, "frames": 1, "samples": samples, "bits": bits}
+        raise storage.bomb(one, f"its header {shape[0]} × {shape[1]} of one sample", declared)
 
 
 def _native(one: SourceSlice, source: _Source, target: NDArray[np.int16]) -> Stored:

@@ -435,9 +435,9 @@ def test_a_frame_size_unlike_the_header_is_refused_undecoded(tmp_path: Path) -> 
 
 def test_a_compressed_frame_says_its_size_before_it_is_decoded() -> None:
     jpeg = b"\xff\xd8\xff\xe0\x00\x04\xff\xc0\xff\xff\xc1\x00\x0b\x0c\x01\x00\x02\x00\x01\x01\x11\x00"
-    j2k = b"\xff\x4f\xff\x51" + struct.pack(">2H4I", 41, 0, 512 + 3, 256 + 7, 3, 7)
+    j2k = b"\xff\x4f\xff\x51" + struct.pack(">2H8IH", 41, 0, 512 + 3, 256 + 7, 3, 7, 0, 0, 0, 0, 1)
     jp2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n" + j2k
-    assert [codestream.declared_size(frame) for frame in (jpeg, j2k, jp2)] == [(256, 512)] * 3
+    assert [codestream.declared_size(frame) for frame in (jpeg, j2k, jp2)] == [(256, 512, 1)] * 3
 
 
 @pytest.mark.parametrize(
