@@ -1,6 +1,5 @@
 """The command ``scleroscan``: it wires the parts and prints; nothing else."""
 
-import json
 import os
 import signal
 import sys
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 from compose import broker, doctor, images, logs, operate, preflight, printing, processes, research
 from compose import settings as site_settings
 from compose.errors import WiringError
 from compose.json_output import AsJson, print_json
+from compose.screen import ERR, OUT, say, styled
 from db import audit, schema, tracking
 from db.engine import open_database, open_engine
 from db.errors import BadAddress, TrackingError
@@ -40,8 +39,6 @@ app = typer.Typer(
 )
 database = typer.Typer(help="The database of the site, named by DB_URL.", no_args_is_help=True)
 app.add_typer(database, name="db")
-out = Console()
-err = Console(stderr=True)
 
 Logs = Annotated[
     logs.LogFormat,
@@ -61,13 +58,13 @@ def main() -> None:
 
 def _refuse(sentence: str) -> NoReturn:
     """Print one line, however many the sentence has, and end with status 1."""
-    err.print(" ".join(sentence.split()), style="red", highlight=False, markup=False, soft_wrap=True)
+    ERR.print(" ".join(sentence.split()), style="red", highlight=False, soft_wrap=True)
     sys.exit(1)
 
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        print(f"scleroscan {identity.SOFTWARE_VERSION}")
+        say(f"scleroscan {identity.SOFTWARE_VERSION}")
         raise typer.Exit
 
 
@@ -137,7 +134,7 @@ def serve_web(log_format: Logs = logs.LogFormat.console) -> None:
 @database.command()
 def upgrade() -> None:
     """Bring the tables to the newest migration; safe to run again."""
-    out.print(f"the tables are at revision {schema.upgrade(site_settings.load().db_url)}")
+    OUT.print(f"the tables are at revision {schema.upgrade(site_settings.load().db_url)}")
 
 
 @app.command(name="demo")
@@ -159,18 +156,18 @@ def run_demo(
     # The phantom and its mathematics would double the start-up time of every other command.
     from compose import demo  # noqa: PLC0415
 
-    with err.status("starting") as spinner:
+    with ERR.status("starting") as spinner:
 
         def report(line: str) -> None:
-            err.print(f"[dim]{datetime.now().astimezone():%H:%M:%S}[/] {line}")
-            spinner.update(line)
+            ERR.print(styled(f"{datetime.now().astimezone():%H:%M:%S}", "dim"), line)
+            spinner.update(styled(line, ""))
 
         outcome = demo.run(folder, dicom_dir, report)
     if as_json:
-        print(json.dumps(outcome.as_json()))
+        print_json(outcome.as_json())
     else:
-        out.print(*printing.demo_report(outcome), sep="\n")
-        out.print(RESEARCH, style="dim")
+        OUT.print(*printing.demo_report(outcome), sep="\n")
+        OUT.print(RESEARCH, style="dim")
     if outcome.status.state != JobState.DELIVERED or not outcome.agrees:
         raise typer.Exit(1)
 
@@ -187,9 +184,9 @@ def status(
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
-        out.print(printing.status_table(rows))
+        OUT.print(printing.status_table(rows))
         for line in printing.backlog_lines(backlog.waiting(Spool(site.node.spool_dir), datetime.now(UTC))):
-            out.print(line, style="dim")
+            OUT.print(line, style="dim")
 
 
 @app.command(name="audit")
@@ -207,7 +204,7 @@ def show_audit(
     if as_json:
         print_json({"results": results, "trail": trail, "chain_fault": fault})
     else:
-        out.print(*printing.audit_report(results, trail, fault), sep="\n")
+        OUT.print(*printing.audit_report(results, trail, fault), sep="\n")
     if fault:
         raise typer.Exit(1)
 
@@ -219,7 +216,7 @@ def examine(as_json: AsJson = False) -> None:
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
-        out.print(printing.checks_table(checks), printing.settings_table(site_settings.setting_names()), sep="\n")
+        OUT.print(printing.checks_table(checks), printing.settings_table(site_settings.setting_names()), sep="\n")
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
 

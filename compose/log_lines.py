@@ -12,10 +12,15 @@ LINES_PER_MINUTE = 30
 WINDOW_S = 60.0
 
 
+def escaped(text: str) -> str:
+    """Return ``text`` on one line: what is not printable as its escape."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def clean(text: str, longest: int) -> str:
-    """Return ``text`` on one line: what is not printable as its escape, and not longer than ``longest``."""
+    """Return ``text`` as :func:`escaped` does, and not longer than ``longest``."""
     # Escapes only lengthen, so what lies behind is never needed.
-    signs = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text[:longest])
+    signs = escaped(text[:longest])
     return signs if len(text) <= longest and len(signs) <= longest else f"{signs[:longest]}…"
 
 
