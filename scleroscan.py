@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,22 +16,25 @@ from sqlalchemy.exc import OperationalError
 
 from compose import broker, doctor, images, logs, operate, preflight, printing, processes, research
 from compose import settings as site_settings
-from compose.errors import WiringError
+from compose.errors import MisspeltSetting, UnusableSetting, WiringError
 from compose.json_output import AsJson, print_json
 from compose.screen import ERR, OUT, say, styled
+from compose.settings import SiteSettings
 from db import audit, schema, tracking
 from db.engine import open_database, open_engine
 from db.errors import BadAddress, TrackingError
 from db.states import JobState
 from dicom_node import listening, scheduling
-from dicom_node.errors import NodeError, ReceiveError
+from dicom_node.errors import BadSetting, NodeError, ReceiveError
 from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool
 from worker import app as celery_app
 from worker import identity
-from worker.errors import PipelineError
+from worker.errors import PipelineError, WeightsMismatch
 
 RESEARCH = "Research software: not a medical device, not clinically validated."
+# What a second start would not mend.
+UNUSABLE = (MisspeltSetting, UnusableSetting, BadSetting, BadAddress, WeightsMismatch)
 KNOWN_FAILURES = (WiringError, NodeError, ReceiveError, PipelineError, TrackingError, BadAddress)
 app = typer.Typer(
     help=f"From a chest CT sent by C-STORE to a SEG and an SR in the PACS. {RESEARCH}\n\nBegin with: scleroscan demo",
@@ -56,10 +61,19 @@ def main() -> None:
         _refuse(f"the database does not answer: {error.orig}; check DB_URL, or run `scleroscan doctor`")
 
 
-def _refuse(sentence: str) -> NoReturn:
-    """Print one line, however many the sentence has, and end with status 1."""
+def _refuse(sentence: str, status: int = 1) -> NoReturn:
+    """Print one line, however many the sentence has, and end."""
     ERR.print(" ".join(sentence.split()), style="red", highlight=False, soft_wrap=True)
-    sys.exit(1)
+    sys.exit(status)
+
+
+@contextmanager
+def _part_of_site() -> Iterator[None]:
+    """Run a part; where its settings cannot be used, end with the status for which nobody starts it again."""
+    try:
+        yield
+    except UNUSABLE as error:
+        _refuse(str(error), processes.UNUSABLE_SETTINGS)
 
 
 def _tell_version(asked: bool) -> None:
@@ -84,7 +98,7 @@ def up(log_format: Logs = logs.LogFormat.console) -> None:
     All settings come from the environment; `scleroscan doctor` lists and checks them. Without any, it listens as
     SCLEROSCAN on port 11112, keeps rows in SQLite and runs its own broker.
     """
-    site = _ready(log_format)
+    site = _ready(log_format, preflight.require_free_ports)
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
         managed = (*processes.SITE, processes.WEB) if site.node.web_port else processes.SITE
@@ -95,7 +109,8 @@ def up(log_format: Logs = logs.LogFormat.console) -> None:
 def listen(log_format: Logs = logs.LogFormat.console) -> None:
     """Run the listener alone: receive images into the spool. It needs no database."""
     logs.configure(log_format)
-    listening.run(site_settings.load().node, _stop_on_signal())
+    with _part_of_site():
+        listening.run(site_settings.load().node, _stop_on_signal())
 
 
 @app.command()
@@ -104,9 +119,10 @@ def schedule(log_format: Logs = logs.LogFormat.console) -> None:
 
     Several may run on one database: one works, and another takes over within seconds where that one ends.
     """
-    site = _ready(log_format)
-    sessions, identity_now = open_database(site.db_url), identity.current(site.worker)
-    scheduling.run(site.node, sessions, site.worker.broker_url, identity_now, _stop_on_signal())
+    with _part_of_site():
+        site = _ready(log_format)
+        sessions, identity_now = open_database(site.db_url), identity.current(site.worker)
+        scheduling.run(site.node, sessions, site.worker.broker_url, identity_now, _stop_on_signal())
 
 
 @app.command()
@@ -117,7 +133,8 @@ def work(
     """Run one worker on one queue."""
     if queue not in {celery_app.ANALYSE, celery_app.DELIVER}:
         raise typer.BadParameter(f"there are the queues {celery_app.ANALYSE} and {celery_app.DELIVER}")
-    site = _ready(log_format)
+    with _part_of_site():
+        site = _ready(log_format)
     celery_app.run(celery_app.build(celery_app.Site(site.worker, site.db_url)), queue)
 
 
@@ -128,7 +145,8 @@ def serve_web(log_format: Logs = logs.LogFormat.console) -> None:
     from dicom_node.stow import server  # noqa: PLC0415
 
     logs.configure(log_format)
-    server.run(site_settings.load().node, _stop_on_signal())
+    with _part_of_site():
+        server.run(site_settings.load().node, _stop_on_signal())
 
 
 @database.command()
@@ -229,11 +247,12 @@ app.command()(research.train)
 app.command()(research.evaluate)
 
 
-def _ready(log_format: logs.LogFormat) -> site_settings.SiteSettings:
-    """Return the settings of a site whose tables are at the newest migration."""
+def _ready(log_format: logs.LogFormat, *checks: Callable[[SiteSettings], None]) -> SiteSettings:
+    """Return the settings of a site, once they passed the checks and its tables are at the newest migration."""
     logs.configure(log_format)
     site = site_settings.load()
-    preflight.require_usable(site)
+    for check in (preflight.require_usable, *checks):
+        check(site)
     engine = open_engine(site.db_url)
     if engine.dialect.name == "sqlite":
         # One machine, one user: nobody to ask. A shared database is migrated by its administrator.

@@ -3,6 +3,11 @@
 A part that finds a slip of the pen only when it runs would be started again for ever.
 """
 
+import os
+import socket
+from pathlib import Path
+
+from compose.errors import UnusableSetting
 from compose.settings import SiteSettings
 from dicom_node import scheduling, site_file
 from worker import identity
@@ -17,6 +22,8 @@ def require_usable(site: SiteSettings) -> None:
         The site file, the TLS files, the source or what guards STOW-RS cannot be used.
     PipelineError
         The weights are not those of their model card.
+    UnusableSetting
+        A folder cannot be made or written.
     """
     scheduling.callbacks(site.node, site_file.load(site.node.site_file))
     if site.node.source:
@@ -27,3 +34,32 @@ def require_usable(site: SiteSettings) -> None:
 
         server.require_guard(site.node)
     identity.current(site.worker)
+    _require_folder("DICOM_NODE_SPOOL_DIR", site.node.spool_dir)
+    _require_folder("WORKER_RESULTS_DIR", site.worker.results_dir)
+
+
+def require_free_ports(site: SiteSettings) -> None:
+    """Raise UnusableSetting where the address is not of this machine, or another program listens on a port.
+
+    Only for who starts all parts: later their own listener has the port.
+    """
+    for name, port in (("DICOM_NODE_PORT", site.node.port), ("DICOM_NODE_WEB_PORT", site.node.web_port)):
+        if port is not None:
+            _require_free(site.node.host, name, port)
+
+
+def _require_folder(name: str, folder: Path) -> None:
+    nearest = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise UnusableSetting(f"{name}={folder} is no folder that can be made and written: see {nearest}")
+
+
+def _require_free(host: str, name: str, port: int) -> None:
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, *_, address in addresses:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        raise UnusableSetting(f"DICOM_NODE_HOST={host} with {name}={port}: {error.strerror}") from error
