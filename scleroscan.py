@@ -24,7 +24,7 @@ from db import audit, schema, tracking
 from db.engine import open_database, open_engine
 from db.errors import BadAddress, TrackingError
 from db.states import JobState
-from dicom_node import listening, scheduling
+from dicom_node import listening, scheduling, site_file
 from dicom_node.errors import BadSetting, NodeError, ReceiveError
 from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool
@@ -45,6 +45,9 @@ app = typer.Typer(
 database = typer.Typer(help="The database of the site, named by DB_URL.", no_args_is_help=True)
 app.add_typer(database, name="db")
 
+Open = Annotated[
+    bool, typer.Option("--open", help="Take images from anybody on the network, though the site file lists no peer.")
+]
 Logs = Annotated[
     logs.LogFormat,
     typer.Option("--log-format", envvar="SCLEROSCAN_LOG_FORMAT", help="Log lines for people or for machines."),
@@ -92,12 +95,14 @@ def scleroscan(
 
 
 @app.command()
-def up(log_format: Logs = logs.LogFormat.console) -> None:
+def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> None:
     """Run a whole site, listener, scheduler and workers, until a signal.
 
     All settings come from the environment; `scleroscan doctor` lists and checks them. Without any, it listens as
-    SCLEROSCAN on port 11112, keeps rows in SQLite and runs its own broker.
+    SCLEROSCAN on port 11112 to this machine alone, keeps rows in SQLite and runs its own broker.
     """
+    if open_to_all:
+        os.environ["DICOM_NODE_OPEN"] = "true"
     site = _ready(log_format, preflight.require_free_ports)
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
@@ -106,8 +111,10 @@ def up(log_format: Logs = logs.LogFormat.console) -> None:
 
 
 @app.command()
-def listen(log_format: Logs = logs.LogFormat.console) -> None:
+def listen(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> None:
     """Run the listener alone: receive images into the spool. It needs no database."""
+    if open_to_all:
+        os.environ["DICOM_NODE_OPEN"] = "true"
     logs.configure(log_format)
     with _part_of_site():
         listening.run(site_settings.load().node, _stop_on_signal())
@@ -146,7 +153,9 @@ def serve_web(log_format: Logs = logs.LogFormat.console) -> None:
 
     logs.configure(log_format)
     with _part_of_site():
-        server.run(site_settings.load().node, _stop_on_signal())
+        node = site_settings.load().node
+        host = site_file.host(node, site_file.load(node.site_file))
+        server.run(node.model_copy(update={"host": host}), _stop_on_signal())
 
 
 @database.command()

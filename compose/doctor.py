@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,13 +11,14 @@ from kombu.exceptions import OperationalError as BrokerDown
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
+from compose import exposure
+from compose.check import Check
 from compose.settings import SiteSettings
 from db import audit, schema
 from db.address import ApplicationEntity
 from db.errors import SchemaOutdated
-from dicom_node import scheduling, site_file
+from dicom_node import scheduling
 from dicom_node.errors import NodeError
-from dicom_node.scp.tls import tls_context
 from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool
 from worker import identity
@@ -34,16 +34,6 @@ NOBODY = "2.25.0"
 LONGEST_WAIT_S = 60.0
 
 
-@dataclass(frozen=True)
-class Check:
-    """What one check found. ``mend`` is empty where all is well."""
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
-
-
 def examine(site: SiteSettings) -> list[Check]:
     """Run every check, none of which changes anything."""
     checks: list[Callable[[SiteSettings], Check]] = [
@@ -56,18 +46,19 @@ def examine(site: SiteSettings) -> list[Check]:
         _waiting,
         _set_aside,
         _weights,
-        _senders,
-        _tls,
+        exposure.senders,
+        exposure.tls,
         _source,
     ]
     return [check(site) for check in checks] + [_destination(site, url) for url in site.worker.destinations]
 
 
 def _settings(site: SiteSettings) -> Check:
-    found = f"{site.node.ae_title} on {site.node.host}:{site.node.port}, {len(site.worker.destinations)} destination(s)"
+    found = f"{site.node.ae_title} on port {site.node.port}, {len(site.worker.destinations)} destination(s)"
     if site.worker.destinations:
         return Check("settings", True, found)
-    return Check("settings", False, found, "set WORKER_DESTINATIONS=dicom://PACS@10.0.0.5:104")
+    where = f"{found}: results stay in {site.worker.results_dir}"
+    return Check("settings", True, where, "to deliver them set WORKER_DESTINATIONS=dicom://PACS@10.0.0.5:104")
 
 
 def _contradictions(site: SiteSettings) -> Check:
@@ -162,23 +153,6 @@ def _weights(site: SiteSettings) -> Check:
     except PipelineError as error:
         return Check("weights", False, str(error), "put the weights back with their model card, or mend WORKER_WEIGHTS")
     return Check("weights", True, f"{site.worker.weights.name}, SHA-256 {digest[:12]}…, as its card says")
-
-
-def _senders(site: SiteSettings) -> Check:
-    try:
-        known = site_file.load(site.node.site_file)
-    except NodeError as error:
-        return Check("senders", False, str(error), "mend the site file, or DICOM_NODE_SITE_FILE")
-    who = f"{len(known.peer)} known peer(s)" if known.peer else "whoever calls our AE title; list peers to change that"
-    return Check("senders", True, f"{who}; {len(known.routing.rule)} routing rule(s)")
-
-
-def _tls(site: SiteSettings) -> Check:
-    try:
-        context = tls_context(site.node)
-    except NodeError as error:
-        return Check("TLS", False, str(error), "mend the files, or unset all three")
-    return Check("TLS", True, "with client certificates" if context else "none: DICOM is spoken in the clear")
 
 
 def _source(site: SiteSettings) -> Check:

@@ -43,9 +43,10 @@ def require_free_ports(site: SiteSettings) -> None:
 
     Only for who starts all parts: later their own listener has the port.
     """
+    host = site_file.host(site.node, site_file.load(site.node.site_file))
     for name, port in (("DICOM_NODE_PORT", site.node.port), ("DICOM_NODE_WEB_PORT", site.node.web_port)):
         if port is not None:
-            _require_free(site.node.host, name, port)
+            _require_free(host, name, port)
 
 
 def _require_folder(name: str, folder: Path) -> None:

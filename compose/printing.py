@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Column, Table
 from rich.text import Text
 
-from compose.doctor import Check
+from compose.check import Check
 from compose.screen import styled
 from db.audit import SeriesStatus
 from db.states import JobState, SeriesState
@@ -123,10 +123,12 @@ def shown(value: object) -> str:
 
 
 def checks_table(checks: Iterable[Check]) -> Table:
-    """One line a check: what was found and, where it is not well, how to mend it."""
+    """One line a check: what was found and how to mend it; ``!`` is a note, and no fault."""
     table = Table("", "check", "found", "how to mend it", title="Doctor")
     for check in checks:
-        table.add_row(_mark(check.ok), check.name, check.found, check.mend)
+        table.add_row(
+            styled("!", "yellow") if check.ok and check.mend else _mark(check.ok), check.name, check.found, check.mend
+        )
     return table
 
 

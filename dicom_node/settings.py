@@ -16,7 +16,12 @@ class NodeSettings(BaseSettings):
     ae_title: str = Field(
         "SCLEROSCAN", min_length=1, max_length=16, pattern=f"^{AE_TITLE}$", description="AE title that senders call"
     )
-    host: str = Field("0.0.0.0", description="Address to listen on; 127.0.0.1 for this machine alone")  # noqa: S104  scanners are elsewhere
+    host: str | None = Field(
+        None,
+        description="Address to listen on; none: every one where the site file lists peers, else 127.0.0.1 alone",
+        examples=["127.0.0.1"],
+    )
+    open: bool = Field(False, description="Listen on every address though no peer is listed: anybody may send")
     port: int = Field(11112, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
     spool_dir: Path = Field(Path("scleroscan-site/spool"), description="Folder for received images, byte for byte")
     site_file: Path | None = Field(

@@ -183,7 +183,7 @@ def configuration(settings: NodeSettings, application: Starlette) -> uvicorn.Con
     tls = own_files(settings)
     config = uvicorn.Config(
         application,
-        host=settings.host,
+        host=settings.host or "127.0.0.1",
         port=settings.web_port or 0,
         log_config=None,
         access_log=False,

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from compose import doctor, settings
-from compose.doctor import Check
+from compose.check import Check
 from db import schema, tracking
 from db.engine import open_database
+from dicom_node.site_file import EVERYWHERE
 from tests.integration.db.test_tracking import ARRIVAL
 from tests.support import services
 
@@ -24,9 +25,10 @@ def checks() -> dict[str, Check]:
     return {check.name: check for check in doctor.examine(settings.load())}
 
 
-def test_an_open_site_is_told_that_it_is_open() -> None:
+def test_an_open_site_is_told_that_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DICOM_NODE_OPEN", "true")
     found = checks()
-    assert all(found[name].ok for name in ("senders", "TLS", "source"))
+    assert [found[name].ok for name in ("senders", "TLS", "source")] == [False, True, True]
     assert "whoever calls" in found["senders"].found
     assert "in the clear" in found["TLS"].found
 
@@ -64,3 +66,34 @@ def test_how_long_the_disk_lasts_is_told(tmp_path: Path) -> None:
     assert not growth.ok
     assert "rejected in 0 days" in growth.found
     assert "DICOM_NODE_RETENTION_DAYS" in growth.mend
+
+
+LISTED = "[[peer]]\nae_title = 'CT1'\n"
+
+
+def test_by_default_only_this_machine_may_send() -> None:
+    found = checks()["senders"]
+    assert (found.ok, "this machine alone" in found.found) == (True, True)
+    assert "DICOM_NODE_SITE_FILE" in found.mend
+
+
+@pytest.mark.parametrize(
+    "given", [("DICOM_NODE_OPEN", "true"), ("DICOM_NODE_HOST", EVERYWHERE), ("DICOM_NODE_HOST", "::")]
+)
+def test_a_site_open_to_anybody_has_a_cross(monkeypatch: pytest.MonkeyPatch, given: tuple[str, str]) -> None:
+    monkeypatch.setenv(*given)
+    found = checks()["senders"]
+    assert (found.ok, found.found[:5]) == (False, "OPEN:")
+
+
+def test_a_site_with_peers_listens_on_every_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "site.toml").write_text(LISTED)
+    monkeypatch.setenv("DICOM_NODE_SITE_FILE", str(tmp_path / "site.toml"))
+    found = checks()["senders"]
+    assert (found.ok, "1 known peer(s), at 0.0.0.0" in found.found, found.mend) == (True, True, "")
+
+
+def test_no_destination_is_a_note_and_no_fault() -> None:
+    found = checks()["settings"]
+    assert found.ok
+    assert "WORKER_DESTINATIONS" in found.mend

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from compose.errors import PartUnusable
 from compose.processes import SITE, WEB, Supervisor
+from dicom_node.site_file import EVERYWHERE, LOOPBACK
 from tests.integration.compose.test_command import only_line, scleroscan
 from tests.support import REPOSITORY, services
 
@@ -49,6 +51,21 @@ def test_a_part_that_is_killed_is_started_again(tmp_path: Path) -> None:
         stop.set()
         runner.join()
     assert children("listen") == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "host"), [((), LOOPBACK), (("--open",), EVERYWHERE)], ids=["by default", "told to be open"]
+)
+def test_the_listener_is_on_loopback_unless_told(tmp_path: Path, words: tuple[str, ...], host: str) -> None:
+    port, log = services.free_port(), tmp_path / "listener.log"
+    own = environ(tmp_path, DICOM_NODE_PORT=str(port))
+    own.pop("DICOM_NODE_HOST")
+    command = [sys.executable, "-m", "scleroscan", "listen", *words]
+    with services.running(command, log, env=own) as process:
+        services.wait_until(lambda: services.port_answers(port), what="the listener")
+        bound = {one.laddr.ip for one in psutil.Process(process.pid).net_connections() if one.status == "LISTEN"}
+    assert bound == {host}
+    assert ("OPEN" in log.read_text()) is bool(words)
 
 
 @pytest.mark.parametrize("part", ["web", "listen"])

@@ -1,0 +1,37 @@
+"""The doctor's checks of who can reach a site, and what they could read or do there."""
+
+from compose.check import Check
+from compose.settings import SiteSettings
+from dicom_node import site_file
+from dicom_node.errors import NodeError
+from dicom_node.scp.tls import tls_context
+
+LIST_PEERS = "list the senders as peers in the file that DICOM_NODE_SITE_FILE names"
+
+
+def senders(site: SiteSettings) -> Check:
+    """Say who may send images. A site that takes them from anybody on the network is not well."""
+    try:
+        known, tls = site_file.load(site.node.site_file), tls_context(site.node)
+    except NodeError as error:
+        return Check("senders", False, str(error), "mend the site file, or DICOM_NODE_SITE_FILE")
+    host = site_file.host(site.node, known)
+    rules = f"at {host}; {len(known.routing.rule)} routing rule(s)"
+    if known.peer:
+        return Check("senders", True, f"{len(known.peer)} known peer(s), {rules}")
+    if site_file.is_loopback(host):
+        return Check("senders", True, f"programs of this machine alone, {rules}", LIST_PEERS)
+    if tls is not None:
+        return Check("senders", True, f"whoever has a certificate of our authority, {rules}")
+    return Check("senders", False, f"OPEN: whoever calls our AE title, in the clear, {rules}", LIST_PEERS)
+
+
+def tls(site: SiteSettings) -> Check:
+    """Say whether TLS is spoken."""
+    try:
+        context = tls_context(site.node)
+    except NodeError as error:
+        return Check("TLS", False, str(error), "mend the files, or unset all three")
+    if context is not None:
+        return Check("TLS", True, "with client certificates")
+    return Check("TLS", True, "none: DICOM is spoken in the clear", "set DICOM_NODE_TLS_CERT, _KEY and _CLIENT_CA")
