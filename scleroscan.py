@@ -33,6 +33,7 @@ from worker import identity
 from worker.errors import PipelineError, WeightsMismatch
 
 RESEARCH = "Research software: not a medical device, not clinically validated."
+PRIVATE = 0o077
 # What a second start would not mend.
 UNUSABLE = (MisspeltSetting, UnusableSetting, BadSetting, BadAddress, WeightsMismatch)
 KNOWN_FAILURES = (WiringError, NodeError, ReceiveError, PipelineError, TrackingError, BadAddress)
@@ -56,6 +57,8 @@ Logs = Annotated[
 
 def main() -> None:
     """Run the command; every known failure is one line and exit status 1."""
+    # Rows, images and results name patients: whatever is written here is for its owner alone.
+    os.umask(PRIVATE)
     try:
         app()
     except KNOWN_FAILURES as error:

@@ -48,6 +48,7 @@ def examine(site: SiteSettings) -> list[Check]:
         _weights,
         exposure.senders,
         exposure.tls,
+        exposure.permissions,
         _source,
     ]
     return [check(site) for check in checks] + [_destination(site, url) for url in site.worker.destinations]

@@ -1,11 +1,16 @@
 """The doctor's checks of who can reach a site, and what they could read or do there."""
 
+from pathlib import Path
+
+from sqlalchemy import make_url
+
 from compose.check import Check
 from compose.settings import SiteSettings
 from dicom_node import site_file
 from dicom_node.errors import NodeError
 from dicom_node.scp.tls import tls_context
 
+OF_OTHERS = 0o077
 LIST_PEERS = "list the senders as peers in the file that DICOM_NODE_SITE_FILE names"
 
 
@@ -35,3 +40,16 @@ def tls(site: SiteSettings) -> Check:
     if context is not None:
         return Check("TLS", True, "with client certificates")
     return Check("TLS", True, "none: DICOM is spoken in the clear", "set DICOM_NODE_TLS_CERT, _KEY and _CLIENT_CA")
+
+
+def permissions(site: SiteSettings) -> Check:
+    """Say which of the folders and files with patients or secrets others on this machine can read."""
+    database = make_url(site.db_url)
+    private = [site.node.spool_dir, site.worker.results_dir, site.node.tls_key]
+    if database.get_backend_name() == "sqlite" and database.database:
+        private.append(Path(database.database))
+    loose = [str(path) for path in private if path is not None and path.exists() and path.stat().st_mode & OF_OTHERS]
+    if loose:
+        found = f"others on this machine can read {', '.join(loose)}"
+        return Check("permissions", False, found, f"chmod -R go-rwx {' '.join(loose)}")
+    return Check("permissions", True, "images, results and rows are their owner's alone")

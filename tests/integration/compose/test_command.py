@@ -121,3 +121,11 @@ def test_a_hostile_kernel_or_patient_ends_no_command(tmp_path: Path) -> None:
 def test_the_version_is_told(tmp_path: Path) -> None:
     said = scleroscan(tmp_path, "--version")
     assert (said.returncode, said.stdout) == (0, f"scleroscan {SOFTWARE_VERSION}\n")
+
+
+def test_whatever_a_command_writes_is_its_owners_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'site' / 'below' / 'rows.db'}"
+    assert scleroscan(tmp_path, "db", "upgrade", DB_URL=url).returncode == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "site").rglob("*")}
+    assert modes == {"below": 0o700, "rows.db": 0o600}
+    assert (tmp_path / "site").stat().st_mode & 0o777 == 0o700

@@ -97,3 +97,16 @@ def test_no_destination_is_a_note_and_no_fault() -> None:
     found = checks()["settings"]
     assert found.ok
     assert "WORKER_DESTINATIONS" in found.mend
+
+
+@pytest.mark.parametrize("loose", ["rows.db", "spool", "results"])
+def test_what_others_can_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loose: str) -> None:
+    monkeypatch.setenv("WORKER_RESULTS_DIR", str(tmp_path / "results"))
+    schema.upgrade(f"sqlite:///{tmp_path / 'rows.db'}")
+    for name in ("spool", "results"):
+        (tmp_path / name).mkdir(mode=0o700)
+    assert checks()["permissions"].ok
+    (tmp_path / loose).chmod(0o755)
+    found = checks()["permissions"]
+    assert not found.ok
+    assert found.mend == f"chmod -R go-rwx {tmp_path / loose}"
