@@ -9,6 +9,14 @@ FORM = re.compile(r"(?P<ae_title>[^@/]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:/@\s
 # PS3.5 6.2: an AE title is printable ASCII without backslash, and not blank.
 AE_TITLE = r"[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*"
 SCHEME = "dicom://"
+# What stands before the @ of a DICOM address is an AE title; in every other URL it is a name and a password.
+LOGIN = re.compile(r"(?<!dicom)(?<!dicom\+tls)://[^\s\"']+@")
+SECRET_PARAMETER = re.compile(r"([?&][^=&\s]*(?:token|password|secret|key|sig)[^=&\s]*=)[^&\s\"']+", re.IGNORECASE)
+
+
+def hide_secrets(text: str) -> str:
+    """Return text with the logins and secret parameters of all URLs in it as ``***``."""
+    return SECRET_PARAMETER.sub(r"\1***", LOGIN.sub("://***@", text))
 
 
 @dataclass(frozen=True)

@@ -129,3 +129,15 @@ def test_whatever_a_command_writes_is_its_owners_alone(tmp_path: Path) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "site").rglob("*")}
     assert modes == {"below": 0o700, "rows.db": 0o600}
     assert (tmp_path / "site").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("words", [("doctor",), ("doctor", "--json"), ("pull", "1.2.3")])
+def test_no_command_shows_the_secret_of_a_url(tmp_path: Path, words: tuple[str, ...]) -> None:
+    port = services.free_port()
+    urls = {
+        "DICOM_NODE_SOURCE": f"http://me:s3cret@127.0.0.1:{port}/dicom-web?token=s3cret",
+        "WORKER_BROKER_URL": f"redis://:s3cret@127.0.0.1:{port}/0",
+    }
+    said = scleroscan(tmp_path, *words, **urls)
+    assert said.returncode == 1
+    assert "s3cret" not in said.stdout + said.stderr
