@@ -1,6 +1,7 @@
 """The doctor's checks of who can reach a site, and what they could read or do there."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
 
@@ -10,6 +11,8 @@ from dicom_node import site_file
 from dicom_node.errors import NodeError
 from dicom_node.scp.tls import tls_context
 
+GUARD_BROKER = "give Redis a password (requirepass) and write it into WORKER_BROKER_URL"
+ENCRYPT_BROKER = "let it speak TLS: rediss://:PASSWORD@HOST:6379/0?ssl_cert_reqs=required"
 OF_OTHERS = 0o077
 LIST_PEERS = "list the senders as peers in the file that DICOM_NODE_SITE_FILE names"
 
@@ -40,6 +43,17 @@ def tls(site: SiteSettings) -> Check:
     if context is not None:
         return Check("TLS", True, "with client certificates")
     return Check("TLS", True, "none: DICOM is spoken in the clear", "set DICOM_NODE_TLS_CERT, _KEY and _CLIENT_CA")
+
+
+def broker(url: str, shown: str) -> Check:
+    """Say whether whoever reaches the broker could read its messages and write some of their own."""
+    parts = urlsplit(url)
+    if "+socket" in parts.scheme or site_file.is_loopback(parts.hostname or "localhost"):
+        mend = "" if parts.password or "+socket" in parts.scheme else "every user of this machine may: set a password"
+        return Check("broker", True, shown, mend)
+    if not parts.password and "ssl_certfile" not in parts.query:
+        return Check("broker", False, f"{shown} asks for no password", f"{GUARD_BROKER}, and {ENCRYPT_BROKER}")
+    return Check("broker", True, shown, "" if parts.scheme == "rediss" else f"in the clear: {ENCRYPT_BROKER}")
 
 
 def permissions(site: SiteSettings) -> Check:
