@@ -242,11 +242,13 @@ def show_audit(
 @app.command(name="doctor")
 def examine(as_json: AsJson = False) -> None:
     """Check settings, database, broker, disk, weights and archives, and say how to mend each."""
-    checks = doctor.examine(site_settings.load())
+    site = site_settings.load()
+    checks = doctor.examine(site)
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
-        OUT.print(printing.checks_table(checks), printing.settings_table(site_settings.setting_names()), sep="\n")
+        names, values = site_settings.setting_names(), site_settings.setting_values(site)
+        OUT.print(printing.checks_table(checks), printing.settings_table(names, values), sep="\n")
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
 

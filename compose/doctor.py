@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError as BrokerDown
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from compose import exposure
+from compose import exposure, liveness
 from compose.check import Check
 from compose.settings import SiteSettings
 from db import audit, schema
@@ -39,6 +39,7 @@ def examine(site: SiteSettings) -> list[Check]:
     checks: list[Callable[[SiteSettings], Check]] = [
         _settings,
         _contradictions,
+        liveness.parts,
         _database,
         _broker,
         _disk,
@@ -94,7 +95,7 @@ def _broker(site: SiteSettings) -> Check:
             connection.ensure_connection(max_retries=1, timeout=5)
         except (BrokerDown, OSError, redis.RedisError) as error:
             return Check("broker", False, f"no answer: {error}", "start it, or mend WORKER_BROKER_URL")
-        return Check("broker", True, connection.as_uri())
+        return exposure.broker(url, connection.as_uri())
 
 
 def _disk(site: SiteSettings) -> Check:

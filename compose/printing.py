@@ -136,11 +136,11 @@ def _mark(well: bool) -> Text:
     return styled("✓", "green") if well else styled("✗", "red")
 
 
-def settings_table(names: dict[str, str]) -> Table:
-    """Every environment variable that is a setting."""
-    table = Table("environment variable", "what it sets", title="Settings")
+def settings_table(names: dict[str, str], values: dict[str, str]) -> Table:
+    """Every environment variable that is a setting, and its value."""
+    table = Table("environment variable", whole("value"), "what it sets", title="Settings")
     for name, description in names.items():
-        table.add_row(name, description)
+        table.add_row(name, values.get(name, "–"), description)
     return table
 
 

@@ -75,6 +75,21 @@ def prefixes() -> list[str]:
     return [*(str(settings.model_config["env_prefix"]) for settings in CLASSES), OWN_PREFIX]
 
 
+def setting_values(site: SiteSettings) -> dict[str, str]:
+    """Return the value of each setting as text; of a secret only that there is one."""
+    return {
+        faults.variable(type(package), field): _shown(getattr(package, field))
+        for package in (site.db, site.node, site.worker)
+        for field in type(package).model_fields
+    }
+
+
+def _shown(value: object) -> str:
+    if value is None or value == ():
+        return "–"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def setting_names() -> dict[str, str]:
     """Return every environment variable that is a setting, with its description."""
     of_packages = {

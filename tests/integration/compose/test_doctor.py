@@ -1,13 +1,16 @@
 """What the doctor says of senders, TLS and source."""
 
+import os
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from compose import doctor, settings
+from compose import doctor, exposure, settings
 from compose.check import Check
+from compose.processes import SITE, Supervisor
 from db import schema, tracking
 from db.engine import open_database
 from dicom_node.site_file import EVERYWHERE
@@ -110,3 +113,42 @@ def test_what_others_can_read_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     found = checks()["permissions"]
     assert not found.ok
     assert found.mend == f"chmod -R go-rwx {tmp_path / loose}"
+
+
+@pytest.mark.parametrize(
+    ("url", "ok", "noted"),
+    [
+        ("redis://redis.example:6379/0", False, True),
+        ("redis://:s3cret@redis.example:6379/0", True, True),
+        ("rediss://:s3cret@redis.example:6379/0?ssl_cert_reqs=required", True, False),
+        ("redis://127.0.0.1:6379/0", True, True),
+        ("redis+socket:///run/redis.sock", True, False),
+    ],
+)
+def test_a_broker_without_password_on_the_network_is_a_fault(url: str, ok: bool, noted: bool) -> None:
+    found = exposure.broker(url, "shown")
+    assert (found.ok, bool(found.mend)) == (ok, noted)
+
+
+def test_parts_that_do_not_run_are_a_fault_and_then_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = checks()["parts"]
+    assert not found.ok
+    assert found.found == "running here: none; not running here: listener, scheduler, analyse, deliver"
+    monkeypatch.setenv("DICOM_NODE_PORT", str(services.free_port()))
+    stop = threading.Event()
+    runner = threading.Thread(target=Supervisor(SITE, os.environ, log=tmp_path / "log").run, args=(stop,))
+    runner.start()
+    try:
+        services.wait_until(lambda: checks()["parts"].ok, what="all parts")
+    finally:
+        stop.set()
+        runner.join()
+    assert "running here: none" in checks()["parts"].found
+
+
+def test_doctor_shows_values_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DICOM_NODE_WEB_TOKEN", "s3cret-s3cret-s3cret")
+    monkeypatch.setenv("DICOM_NODE_QUIET_S", "31")
+    values = settings.setting_values(settings.load())
+    assert (values["DICOM_NODE_QUIET_S"], values["DICOM_NODE_WEB_TOKEN"]) == ("31.0", "**********")
+    assert set(values) == set(settings.setting_names()) - set(settings.OWN)
