@@ -1,7 +1,7 @@
 """Errors of receiving, each with the DICOM status that the sender sees (PS3.4 Table B.2-1, PS3.7 Annex C).
 
 ReceiveError .status .code   UnreadableInstance 0xC000 · WrongSOPClass 0xA900 · OutOfSpace 0xA700 · StudyConflict
-NodeError              BadSetting · PeerAway · PullIncomplete
+NodeError              BadPath · BadSetting · PeerAway · PullIncomplete
 """
 
 import struct
@@ -77,6 +77,10 @@ class NodeError(Exception):
 
 class BadSetting(NodeError):
     """A setting, or a line of the site file, has a value that makes no sense."""
+
+
+class BadPath(NodeError):
+    """A row names a file outside the spool."""
 
 
 class PeerAway(NodeError):

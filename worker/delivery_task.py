@@ -61,9 +61,16 @@ class DeliveryTask:
         return receipt.status
 
     def _file(self, recorded: str) -> Path:
-        """Return the path of an object; rows of earlier versions may hold a path relative to the worker's folder."""
-        path = Path(recorded)
-        return path if path.is_absolute() else self._settings.results_dir.absolute() / path.parent.name / path.name
+        """Return the path of an object in the results folder; a row that names another place is not followed there.
+
+        Rows of earlier versions may hold a path relative to the worker's folder.
+        """
+        path, root = Path(recorded), self._settings.results_dir.resolve()
+        if not path.is_absolute() or not _lies_in(root, path):
+            path = root / path.parent.name / path.name
+        if not _lies_in(root, path):
+            raise PeerRefused("the row names no file in the results folder: nothing was sent", code="output_damaged")
+        return path
 
     def _note_failure(self, item: PendingObject, failure: DeliveryFailed) -> None:
         change = self._change(failure.code, failure.detail)
@@ -87,6 +94,14 @@ class DeliveryTask:
 
     def _change(self, code: str | None = None, detail: dict[str, object] | None = None) -> Change:
         return Change(self._who, datetime.now(UTC), code, detail or {})
+
+
+def _lies_in(root: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root)
+    except RuntimeError:
+        # Links that lead to each other lead nowhere: reading says so.
+        return True
 
 
 def _require_unchanged(path: Path, digest: str) -> None:

@@ -101,7 +101,7 @@ class Scheduler:
         if time.monotonic() >= self._clean_at:
             cleaning.clear_leftovers(self._spool)
             if self._terms.retention is not None:
-                cleaning.clean(self._sessions, self._terms.retention, now)
+                cleaning.clean(self._spool, self._sessions, self._terms.retention, now)
                 cleaning.clear_breaks(self._spool)
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
 
