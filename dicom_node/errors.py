@@ -1,6 +1,7 @@
 """Errors of receiving, each with the DICOM status that the sender sees (PS3.4 Table B.2-1, PS3.7 Annex C).
 
-ReceiveError .status .code   UnreadableInstance 0xC000 · WrongSOPClass 0xA900 · OutOfSpace 0xA700 · StudyConflict
+ReceiveError .status .code   UnreadableInstance 0xC000 · WrongSOPClass 0xA900 · OutOfSpace 0xA700
+                       StudyConflict · IdentityConflict
 NodeError              BadPath · BadSetting · PeerAway · PullIncomplete
 """
 
@@ -69,6 +70,12 @@ class StudyConflict(ReceiveError):
     """The image names a series that belongs to another study; found after it was acknowledged."""
 
     code = "study_conflict"
+
+
+class IdentityConflict(ReceiveError):
+    """The image names another patient than its series, where anybody may send; found after it was acknowledged."""
+
+    code = "identity_conflict"
 
 
 class NodeError(Exception):

@@ -31,10 +31,9 @@ def run(settings: NodeSettings, stop: Event) -> None:
         *CommitmentProvider(Mailbox(spool), callers_who_listen, access.may_ask_for_commitment).handlers(),
     ]
     where = address(settings, site_file.host(settings, site))
-    tls = tls_context(settings)
-    if not (site.peer or tls or site_file.is_loopback(where.host)):
+    if site_file.is_open(settings, site):
         logger.warning("OPEN: anybody on the network may send, in the clear", extra={"host": where.host})
-    listener = Listener(where, handlers, [*CT_CLASSES, COMMITMENT_CLASS], Security(access, tls))
+    listener = Listener(where, handlers, [*CT_CLASSES, COMMITMENT_CLASS], Security(access, tls_context(settings)))
 
     def receive(stop: Event) -> None:
         with listener:

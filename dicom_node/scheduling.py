@@ -51,6 +51,7 @@ def run(
         commitments=CommitmentJudge(mailbox, sessions, where),
         routing=site.routing,
         study_wait_s=settings.study_wait_s,
+        may_correct_patients=not site_file.is_open(settings, site),
     )
     scheduler = Scheduler(spool, sessions, Dispatcher(broker_url), terms)
     candidacy = Candidacy(sessions, f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}")

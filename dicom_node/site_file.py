@@ -29,6 +29,11 @@ def host(settings: NodeSettings, site: SiteFile) -> str:
     return settings.host or (EVERYWHERE if site.peer or settings.open else LOOPBACK)
 
 
+def is_open(settings: NodeSettings, site: SiteFile) -> bool:
+    """Whether anybody on the network may send: no peer is listed, no certificate asked for, and it can be reached."""
+    return not (site.peer or settings.tls_client_ca or is_loopback(host(settings, site)))
+
+
 def is_loopback(address: str) -> bool:
     """Whether only programs of this machine can call an address."""
     try:

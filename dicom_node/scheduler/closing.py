@@ -39,6 +39,7 @@ class Terms:
     ``renotify_s``: work that still waits so long after a wake-up gets another one; this repairs lost messages.
     ``study_wait_s``: so long a series that is whole waits for others of its study that are still being received.
     ``retention`` says when images leave the spool; without it they stay for ever.
+    ``may_correct_patients``: senders are known, so an image sent again may name another patient.
     ``expectations`` and ``commitments`` give further evidence that a series is whole, where a site has them.
     """
 
@@ -50,6 +51,7 @@ class Terms:
     commitments: CommitmentJudge | None = None
     routing: Routing = EVERYTHING
     study_wait_s: float = 60.0
+    may_correct_patients: bool = True
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Scheduler:
     ) -> None:
         self._spool = spool
         self._sessions = sessions
-        self._registrar = Registrar(spool, sessions)
+        self._registrar = Registrar(spool, sessions, terms.may_correct_patients)
         self._closer = Closer(sessions, OpenSeries(spool.associations), terms)
         self._dispatcher = dispatcher
         self._terms = terms
