@@ -16,7 +16,7 @@ from compose.check import Check
 from compose.settings import SiteSettings
 from db import audit, schema
 from db.address import ApplicationEntity
-from db.errors import SchemaOutdated
+from db.errors import BadAddress, SchemaOutdated
 from dicom_node import scheduling
 from dicom_node.errors import NodeError
 from dicom_node.spool import backlog
@@ -170,7 +170,9 @@ def _source(site: SiteSettings) -> Check:
 
 def _destination(site: SiteSettings, url: str) -> Check:
     try:
-        dicom.echo(ApplicationEntity.parse_url(url), site.worker.ae_title)
+        dicom.echo(ApplicationEntity.parse_url(url).called_with(site.worker.tls_files), site.worker.ae_title)
+    except BadAddress as error:
+        return Check(f"C-ECHO {url}", False, str(error), "set WORKER_TLS_CERT, WORKER_TLS_KEY and WORKER_TLS_CA")
     except PipelineError as error:
         mend = f"start the archive, and let it know our AE title {site.worker.ae_title}"
         return Check(f"C-ECHO {url}", False, str(error), mend)

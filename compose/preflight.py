@@ -9,6 +9,8 @@ from pathlib import Path
 
 from compose.errors import UnusableSetting
 from compose.settings import SiteSettings
+from db.address import ApplicationEntity
+from db.tls_profile import TlsFiles, client_context
 from dicom_node import scheduling, site_file
 from worker import identity
 
@@ -22,6 +24,8 @@ def require_usable(site: SiteSettings) -> None:
         The site file, the TLS files, the source or what guards STOW-RS cannot be used.
     PipelineError
         The weights are not those of their model card.
+    BadAddress
+        A destination is called by TLS, and no certificate of ours is set.
     UnusableSetting
         A folder cannot be made or written.
     """
@@ -33,6 +37,10 @@ def require_usable(site: SiteSettings) -> None:
         from dicom_node.stow import server  # noqa: PLC0415
 
         server.require_guard(site.node)
+    for url in site.worker.destinations:
+        secure = ApplicationEntity.parse_url(url).called_with(site.worker.tls_files)
+        if secure.tls is not None:
+            _require_tls(secure.tls)
     identity.current(site.worker)
     _require_folder("DICOM_NODE_SPOOL_DIR", site.node.spool_dir)
     _require_folder("WORKER_RESULTS_DIR", site.worker.results_dir)
@@ -47,6 +55,13 @@ def require_free_ports(site: SiteSettings) -> None:
     for name, port in (("DICOM_NODE_PORT", site.node.port), ("DICOM_NODE_WEB_PORT", site.node.web_port)):
         if port is not None:
             _require_free(host, name, port)
+
+
+def _require_tls(files: TlsFiles) -> None:
+    try:
+        client_context(files)
+    except OSError as error:
+        raise UnusableSetting(f"WORKER_TLS_CERT, _KEY and _CA cannot be used together: {error.strerror}") from error
 
 
 def _require_folder(name: str, folder: Path) -> None:

@@ -86,7 +86,7 @@ def retention(settings: NodeSettings) -> Retention:
 def open_source_of(settings: NodeSettings) -> Source:
     """Return the source that the settings name. Raises BadSetting where it is no address."""
     token = settings.source_token.get_secret_value() if settings.source_token else None
-    return open_source(settings.source or "", settings.ae_title, token)
+    return open_source(settings.source or "", settings.ae_title, token, own_files(settings))
 
 
 def calling_tls(settings: NodeSettings) -> ssl.SSLContext | None:

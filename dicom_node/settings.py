@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.address import AE_TITLE, SCHEME, ApplicationEntity
+from db.address import AE_TITLE, SCHEME, SECURE_SCHEME, ApplicationEntity
 
 
 class NodeSettings(BaseSettings):
@@ -33,7 +33,8 @@ class NodeSettings(BaseSettings):
     tls_client_ca: Path | None = Field(None, description="PEM authorities whose client certificates are let in")
     source: str | None = Field(
         None,
-        description="Archive asked how many images a series has: dicom://AET@host:port, or a DICOMweb URL",
+        description="Archive asked how many images a series has: dicom://AET@host:port or dicom+tls://, "
+        "or a DICOMweb URL",
         examples=["dicom://PACS@10.0.0.5:104"],
     )
     source_token: SecretStr | None = Field(None, description="Bearer token for a DICOMweb source")
@@ -96,7 +97,7 @@ class NodeSettings(BaseSettings):
     @classmethod
     def _is_an_archive(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
-            if not url.startswith(SCHEME):
+            if not url.startswith((SCHEME, SECURE_SCHEME)):
                 raise ValueError(f"{url} is no source: it is dicom://AET@host:port or the URL of a DICOMweb service")
             ApplicationEntity.parse_url(url)
         return url

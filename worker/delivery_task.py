@@ -57,7 +57,7 @@ class DeliveryTask:
     def _send(self, item: PendingObject, destination: str) -> int:
         path = self._file(item.path)
         _require_unchanged(path, item.digest)
-        (receipt,) = dicom.store([path], _application_entity(destination), self._settings.ae_title)
+        (receipt,) = dicom.store([path], _application_entity(destination, self._settings), self._settings.ae_title)
         return receipt.status
 
     def _file(self, recorded: str) -> Path:
@@ -121,8 +121,8 @@ def _require_unchanged(path: Path, digest: str) -> None:
         )
 
 
-def _application_entity(destination: str) -> ApplicationEntity:
+def _application_entity(destination: str, settings: WorkerSettings) -> ApplicationEntity:
     try:
-        return ApplicationEntity.parse_url(destination)
+        return ApplicationEntity.parse_url(destination).called_with(settings.tls_files)
     except BadAddress as error:
         raise PeerRefused(str(error), code="bad_destination") from error

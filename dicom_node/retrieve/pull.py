@@ -2,7 +2,9 @@
 
 from urllib.parse import urlsplit
 
+from db.address import SCHEME, SECURE_SCHEME
 from dicom_node.errors import BadSetting
+from dicom_node.own_tls import own_files
 from dicom_node.retrieve.dimse import DimseArchive
 from dicom_node.retrieve.request import Retrieved, RetrieveRequest
 from dicom_node.retrieve.source import application_entity
@@ -58,6 +60,6 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 def _archive(url: str, spool: Spool, settings: NodeSettings) -> DimseArchive | WebArchive:
     if url.startswith(("http://", "https://")):
         return WebArchive(url.rstrip("/"), _token_for(url, settings), spool, settings)
-    if url.startswith("dicom://"):
-        return DimseArchive(application_entity(url), spool, settings.ae_title)
+    if url.startswith((SCHEME, SECURE_SCHEME)):
+        return DimseArchive(application_entity(url, own_files(settings)), spool, settings.ae_title)
     raise BadSetting(f"{url} is no source: write dicom://AET@host:port or the URL of a DICOMweb service")
