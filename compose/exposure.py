@@ -20,7 +20,7 @@ LIST_PEERS = "list the senders as peers in the file that DICOM_NODE_SITE_FILE na
 def senders(site: SiteSettings) -> Check:
     """Say who may send images. A site that takes them from anybody on the network is not well."""
     try:
-        known, tls = site_file.load(site.node.site_file), tls_context(site.node)
+        known = site_file.load(site.node.site_file)
     except NodeError as error:
         return Check("senders", False, str(error), "mend the site file, or DICOM_NODE_SITE_FILE")
     host = site_file.host(site.node, known)
@@ -29,7 +29,7 @@ def senders(site: SiteSettings) -> Check:
         return Check("senders", True, f"{len(known.peer)} known peer(s), {rules}")
     if site_file.is_loopback(host):
         return Check("senders", True, f"programs of this machine alone, {rules}", LIST_PEERS)
-    if tls is not None:
+    if not site_file.is_open(site.node, known):
         return Check("senders", True, f"whoever has a certificate of our authority, {rules}")
     return Check("senders", False, f"OPEN: whoever calls our AE title, in the clear, {rules}", LIST_PEERS)
 

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings
 
 from compose import faults
 from compose.errors import MisspeltSetting, UnusableSetting
+from db.address import hide_secrets
 from db.settings import DbSettings
 from dicom_node.settings import NodeSettings
 from worker.settings import WorkerSettings
@@ -77,11 +78,12 @@ def prefixes() -> list[str]:
 
 def setting_values(site: SiteSettings) -> dict[str, str]:
     """Return the value of each setting as text; of a secret only that there is one."""
-    return {
+    values = {
         faults.variable(type(package), field): _shown(getattr(package, field))
         for package in (site.db, site.node, site.worker)
         for field in type(package).model_fields
     }
+    return values | {faults.variable(DbSettings, "url"): hide_secrets(site.db_url)}
 
 
 def _shown(value: object) -> str:

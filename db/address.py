@@ -11,7 +11,8 @@ FORM = re.compile(r"(?P<ae_title>[^@/]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:/@\s
 AE_TITLE = r"[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*"
 SCHEME, SECURE_SCHEME = "dicom://", "dicom+tls://"
 # What stands before the @ of a DICOM address is an AE title; in every other URL it is a name and a password.
-LOGIN = re.compile(r"(?<!dicom)(?<!dicom\+tls)://[^\s\"']+@")
+# Those of our own examples stay.
+LOGIN = re.compile(r"(?<!dicom)(?<!dicom\+tls)://(?!user:password@|:PASSWORD@)[^\s\"']+@")
 SECRET_PARAMETER = re.compile(r"([?&][^=&\s]*(?:token|password|secret|key|sig)[^=&\s]*=)[^&\s\"']+", re.IGNORECASE)
 
 

@@ -7,14 +7,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 
 from compose import doctor, exposure, settings
 from compose.check import Check
 from compose.processes import SITE, Supervisor
 from db import schema, tracking
 from db.engine import open_database
+from dicom_node.scp.listener import Address, Listener, Security
+from dicom_node.scp.tls import server_context
 from dicom_node.site_file import EVERYWHERE
 from tests.integration.db.test_tracking import ARRIVAL
+from tests.integration.dicom_node.test_calls_by_tls import issued
 from tests.support import services
 
 
@@ -151,4 +155,60 @@ def test_doctor_shows_values_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("DICOM_NODE_QUIET_S", "31")
     values = settings.setting_values(settings.load())
     assert (values["DICOM_NODE_QUIET_S"], values["DICOM_NODE_WEB_TOKEN"]) == ("31.0", "**********")
+    assert values["DB_URL"] == os.environ["DB_URL"]
     assert set(values) == set(settings.setting_names()) - set(settings.OWN)
+
+
+def marks() -> dict[str, str]:
+    """The mark of each check: well, a note, or a fault."""
+    return {name: "✗" if not one.ok else "!" if one.mend else "✓" for name, one in checks().items()}
+
+
+def test_what_is_said_of_the_default_settings_before_the_start() -> None:
+    assert marks() == {
+        "settings": "!",
+        "sense": "✓",
+        "parts": "✗",
+        "database": "✗",
+        "broker": "✓",
+        "disk": "✓",
+        "growth": "✓",
+        "waiting": "✓",
+        "set aside": "✓",
+        "weights": "✓",
+        "senders": "!",
+        "TLS": "!",
+        "permissions": "✓",
+        "source": "✓",
+    }
+
+
+def test_a_hardened_site_is_well_but_for_what_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = issued(tmp_path / "own", trustme.CA())
+    files.key.chmod(0o600)
+    (tmp_path / "site.toml").write_text("[[peer]]\nae_title = 'CT1'\naddresses = ['10.1.2.0/24']\n")
+    monkeypatch.setenv("DICOM_NODE_SITE_FILE", str(tmp_path / "site.toml"))
+    for name, path in zip(("CERT", "KEY", "CLIENT_CA"), (files.certificate, files.key, files.authority), strict=True):
+        monkeypatch.setenv(f"DICOM_NODE_TLS_{name}", str(path))
+    for name, path in zip(("CERT", "KEY", "CA"), (files.certificate, files.key, files.authority), strict=True):
+        monkeypatch.setenv(f"WORKER_TLS_{name}", str(path))
+    schema.upgrade(os.environ["DB_URL"])
+    security = Security(tls=server_context(files.certificate, files.key, files.authority))
+    with Listener(Address("PACS", "127.0.0.1", 0), [], [], security) as archive:
+        monkeypatch.setenv("WORKER_DESTINATIONS", f"dicom+tls://PACS@127.0.0.1:{archive.port}")
+        assert [name for name, mark in marks().items() if mark != "✓"] == ["parts"]
+
+
+def test_a_key_that_others_can_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key.pem").touch(mode=0o644)
+    monkeypatch.setenv("DICOM_NODE_TLS_KEY", str(tmp_path / "key.pem"))
+    found = checks()
+    assert "key.pem" in found["permissions"].found
+    assert not found["TLS"].ok
+
+
+def test_a_secure_destination_without_our_certificate_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_DESTINATIONS", "dicom+tls://PACS@127.0.0.1:104")
+    found = checks()["C-ECHO dicom+tls://PACS@127.0.0.1:104"]
+    assert not found.ok
+    assert "WORKER_TLS_CERT" in found.mend

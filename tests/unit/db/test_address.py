@@ -39,6 +39,7 @@ def test_what_is_no_destination_is_refused_with_the_right_form(url: str) -> None
         ("redis://:s3cret@h:6379/0, dicom://PACS@h:104", "redis://***@h:6379/0, dicom://PACS@h:104"),
         ("dicom+tls://PACS@h:104", "dicom+tls://PACS@h:104"),
         ("for url 'https://h/x?access_token=s3cret&limit=2'", "for url 'https://h/x?access_token=***&limit=2'"),
+        ("DB_URL=postgresql://user:password@host/name", "DB_URL=postgresql://user:password@host/name"),
         ("mail a@b.example, see https://h/x", "mail a@b.example, see https://h/x"),
     ],
 )
