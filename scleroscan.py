@@ -132,7 +132,8 @@ def schedule(log_format: Logs = logs.LogFormat.console) -> None:
     with _part_of_site():
         site = _ready(log_format)
         sessions, identity_now = open_database(site.db_url), identity.current(site.worker)
-        scheduling.run(site.node, sessions, site.worker.broker_url, identity_now, _stop_on_signal())
+        results = site.worker.results_dir.absolute()
+        scheduling.run(site.node, sessions, site.worker.broker_url, identity_now, _stop_on_signal(), results)
 
 
 @app.command()

@@ -4,6 +4,7 @@ import os
 import socket
 import ssl
 from datetime import timedelta
+from pathlib import Path
 from threading import Event, Thread
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from dicom_node.scheduler.commitment_reporter import Callback, Reporter
 from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scheduler.expectations import Expectations
 from dicom_node.scheduler.leader import Candidacy
+from dicom_node.scheduler.result_files import ResultFiles
 from dicom_node.scheduler.scheduler import Scheduler
 from dicom_node.scp.tls import tls_context
 from dicom_node.series.completeness import Policy
@@ -33,7 +35,12 @@ NICENESS = 5
 
 
 def run(
-    settings: NodeSettings, sessions: sessionmaker[Session], broker_url: str, identity: JobIdentity, stop: Event
+    settings: NodeSettings,
+    sessions: sessionmaker[Session],
+    broker_url: str,
+    identity: JobIdentity,
+    stop: Event,
+    results_dir: Path | None = None,
 ) -> None:
     """Work until ``stop`` is set, while no other scheduler on this database leads. Raises BadSetting."""
     # The listener goes first: its senders wait for their answers, while images in the spool can wait a moment longer.
@@ -51,6 +58,7 @@ def run(
         commitments=CommitmentJudge(mailbox, sessions, where),
         routing=site.routing,
         study_wait_s=settings.study_wait_s,
+        results=ResultFiles(results_dir, timedelta(days=settings.retention_results_days)) if results_dir else None,
         may_correct_patients=not site_file.is_open(settings, site),
     )
     scheduler = Scheduler(spool, sessions, Dispatcher(broker_url), terms)

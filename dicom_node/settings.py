@@ -91,6 +91,12 @@ class NodeSettings(BaseSettings):
     retention_unresolved_days: float = Field(
         90.0, ge=0, le=36500, description="Images whose job was rejected, failed, or waits for a person stay so long"
     )
+    retention_results_days: float = Field(
+        365.0,
+        ge=0,
+        le=36500,
+        description="Files of results stay so long after they were delivered, discarded or superseded",
+    )
     low_free_mb: int = Field(2048, ge=0, description="Below so many megabytes free, new associations are rejected")
 
     @field_validator("source")

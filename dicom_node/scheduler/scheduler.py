@@ -103,6 +103,8 @@ class Scheduler:
             if self._terms.retention is not None:
                 cleaning.clean(self._spool, self._sessions, self._terms.retention, now)
                 cleaning.clear_breaks(self._spool)
+            if self._terms.results is not None:
+                self._terms.results.clean(self._sessions, now)
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
 
     def _wake(self, now: datetime) -> None:
