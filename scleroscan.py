@@ -1,36 +1,41 @@
 """The command ``scleroscan``: it wires the parts and prints; nothing else."""
 
-import json
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 from compose import broker, doctor, images, logs, operate, preflight, printing, processes, research
 from compose import settings as site_settings
-from compose.errors import WiringError
+from compose.errors import MisspeltSetting, UnusableSetting, WiringError
 from compose.json_output import AsJson, print_json
+from compose.screen import ERR, OUT, say, styled
+from compose.settings import SiteSettings
 from db import audit, schema, tracking
 from db.engine import open_database, open_engine
 from db.errors import BadAddress, TrackingError
 from db.states import JobState
-from dicom_node import listening, scheduling
-from dicom_node.errors import NodeError, ReceiveError
+from dicom_node import listening, scheduling, site_file
+from dicom_node.errors import BadSetting, NodeError, ReceiveError
 from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool
 from worker import app as celery_app
 from worker import identity
-from worker.errors import PipelineError
+from worker.errors import PipelineError, WeightsMismatch
 
 RESEARCH = "Research software: not a medical device, not clinically validated."
+PRIVATE = 0o077
+# What a second start would not mend.
+UNUSABLE = (MisspeltSetting, UnusableSetting, BadSetting, BadAddress, WeightsMismatch)
 KNOWN_FAILURES = (WiringError, NodeError, ReceiveError, PipelineError, TrackingError, BadAddress)
 app = typer.Typer(
     help=f"From a chest CT sent by C-STORE to a SEG and an SR in the PACS. {RESEARCH}\n\nBegin with: scleroscan demo",
@@ -40,9 +45,10 @@ app = typer.Typer(
 )
 database = typer.Typer(help="The database of the site, named by DB_URL.", no_args_is_help=True)
 app.add_typer(database, name="db")
-out = Console()
-err = Console(stderr=True)
 
+Open = Annotated[
+    bool, typer.Option("--open", help="Take images from anybody on the network, though the site file lists no peer.")
+]
 Logs = Annotated[
     logs.LogFormat,
     typer.Option("--log-format", envvar="SCLEROSCAN_LOG_FORMAT", help="Log lines for people or for machines."),
@@ -51,6 +57,8 @@ Logs = Annotated[
 
 def main() -> None:
     """Run the command; every known failure is one line and exit status 1."""
+    # Rows, images and results name patients: whatever is written here is for its owner alone.
+    os.umask(PRIVATE)
     try:
         app()
     except KNOWN_FAILURES as error:
@@ -59,15 +67,24 @@ def main() -> None:
         _refuse(f"the database does not answer: {error.orig}; check DB_URL, or run `scleroscan doctor`")
 
 
-def _refuse(sentence: str) -> NoReturn:
-    """Print one line, however many the sentence has, and end with status 1."""
-    err.print(" ".join(sentence.split()), style="red", highlight=False, markup=False, soft_wrap=True)
-    sys.exit(1)
+def _refuse(sentence: str, status: int = 1) -> NoReturn:
+    """Print one line, however many the sentence has, and end."""
+    ERR.print(" ".join(sentence.split()), style="red", highlight=False, soft_wrap=True)
+    sys.exit(status)
+
+
+@contextmanager
+def _part_of_site() -> Iterator[None]:
+    """Run a part; where its settings cannot be used, end with the status for which nobody starts it again."""
+    try:
+        yield
+    except UNUSABLE as error:
+        _refuse(str(error), processes.UNUSABLE_SETTINGS)
 
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        print(f"scleroscan {identity.SOFTWARE_VERSION}")
+        say(f"scleroscan {identity.SOFTWARE_VERSION}")
         raise typer.Exit
 
 
@@ -81,13 +98,15 @@ def scleroscan(
 
 
 @app.command()
-def up(log_format: Logs = logs.LogFormat.console) -> None:
+def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> None:
     """Run a whole site, listener, scheduler and workers, until a signal.
 
     All settings come from the environment; `scleroscan doctor` lists and checks them. Without any, it listens as
-    SCLEROSCAN on port 11112, keeps rows in SQLite and runs its own broker.
+    SCLEROSCAN on port 11112 to this machine alone, keeps rows in SQLite and runs its own broker.
     """
-    site = _ready(log_format)
+    if open_to_all:
+        os.environ["DICOM_NODE_OPEN"] = "true"
+    site = _ready(log_format, preflight.require_free_ports)
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
         managed = (*processes.SITE, processes.WEB) if site.node.web_port else processes.SITE
@@ -95,10 +114,13 @@ def up(log_format: Logs = logs.LogFormat.console) -> None:
 
 
 @app.command()
-def listen(log_format: Logs = logs.LogFormat.console) -> None:
+def listen(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> None:
     """Run the listener alone: receive images into the spool. It needs no database."""
+    if open_to_all:
+        os.environ["DICOM_NODE_OPEN"] = "true"
     logs.configure(log_format)
-    listening.run(site_settings.load().node, _stop_on_signal())
+    with _part_of_site():
+        listening.run(site_settings.load().node, _stop_on_signal())
 
 
 @app.command()
@@ -107,9 +129,11 @@ def schedule(log_format: Logs = logs.LogFormat.console) -> None:
 
     Several may run on one database: one works, and another takes over within seconds where that one ends.
     """
-    site = _ready(log_format)
-    sessions, identity_now = open_database(site.db_url), identity.current(site.worker)
-    scheduling.run(site.node, sessions, site.worker.broker_url, identity_now, _stop_on_signal())
+    with _part_of_site():
+        site = _ready(log_format)
+        sessions, identity_now = open_database(site.db_url), identity.current(site.worker)
+        results = site.worker.results_dir.absolute()
+        scheduling.run(site.node, sessions, site.worker.broker_url, identity_now, _stop_on_signal(), results)
 
 
 @app.command()
@@ -120,7 +144,8 @@ def work(
     """Run one worker on one queue."""
     if queue not in {celery_app.ANALYSE, celery_app.DELIVER}:
         raise typer.BadParameter(f"there are the queues {celery_app.ANALYSE} and {celery_app.DELIVER}")
-    site = _ready(log_format)
+    with _part_of_site():
+        site = _ready(log_format)
     celery_app.run(celery_app.build(celery_app.Site(site.worker, site.db_url)), queue)
 
 
@@ -131,13 +156,16 @@ def serve_web(log_format: Logs = logs.LogFormat.console) -> None:
     from dicom_node.stow import server  # noqa: PLC0415
 
     logs.configure(log_format)
-    server.run(site_settings.load().node, _stop_on_signal())
+    with _part_of_site():
+        node = site_settings.load().node
+        host = site_file.host(node, site_file.load(node.site_file))
+        server.run(node.model_copy(update={"host": host}), _stop_on_signal())
 
 
 @database.command()
 def upgrade() -> None:
     """Bring the tables to the newest migration; safe to run again."""
-    out.print(f"the tables are at revision {schema.upgrade(site_settings.load().db_url)}")
+    OUT.print(f"the tables are at revision {schema.upgrade(site_settings.load().db_url)}")
 
 
 @app.command(name="demo")
@@ -159,18 +187,18 @@ def run_demo(
     # The phantom and its mathematics would double the start-up time of every other command.
     from compose import demo  # noqa: PLC0415
 
-    with err.status("starting") as spinner:
+    with ERR.status("starting") as spinner:
 
         def report(line: str) -> None:
-            err.print(f"[dim]{datetime.now().astimezone():%H:%M:%S}[/] {line}")
-            spinner.update(line)
+            ERR.print(styled(f"{datetime.now().astimezone():%H:%M:%S}", "dim"), line)
+            spinner.update(styled(line, ""))
 
         outcome = demo.run(folder, dicom_dir, report)
     if as_json:
-        print(json.dumps(outcome.as_json()))
+        print_json(outcome.as_json())
     else:
-        out.print(*printing.demo_report(outcome), sep="\n")
-        out.print(RESEARCH, style="dim")
+        OUT.print(*printing.demo_report(outcome), sep="\n")
+        OUT.print(RESEARCH, style="dim")
     if outcome.status.state != JobState.DELIVERED or not outcome.agrees:
         raise typer.Exit(1)
 
@@ -187,9 +215,9 @@ def status(
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
-        out.print(printing.status_table(rows))
+        OUT.print(printing.status_table(rows))
         for line in printing.backlog_lines(backlog.waiting(Spool(site.node.spool_dir), datetime.now(UTC))):
-            out.print(line, style="dim")
+            OUT.print(line, style="dim")
 
 
 @app.command(name="audit")
@@ -207,7 +235,7 @@ def show_audit(
     if as_json:
         print_json({"results": results, "trail": trail, "chain_fault": fault})
     else:
-        out.print(*printing.audit_report(results, trail, fault), sep="\n")
+        OUT.print(*printing.audit_report(results, trail, fault), sep="\n")
     if fault:
         raise typer.Exit(1)
 
@@ -215,11 +243,13 @@ def show_audit(
 @app.command(name="doctor")
 def examine(as_json: AsJson = False) -> None:
     """Check settings, database, broker, disk, weights and archives, and say how to mend each."""
-    checks = doctor.examine(site_settings.load())
+    site = site_settings.load()
+    checks = doctor.examine(site)
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
-        out.print(printing.checks_table(checks), printing.settings_table(site_settings.setting_names()), sep="\n")
+        names, values = site_settings.setting_names(), site_settings.setting_values(site)
+        OUT.print(printing.checks_table(checks), printing.settings_table(names, values), sep="\n")
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
 
@@ -232,11 +262,12 @@ app.command()(research.train)
 app.command()(research.evaluate)
 
 
-def _ready(log_format: logs.LogFormat) -> site_settings.SiteSettings:
-    """Return the settings of a site whose tables are at the newest migration."""
+def _ready(log_format: logs.LogFormat, *checks: Callable[[SiteSettings], None]) -> SiteSettings:
+    """Return the settings of a site, once they passed the checks and its tables are at the newest migration."""
     logs.configure(log_format)
     site = site_settings.load()
-    preflight.require_usable(site)
+    for check in (preflight.require_usable, *checks):
+        check(site)
     engine = open_engine(site.db_url)
     if engine.dialect.name == "sqlite":
         # One machine, one user: nobody to ask. A shared database is migrated by its administrator.

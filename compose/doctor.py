@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,13 +11,14 @@ from kombu.exceptions import OperationalError as BrokerDown
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
+from compose import exposure, liveness
+from compose.check import Check
 from compose.settings import SiteSettings
 from db import audit, schema
 from db.address import ApplicationEntity
-from db.errors import SchemaOutdated
-from dicom_node import scheduling, site_file
+from db.errors import BadAddress, SchemaOutdated
+from dicom_node import scheduling
 from dicom_node.errors import NodeError
-from dicom_node.scp.tls import tls_context
 from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool
 from worker import identity
@@ -34,21 +34,12 @@ NOBODY = "2.25.0"
 LONGEST_WAIT_S = 60.0
 
 
-@dataclass(frozen=True)
-class Check:
-    """What one check found. ``mend`` is empty where all is well."""
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
-
-
 def examine(site: SiteSettings) -> list[Check]:
     """Run every check, none of which changes anything."""
     checks: list[Callable[[SiteSettings], Check]] = [
         _settings,
         _contradictions,
+        liveness.parts,
         _database,
         _broker,
         _disk,
@@ -56,18 +47,20 @@ def examine(site: SiteSettings) -> list[Check]:
         _waiting,
         _set_aside,
         _weights,
-        _senders,
-        _tls,
+        exposure.senders,
+        exposure.tls,
+        exposure.permissions,
         _source,
     ]
     return [check(site) for check in checks] + [_destination(site, url) for url in site.worker.destinations]
 
 
 def _settings(site: SiteSettings) -> Check:
-    found = f"{site.node.ae_title} on {site.node.host}:{site.node.port}, {len(site.worker.destinations)} destination(s)"
+    found = f"{site.node.ae_title} on port {site.node.port}, {len(site.worker.destinations)} destination(s)"
     if site.worker.destinations:
         return Check("settings", True, found)
-    return Check("settings", False, found, "set WORKER_DESTINATIONS=dicom://PACS@10.0.0.5:104")
+    where = f"{found}: results stay in {site.worker.results_dir}"
+    return Check("settings", True, where, "to deliver them set WORKER_DESTINATIONS=dicom://PACS@10.0.0.5:104")
 
 
 def _contradictions(site: SiteSettings) -> Check:
@@ -102,7 +95,7 @@ def _broker(site: SiteSettings) -> Check:
             connection.ensure_connection(max_retries=1, timeout=5)
         except (BrokerDown, OSError, redis.RedisError) as error:
             return Check("broker", False, f"no answer: {error}", "start it, or mend WORKER_BROKER_URL")
-        return Check("broker", True, connection.as_uri())
+        return exposure.broker(url, connection.as_uri())
 
 
 def _disk(site: SiteSettings) -> Check:
@@ -164,23 +157,6 @@ def _weights(site: SiteSettings) -> Check:
     return Check("weights", True, f"{site.worker.weights.name}, SHA-256 {digest[:12]}…, as its card says")
 
 
-def _senders(site: SiteSettings) -> Check:
-    try:
-        known = site_file.load(site.node.site_file)
-    except NodeError as error:
-        return Check("senders", False, str(error), "mend the site file, or DICOM_NODE_SITE_FILE")
-    who = f"{len(known.peer)} known peer(s)" if known.peer else "whoever calls our AE title; list peers to change that"
-    return Check("senders", True, f"{who}; {len(known.routing.rule)} routing rule(s)")
-
-
-def _tls(site: SiteSettings) -> Check:
-    try:
-        context = tls_context(site.node)
-    except NodeError as error:
-        return Check("TLS", False, str(error), "mend the files, or unset all three")
-    return Check("TLS", True, "with client certificates" if context else "none: DICOM is spoken in the clear")
-
-
 def _source(site: SiteSettings) -> Check:
     url = site.node.source
     if url is None:
@@ -194,7 +170,9 @@ def _source(site: SiteSettings) -> Check:
 
 def _destination(site: SiteSettings, url: str) -> Check:
     try:
-        dicom.echo(ApplicationEntity.parse_url(url), site.worker.ae_title)
+        dicom.echo(ApplicationEntity.parse_url(url).called_with(site.worker.tls_files), site.worker.ae_title)
+    except BadAddress as error:
+        return Check(f"C-ECHO {url}", False, str(error), "set WORKER_TLS_CERT, WORKER_TLS_KEY and WORKER_TLS_CA")
     except PipelineError as error:
         mend = f"start the archive, and let it know our AE title {site.worker.ae_title}"
         return Check(f"C-ECHO {url}", False, str(error), mend)

@@ -1,6 +1,6 @@
 """Errors of putting the parts together.
 
-WiringError            BrokerFailed · DemoFailed · MisspeltSetting · NothingToSend · UnusableSetting
+WiringError            BrokerFailed · DemoFailed · MisspeltSetting · NothingToSend · PartUnusable · UnusableSetting
 """
 
 
@@ -22,6 +22,10 @@ class MisspeltSetting(WiringError):
 
 class NothingToSend(WiringError):
     """A folder holds no DICOM file that could be sent."""
+
+
+class PartUnusable(WiringError):
+    """A part of a site cannot run with its settings, however often it is started."""
 
 
 class UnusableSetting(WiringError):

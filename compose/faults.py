@@ -8,6 +8,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
+from db.address import hide_secrets
+
 # By pydantic's error type; what it says in other cases is taken as it is.
 WORDS = {
     "int_parsing": "{value} is no whole number",
@@ -32,7 +34,7 @@ def _sentence(settings: type[BaseSettings], fault: ErrorDetails) -> str:
     field = str(fault["loc"][0])
     known, name = settings.model_fields[field], variable(settings, field)
     said = WORDS.get(fault["type"], fault["msg"]).format(value=_shown(known, fault["input"]), **fault.get("ctx", {}))
-    return f"{name}: {said}. {known.description}. A right value: {name}={_right_value(known)}"
+    return f"{name}: {hide_secrets(said)}. {known.description}. A right value: {name}={_right_value(known)}"
 
 
 def variable(settings: type[BaseSettings], field: str) -> str:

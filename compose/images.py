@@ -5,17 +5,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from compose import folders, printing, settings
 from compose.errors import NothingToSend
 from compose.json_output import AsJson, print_json
+from compose.screen import ERR, OUT
 from db.address import ApplicationEntity
 from dicom_node import site_file
 from worker.delivery import dicom
-
-OUT, ERR = Console(), Console(stderr=True)
 
 
 def send(

@@ -7,15 +7,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from db.address import hide_secrets
+
 OURS = frozenset({"compose", "db", "dicom_node", "worker", "scleroscan", "__main__"})
 LINES_PER_MINUTE = 30
 WINDOW_S = 60.0
+LONGEST_READ = 100_000
+
+
+def escaped(text: str) -> str:
+    """Return ``text`` on one line: what is not printable as its escape, and no secret of a URL."""
+    signs = (sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in hide_secrets(text))
+    return "".join(signs)
 
 
 def clean(text: str, longest: int) -> str:
-    """Return ``text`` on one line: what is not printable as its escape, and not longer than ``longest``."""
-    # Escapes only lengthen, so what lies behind is never needed.
-    signs = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text[:longest])
+    """Return ``text`` as :func:`escaped` does, and not longer than ``longest``."""
+    # Escapes only lengthen, so what lies behind is never needed. Secrets go first: a cut may part one from its @.
+    signs = escaped(hide_secrets(text[:LONGEST_READ])[:longest])
     return signs if len(text) <= longest and len(signs) <= longest else f"{signs[:longest]}…"
 
 

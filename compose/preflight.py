@@ -3,7 +3,14 @@
 A part that finds a slip of the pen only when it runs would be started again for ever.
 """
 
+import os
+import socket
+from pathlib import Path
+
+from compose.errors import UnusableSetting
 from compose.settings import SiteSettings
+from db.address import ApplicationEntity
+from db.tls_profile import TlsFiles, client_context
 from dicom_node import scheduling, site_file
 from worker import identity
 
@@ -17,6 +24,10 @@ def require_usable(site: SiteSettings) -> None:
         The site file, the TLS files, the source or what guards STOW-RS cannot be used.
     PipelineError
         The weights are not those of their model card.
+    BadAddress
+        A destination is called by TLS, and no certificate of ours is set.
+    UnusableSetting
+        A folder cannot be made or written.
     """
     scheduling.callbacks(site.node, site_file.load(site.node.site_file))
     if site.node.source:
@@ -26,4 +37,45 @@ def require_usable(site: SiteSettings) -> None:
         from dicom_node.stow import server  # noqa: PLC0415
 
         server.require_guard(site.node)
+    for url in site.worker.destinations:
+        secure = ApplicationEntity.parse_url(url).called_with(site.worker.tls_files)
+        if secure.tls is not None:
+            _require_tls(secure.tls)
     identity.current(site.worker)
+    _require_folder("DICOM_NODE_SPOOL_DIR", site.node.spool_dir)
+    _require_folder("WORKER_RESULTS_DIR", site.worker.results_dir)
+
+
+def require_free_ports(site: SiteSettings) -> None:
+    """Raise UnusableSetting where the address is not of this machine, or another program listens on a port.
+
+    Only for who starts all parts: later their own listener has the port.
+    """
+    host = site_file.host(site.node, site_file.load(site.node.site_file))
+    for name, port in (("DICOM_NODE_PORT", site.node.port), ("DICOM_NODE_WEB_PORT", site.node.web_port)):
+        if port is not None:
+            _require_free(host, name, port)
+
+
+def _require_tls(files: TlsFiles) -> None:
+    try:
+        client_context(files)
+    except OSError as error:
+        raise UnusableSetting(f"WORKER_TLS_CERT, _KEY and _CA cannot be used together: {error.strerror}") from error
+
+
+def _require_folder(name: str, folder: Path) -> None:
+    nearest = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise UnusableSetting(f"{name}={folder} is no folder that can be made and written: see {nearest}")
+
+
+def _require_free(host: str, name: str, port: int) -> None:
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, *_, address in addresses:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        raise UnusableSetting(f"DICOM_NODE_HOST={host} with {name}={port}: {error.strerror}") from error

@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
+from rich.text import Text
 
-from compose.doctor import Check
+from compose.check import Check
+from compose.screen import styled
 from db.audit import SeriesStatus
 from db.states import JobState, SeriesState
 from dicom_node.spool.backlog import Backlog
@@ -42,7 +44,7 @@ def status_table(rows: Iterable[SeriesStatus]) -> Table:
             row.series_uid,
             str(row.instances),
             str(row.job_id or "–"),
-            f"[{colour}]{state}[/]",
+            styled(state, colour),
             "\n".join(_reasons(row)),
         )
     return table
@@ -84,7 +86,7 @@ def routes_table(routes: Iterable["Route"], verbose: bool) -> Table:
             one.series_uid,
             str(one.files),
             " · ".join(part for part in (*words, thickness, f"{seen.slices} slices") if part),
-            f"[{COLOURS.get(one.outcome, 'white')}]{one.outcome}[/]",
+            styled(one.outcome, COLOURS.get(one.outcome, "white")),
             "\n".join(lines),
         )
     return table
@@ -121,18 +123,24 @@ def shown(value: object) -> str:
 
 
 def checks_table(checks: Iterable[Check]) -> Table:
-    """One line a check: what was found and, where it is not well, how to mend it."""
+    """One line a check: what was found and how to mend it; ``!`` is a note, and no fault."""
     table = Table("", "check", "found", "how to mend it", title="Doctor")
     for check in checks:
-        table.add_row("[green]✓[/]" if check.ok else "[red]✗[/]", check.name, check.found, check.mend)
+        table.add_row(
+            styled("!", "yellow") if check.ok and check.mend else _mark(check.ok), check.name, check.found, check.mend
+        )
     return table
 
 
-def settings_table(names: dict[str, str]) -> Table:
-    """Every environment variable that is a setting."""
-    table = Table("environment variable", "what it sets", title="Settings")
+def _mark(well: bool) -> Text:
+    return styled("✓", "green") if well else styled("✗", "red")
+
+
+def settings_table(names: dict[str, str], values: dict[str, str]) -> Table:
+    """Every environment variable that is a setting, and its value."""
+    table = Table("environment variable", whole("value"), "what it sets", title="Settings")
     for name, description in names.items():
-        table.add_row(name, description)
+        table.add_row(name, values.get(name, "–"), description)
     return table
 
 
@@ -152,11 +160,13 @@ RESULT_COLUMNS = (
 )
 
 
-def audit_report(results: list[dict[str, Any]], trail: list[dict[str, Any]], fault: str | None) -> list[Table | str]:
+def audit_report(
+    results: list[dict[str, Any]], trail: list[dict[str, Any]], fault: str | None
+) -> list[Table | Text | str]:
     """The results; for one series every column, its events and what their hashes say."""
     if not trail and fault is None:
         return [rows_table(results, RESULT_COLUMNS, "audit_result")]
-    chain = f"[red]{fault}[/]" if fault else "[green]events, rows and files are as they were written[/]"
+    chain = styled(fault, "red") if fault else styled("events, rows and files are as they were written", "green")
     return [
         *(record_table(row, "audit_result") for row in results),
         trail_table(trail),
@@ -179,13 +189,13 @@ def trail_table(trail: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def demo_report(outcome: "Outcome") -> list[Table | str]:
+def demo_report(outcome: "Outcome") -> list[Table | Text | str]:
     """What the demo has to show: the comparison, the audit row, the times, where the pictures lie."""
-    parts: list[Table | str] = []
+    parts: list[Table | Text | str] = []
     if comparison := outcome.comparison():
         table = Table("", "measured", "truth", "unit", "", title="Measured against the phantom's truth")
         for name, measured, true, unit, near in comparison:
-            table.add_row(name, f"{measured:.1f}", f"{true:.1f}", unit, "[green]✓[/]" if near else "[red]✗[/]")
+            table.add_row(name, f"{measured:.1f}", f"{true:.1f}", unit, _mark(near))
         parts.append(table)
     parts.append(status_table([outcome.status]) if not outcome.row else record_table(outcome.row, "audit_result"))
     times = " · ".join(f"{name} {seconds:.1f}" for name, seconds in outcome.seconds.items())

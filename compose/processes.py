@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from compose.errors import PartUnusable
+
 POLL_S = 0.2
 STEADY_S = 30.0
 LONGEST_PAUSE_S = 30.0
+# The exit status of a part whose settings cannot be used: started again, it would only say so again.
+UNUSABLE_SETTINGS = os.EX_CONFIG
 logger = logging.getLogger(__name__)
 
 
@@ -72,7 +76,13 @@ class Supervisor:
         self._children: dict[str, _Child] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Start the processes and keep them running until ``stop`` is set; then end them."""
+        """Start the processes and keep them running until ``stop`` is set; then end them.
+
+        Raises
+        ------
+        PartUnusable
+            One of them cannot run with its settings; all have been ended.
+        """
         try:
             for one in self._managed.values():
                 self._children[one.name] = _Child(self._start(one), time.monotonic())
@@ -98,6 +108,8 @@ class Supervisor:
         for name, child in self._children.items():
             if child.process.poll() is None:
                 continue
+            if child.process.returncode == UNUSABLE_SETTINGS:
+                raise PartUnusable(f"the part {name} cannot run with these settings: it says why above, or in its log")
             if child.restart_at is None:
                 # One that ran steadily starts anew at once; one that keeps dying waits longer each time.
                 steady = now - child.started_at > STEADY_S

@@ -1,6 +1,5 @@
 """The researcher's commands, ``train`` and ``evaluate``. torch is imported when one of them runs: it takes seconds."""
 
-import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -9,19 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from compose.json_output import AsJson
+from compose.json_output import AsJson, print_json
+from compose.screen import ERR, OUT
 from worker.settings import PACKAGED_WEIGHTS
 from worker.training.evaluation import summary
 
 if TYPE_CHECKING:
     from worker.training.evaluation.evaluate import Report
 
-out = Console()
-err = Console(stderr=True)
 SWEEP_PATIENTS = 3
 
 Datasets = Annotated[
@@ -91,10 +88,10 @@ def train(
     with _progress() as tell:
         card = training.run(plan, tell)
     if as_json:
-        print(json.dumps(card))
+        print_json(card)
     else:
-        out.print(_table(summary.rows(card["scores"]), f"Scores of {out_file.name} on patients held out"))
-        out.print(card["intended_use"], style="dim")
+        OUT.print(_table(summary.rows(card["scores"]), f"Scores of {out_file.name} on patients held out"))
+        OUT.print(card["intended_use"], style="dim")
 
 
 def evaluate(
@@ -138,11 +135,11 @@ def evaluate(
         evaluation = judge.run(asked, command, tell)
     judge.write(evaluation, folder)
     if as_json:
-        print(json.dumps(evaluation.as_json()))
+        print_json(evaluation.as_json())
     else:
         pooled = evaluation.as_json()["pooled"]
-        out.print(_table(summary.rows(pooled, evaluation.repeatability_points), f"{weights.name}: {evaluation.of}"))
-        out.print(f"table, JSON and figures: {folder}", style="dim")
+        OUT.print(_table(summary.rows(pooled, evaluation.repeatability_points), f"{weights.name}: {evaluation.of}"))
+        OUT.print(f"table, JSON and figures: {folder}", style="dim")
 
 
 def _look(series_folder: Path, weights: Path, folder: Path, device: str, as_json: bool) -> None:
@@ -167,8 +164,8 @@ def _table(lines: list[tuple[str, str]], title: str) -> Table:
 @contextmanager
 def _progress() -> Iterator["Report"]:
     """Show a bar for each part of the work as it begins."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err) as progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=ERR) as progress:
         bars: dict[str, TaskID] = {}
 
         def tell(what: str, done: int, total: int) -> None:

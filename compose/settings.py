@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings
 
 from compose import faults
 from compose.errors import MisspeltSetting, UnusableSetting
+from db.address import hide_secrets
 from db.settings import DbSettings
 from dicom_node.settings import NodeSettings
 from worker.settings import WorkerSettings
@@ -73,6 +74,22 @@ def _check_names(environ: Mapping[str, str]) -> None:
 def prefixes() -> list[str]:
     """Return the prefixes of the environment variables: ``DB_``, ``DICOM_NODE_``, ``WORKER_``, ``SCLEROSCAN_``."""
     return [*(str(settings.model_config["env_prefix"]) for settings in CLASSES), OWN_PREFIX]
+
+
+def setting_values(site: SiteSettings) -> dict[str, str]:
+    """Return the value of each setting as text; of a secret only that there is one."""
+    values = {
+        faults.variable(type(package), field): _shown(getattr(package, field))
+        for package in (site.db, site.node, site.worker)
+        for field in type(package).model_fields
+    }
+    return values | {faults.variable(DbSettings, "url"): hide_secrets(site.db_url)}
+
+
+def _shown(value: object) -> str:
+    if value is None or value == ():
+        return "–"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def setting_names() -> dict[str, str]:

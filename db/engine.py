@@ -1,5 +1,6 @@
 """Opening the database: Postgres for a site, SQLite for one machine, the same code for both."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,18 @@ def open_engine(url: str) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_private(Path(parsed.database))
     engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(file: Path) -> None:
+    """Make an SQLite file that is missing, with its folder, for its owner alone: rows name patients."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The journals beside it are made by SQLite with the same mode.
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -1,7 +1,8 @@
 """Errors of receiving, each with the DICOM status that the sender sees (PS3.4 Table B.2-1, PS3.7 Annex C).
 
-ReceiveError .status .code   UnreadableInstance 0xC000 · WrongSOPClass 0xA900 · OutOfSpace 0xA700 · StudyConflict
-NodeError              BadSetting · PeerAway · PullIncomplete
+ReceiveError .status .code   UnreadableInstance 0xC000 · WrongSOPClass 0xA900 · OutOfSpace 0xA700
+                       StudyConflict · IdentityConflict
+NodeError              BadPath · BadSetting · PeerAway · PullIncomplete
 """
 
 import struct
@@ -71,12 +72,22 @@ class StudyConflict(ReceiveError):
     code = "study_conflict"
 
 
+class IdentityConflict(ReceiveError):
+    """The image names another patient than its series, where anybody may send; found after it was acknowledged."""
+
+    code = "identity_conflict"
+
+
 class NodeError(Exception):
     """Base of the errors that are not about one image; the message says what to do."""
 
 
 class BadSetting(NodeError):
     """A setting, or a line of the site file, has a value that makes no sense."""
+
+
+class BadPath(NodeError):
+    """A row names a file outside the spool."""
 
 
 class PeerAway(NodeError):

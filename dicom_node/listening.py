@@ -1,5 +1,6 @@
 """The listener: processes that receive on one port into the spool, without database, broker or model."""
 
+import logging
 from threading import Event
 
 from dicom_node import site_file
@@ -15,6 +16,8 @@ from dicom_node.settings import NodeSettings
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.image import CT_CLASSES
 
+logger = logging.getLogger(__name__)
+
 
 def run(settings: NodeSettings, stop: Event) -> None:
     """Receive until ``stop`` is set. Raises BadSetting where the site file or the TLS files cannot be used."""
@@ -27,9 +30,10 @@ def run(settings: NodeSettings, stop: Event) -> None:
         *Receiver(spool, settings.max_associations).handlers(),
         *CommitmentProvider(Mailbox(spool), callers_who_listen, access.may_ask_for_commitment).handlers(),
     ]
-    listener = Listener(
-        address(settings), handlers, [*CT_CLASSES, COMMITMENT_CLASS], Security(access, tls_context(settings))
-    )
+    where = address(settings, site_file.host(settings, site))
+    if site_file.is_open(settings, site):
+        logger.warning("OPEN: anybody on the network may send, in the clear", extra={"host": where.host})
+    listener = Listener(where, handlers, [*CT_CLASSES, COMMITMENT_CLASS], Security(access, tls_context(settings)))
 
     def receive(stop: Event) -> None:
         with listener:
@@ -38,11 +42,11 @@ def run(settings: NodeSettings, stop: Event) -> None:
     prefork.run({f"receiver {number}": receive for number in range(1, settings.receivers + 1)}, stop)
 
 
-def address(settings: NodeSettings) -> Address:
+def address(settings: NodeSettings, host: str) -> Address:
     """Return the address and limits of the listener from the settings."""
     return Address(
         ae_title=settings.ae_title,
-        host=settings.host,
+        host=host,
         port=settings.port,
         max_associations=settings.max_associations,
         max_pdu_bytes=settings.max_pdu_bytes,

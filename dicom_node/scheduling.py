@@ -2,16 +2,20 @@
 
 import os
 import socket
+import ssl
 from datetime import timedelta
+from pathlib import Path
 from threading import Event, Thread
 from uuid import uuid4
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from db.tls_profile import client_context
 from db.tracking import JobIdentity, Retention
 from dicom_node import site_file
 from dicom_node.commitment.mailbox import Mailbox
 from dicom_node.errors import BadSetting
+from dicom_node.own_tls import own_files
 from dicom_node.retrieve.source import Source, open_source
 from dicom_node.scheduler.closing import Terms
 from dicom_node.scheduler.commitment_judge import CommitmentJudge
@@ -19,19 +23,24 @@ from dicom_node.scheduler.commitment_reporter import Callback, Reporter
 from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scheduler.expectations import Expectations
 from dicom_node.scheduler.leader import Candidacy
+from dicom_node.scheduler.result_files import ResultFiles
 from dicom_node.scheduler.scheduler import Scheduler
 from dicom_node.scp.tls import tls_context
 from dicom_node.series.completeness import Policy
 from dicom_node.settings import NodeSettings
 from dicom_node.site_file import SiteFile
 from dicom_node.spool.folder import Spool
-from dicom_node.tls_profile import client_context
 
 NICENESS = 5
 
 
 def run(
-    settings: NodeSettings, sessions: sessionmaker[Session], broker_url: str, identity: JobIdentity, stop: Event
+    settings: NodeSettings,
+    sessions: sessionmaker[Session],
+    broker_url: str,
+    identity: JobIdentity,
+    stop: Event,
+    results_dir: Path | None = None,
 ) -> None:
     """Work until ``stop`` is set, while no other scheduler on this database leads. Raises BadSetting."""
     # The listener goes first: its senders wait for their answers, while images in the spool can wait a moment longer.
@@ -49,6 +58,8 @@ def run(
         commitments=CommitmentJudge(mailbox, sessions, where),
         routing=site.routing,
         study_wait_s=settings.study_wait_s,
+        results=ResultFiles(results_dir, timedelta(days=settings.retention_results_days)) if results_dir else None,
+        may_correct_patients=not site_file.is_open(settings, site),
     )
     scheduler = Scheduler(spool, sessions, Dispatcher(broker_url), terms)
     candidacy = Candidacy(sessions, f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}")
@@ -83,14 +94,19 @@ def retention(settings: NodeSettings) -> Retention:
 def open_source_of(settings: NodeSettings) -> Source:
     """Return the source that the settings name. Raises BadSetting where it is no address."""
     token = settings.source_token.get_secret_value() if settings.source_token else None
-    return open_source(settings.source or "", settings.ae_title, token)
+    return open_source(settings.source or "", settings.ae_title, token, own_files(settings))
+
+
+def calling_tls(settings: NodeSettings) -> ssl.SSLContext | None:
+    """Return the TLS context for calling peers; None where no TLS files are set. Raises BadSetting."""
+    files = own_files(settings)
+    # The listener's context names a file that cannot be used; that of a caller would only raise.
+    return client_context(files) if files is not None and tls_context(settings) else None
 
 
 def callbacks(settings: NodeSettings, site: SiteFile) -> dict[str, Callback]:
     """Return where peers take answers. Raises BadSetting where one of them needs TLS and no certificate is set."""
-    own_tls = None
-    if tls_context(settings) and settings.tls_cert and settings.tls_key and settings.tls_client_ca:
-        own_tls = client_context(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    own_tls = calling_tls(settings)
     if own_tls is None and any(peer.tls for peer in site.peer):
         raise BadSetting("a peer of the site file listens by TLS, and DICOM_NODE_TLS_CERT is not set")
     return {

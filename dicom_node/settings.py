@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.address import AE_TITLE, SCHEME, ApplicationEntity
+from db.address import AE_TITLE, SCHEME, SECURE_SCHEME, ApplicationEntity
 
 
 class NodeSettings(BaseSettings):
@@ -16,7 +16,12 @@ class NodeSettings(BaseSettings):
     ae_title: str = Field(
         "SCLEROSCAN", min_length=1, max_length=16, pattern=f"^{AE_TITLE}$", description="AE title that senders call"
     )
-    host: str = Field("0.0.0.0", description="Address to listen on; 127.0.0.1 for this machine alone")  # noqa: S104  scanners are elsewhere
+    host: str | None = Field(
+        None,
+        description="Address to listen on; none: every one where the site file lists peers, else 127.0.0.1 alone",
+        examples=["127.0.0.1"],
+    )
+    open: bool = Field(False, description="Listen on every address though no peer is listed: anybody may send")
     port: int = Field(11112, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
     spool_dir: Path = Field(Path("scleroscan-site/spool"), description="Folder for received images, byte for byte")
     site_file: Path | None = Field(
@@ -28,7 +33,8 @@ class NodeSettings(BaseSettings):
     tls_client_ca: Path | None = Field(None, description="PEM authorities whose client certificates are let in")
     source: str | None = Field(
         None,
-        description="Archive asked how many images a series has: dicom://AET@host:port, or a DICOMweb URL",
+        description="Archive asked how many images a series has: dicom://AET@host:port or dicom+tls://, "
+        "or a DICOMweb URL",
         examples=["dicom://PACS@10.0.0.5:104"],
     )
     source_token: SecretStr | None = Field(None, description="Bearer token for a DICOMweb source")
@@ -85,13 +91,19 @@ class NodeSettings(BaseSettings):
     retention_unresolved_days: float = Field(
         90.0, ge=0, le=36500, description="Images whose job was rejected, failed, or waits for a person stay so long"
     )
+    retention_results_days: float = Field(
+        365.0,
+        ge=0,
+        le=36500,
+        description="Files of results stay so long after they were delivered, discarded or superseded",
+    )
     low_free_mb: int = Field(2048, ge=0, description="Below so many megabytes free, new associations are rejected")
 
     @field_validator("source")
     @classmethod
     def _is_an_archive(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
-            if not url.startswith(SCHEME):
+            if not url.startswith((SCHEME, SECURE_SCHEME)):
                 raise ValueError(f"{url} is no source: it is dicom://AET@host:port or the URL of a DICOMweb service")
             ApplicationEntity.parse_url(url)
         return url

@@ -1,6 +1,7 @@
 """The site file: what does not fit into environment variables, as one readable TOML file."""
 
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dicom_node.errors import BadSetting
 from dicom_node.scp.access_control import Peer
 from dicom_node.series.rules import Routing
+from dicom_node.settings import NodeSettings
 
 
 class SiteFile(BaseModel):
@@ -17,6 +19,27 @@ class SiteFile(BaseModel):
 
     peer: tuple[Peer, ...] = Field((), description="Known senders; none: whoever calls our AE title")
     routing: Routing = Routing()
+
+
+EVERYWHERE, LOOPBACK = "0.0.0.0", "127.0.0.1"  # noqa: S104  only where peers are listed, or the setting says open
+
+
+def host(settings: NodeSettings, site: SiteFile) -> str:
+    """Return the address to listen on: this machine's own alone, unless peers are listed or the settings say so."""
+    return settings.host or (EVERYWHERE if site.peer or settings.open else LOOPBACK)
+
+
+def is_open(settings: NodeSettings, site: SiteFile) -> bool:
+    """Whether anybody on the network may send: no peer is listed, no certificate asked for, and it can be reached."""
+    return not (site.peer or settings.tls_client_ca or is_loopback(host(settings, site)))
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only programs of this machine can call an address."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def load(path: Path | None) -> SiteFile:

@@ -74,6 +74,8 @@ def build(site: Site) -> Celery:
         task_serializer="json",
         task_time_limit=site.settings.time_limit_s,
         visibility_timeout=visibility["visibility_timeout"],
+        # Whoever reaches the broker could otherwise read the configuration and shut workers down.
+        worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_prefetch_multiplier=1,
     )

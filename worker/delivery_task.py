@@ -57,13 +57,20 @@ class DeliveryTask:
     def _send(self, item: PendingObject, destination: str) -> int:
         path = self._file(item.path)
         _require_unchanged(path, item.digest)
-        (receipt,) = dicom.store([path], _application_entity(destination), self._settings.ae_title)
+        (receipt,) = dicom.store([path], _application_entity(destination, self._settings), self._settings.ae_title)
         return receipt.status
 
     def _file(self, recorded: str) -> Path:
-        """Return the path of an object; rows of earlier versions may hold a path relative to the worker's folder."""
-        path = Path(recorded)
-        return path if path.is_absolute() else self._settings.results_dir.absolute() / path.parent.name / path.name
+        """Return the path of an object in the results folder; a row that names another place is not followed there.
+
+        Rows of earlier versions may hold a path relative to the worker's folder.
+        """
+        path, root = Path(recorded), self._settings.results_dir.resolve()
+        if not path.is_absolute() or not _lies_in(root, path):
+            path = root / path.parent.name / path.name
+        if not _lies_in(root, path):
+            raise PeerRefused("the row names no file in the results folder: nothing was sent", code="output_damaged")
+        return path
 
     def _note_failure(self, item: PendingObject, failure: DeliveryFailed) -> None:
         change = self._change(failure.code, failure.detail)
@@ -89,6 +96,14 @@ class DeliveryTask:
         return Change(self._who, datetime.now(UTC), code, detail or {})
 
 
+def _lies_in(root: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root)
+    except RuntimeError:
+        # Links that lead to each other lead nowhere: reading says so.
+        return True
+
+
 def _require_unchanged(path: Path, digest: str) -> None:
     try:
         unchanged = hashlib.sha256(path.read_bytes()).hexdigest() == digest
@@ -106,8 +121,8 @@ def _require_unchanged(path: Path, digest: str) -> None:
         )
 
 
-def _application_entity(destination: str) -> ApplicationEntity:
+def _application_entity(destination: str, settings: WorkerSettings) -> ApplicationEntity:
     try:
-        return ApplicationEntity.parse_url(destination)
+        return ApplicationEntity.parse_url(destination).called_with(settings.tls_files)
     except BadAddress as error:
         raise PeerRefused(str(error), code="bad_destination") from error

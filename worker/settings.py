@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.address import AE_TITLE, ApplicationEntity
+from db.tls_profile import TlsFiles
 from worker import packaged_model
 
 EMBEDDED = "embedded"
@@ -28,8 +29,8 @@ class WorkerSettings(BaseSettings):
     )
     destinations: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Archives for SEG and SR: dicom://AET@host:port, several with commas or as a JSON list; "
-        "none: results stay in the folder",
+        description="Archives for SEG and SR: dicom://AET@host:port or dicom+tls://, several with commas "
+        "or as a JSON list; none: results stay in the folder",
         examples=["dicom://PACS@10.0.0.5:104"],
     )
     ae_title: str = Field(
@@ -39,6 +40,9 @@ class WorkerSettings(BaseSettings):
         pattern=f"^{AE_TITLE}$",
         description="Calling AE title when delivering",
     )
+    tls_cert: Path | None = Field(None, description="PEM certificate shown to dicom+tls:// destinations")
+    tls_key: Path | None = Field(None, description="PEM key of the certificate")
+    tls_ca: Path | None = Field(None, description="PEM authorities that sign the certificates of these destinations")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda:0")
     engine: str = Field(
         "auto",
@@ -61,6 +65,13 @@ class WorkerSettings(BaseSettings):
     delivery_give_up_s: float = Field(
         86400.0, ge=1, description="A delivery not done after so many seconds rests as failed"
     )
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """The files for calling destinations by TLS; None where one of them is not set."""
+        if self.tls_cert is None or self.tls_key is None or self.tls_ca is None:
+            return None
+        return TlsFiles(self.tls_cert, self.tls_key, self.tls_ca)
 
     @field_validator("broker_url")
     @classmethod

@@ -44,6 +44,7 @@ from db.tracking.jobs import (
 from db.tracking.leadership import Leadership, beat, leadership, resign, take_over
 from db.tracking.models import ModelIdentity, register_model
 from db.tracking.operators import discard, recompute, release, retry
+from db.tracking.result_files import expired_results, remove_results
 from db.tracking.results import (
     FlagRow,
     JobResults,
@@ -104,6 +105,7 @@ __all__ = [
     "due_jobs",
     "encoded_before",
     "enter_stage",
+    "expired_results",
     "finish",
     "forget_the_future",
     "give_up_answer",
@@ -129,6 +131,7 @@ __all__ = [
     "release",
     "removable",
     "remove",
+    "remove_results",
     "renew",
     "resign",
     "resume",

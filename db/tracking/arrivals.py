@@ -83,38 +83,51 @@ class ReceivingSeries:
 
 @dataclass(frozen=True)
 class Registered:
-    """The series that some arrivals changed, and the arrivals to set aside: their series belongs to another study."""
+    """The series that some arrivals changed, and the arrivals to set aside.
+
+    ``strangers`` name another study than their series belongs to, ``conflicting`` another patient where nobody may
+    correct one.
+    """
 
     series: frozenset[str]
     strangers: tuple[Arrival, ...]
+    conflicting: tuple[Arrival, ...] = ()
 
 
-def register(session: Session, arrivals: Sequence[Arrival], now: datetime) -> Registered:
+def register(
+    session: Session, arrivals: Sequence[Arrival], now: datetime, may_correct_patients: bool = True
+) -> Registered:
     """Add rows for images not known yet, given in the order they came.
 
     The same image again changes nothing, unless its file was removed meanwhile: it is then taken as if it were new.
     Other bytes under a known SOP Instance UID replace the earlier ones in later jobs; all versions stay recorded, and
     the one that was sent last counts, even if it is the first one again. A new image opens a closed series again; one
     that was closed as ``association_broken_off`` is opened by known images too, because its sender may have sent all of
-    it this time. An image that names another study than its series belongs to gets no row.
+    it this time. An image that names another study than its series belongs to gets no row; nor does one that names
+    another patient than the images before it, unless its senders may correct patients.
     """
     by_series: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         by_series[arrival.series_uid].append(arrival)
     touched: list[tuple[Series, frozenset[Identity]]] = []
     strangers: list[Arrival] = []
+    conflicting: list[Arrival] = []
     # All writers lock series in one order; otherwise two of them could each hold a series that the other waits for.
     for uid in sorted(by_series):
         series = _series(session, by_series[uid][0], now)
         own = [arrival for arrival in by_series[uid] if arrival.study_uid == series.study_uid]
         strangers += _strangers(session, series, by_series[uid], now)
         before = patients.said(session, uid)
+        if not may_correct_patients:
+            conflicts = _conflicts(session, series, own, before, Change(WHO, now))
+            conflicting += conflicts
+            own = [arrival for arrival in own if arrival not in conflicts]
         if _register_series(session, series, own, now):
             touched.append((series, before))
     # Studies are locked after all series, and in one order, for the same reason.
     for series, before in sorted(touched, key=lambda pair: pair[0].study_uid):
         patients.compare(session, series, before, Change(WHO, now))
-    return Registered(frozenset(series.uid for series, _ in touched), tuple(strangers))
+    return Registered(frozenset(series.uid for series, _ in touched), tuple(strangers), tuple(conflicting))
 
 
 def _strangers(session: Session, series: Series, arrivals: Sequence[Arrival], now: datetime) -> list[Arrival]:
@@ -123,6 +136,18 @@ def _strangers(session: Session, series: Series, arrivals: Sequence[Arrival], no
     for study_uid in sorted({arrival.study_uid for arrival in found}):
         sop_uids = [arrival.sop_uid for arrival in found if arrival.study_uid == study_uid]
         patients.note_strangers(session, series, study_uid, sop_uids, Change(WHO, now))
+    return found
+
+
+def _conflicts(
+    session: Session, series: Series, arrivals: Sequence[Arrival], before: frozenset[Identity], at: Change
+) -> list[Arrival]:
+    """Note the images that name another patient than the first of their series, and return them."""
+    known = {one.patient_id for one in before} or {arrival.patient_id for arrival in arrivals[:1]}
+    found = [arrival for arrival in arrivals if arrival.patient_id not in known]
+    for calling_ae in sorted({arrival.calling_ae for arrival in found}):
+        sop_uids = [arrival.sop_uid for arrival in found if arrival.calling_ae == calling_ae]
+        patients.note_conflicts(session, series, calling_ae, sop_uids, at)
     return found
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from db.tables import Instance, Series, Study
 from db.tracking.events import Change, append
 
-STUDY_CONFLICT = "study_conflict"
+STUDY_CONFLICT, IDENTITY_CONFLICT = "study_conflict", "identity_conflict"
 SEVERAL_PATIENTS, PATIENT_CONFLICT, PATIENT_CORRECTED = "several_patients", "patient_conflict", "patient_corrected"
 
 
@@ -33,6 +33,12 @@ def note_strangers(session: Session, series: Series, other_study_uid: str, sop_u
     """Note images that name the series but another study than it belongs to."""
     detail = {"sop_uids": list(sop_uids), "study_uid": series.study_uid, "other_study_uid": other_study_uid}
     _note(session, series, replace(at, code=STUDY_CONFLICT, detail=detail))
+
+
+def note_conflicts(session: Session, series: Series, calling_ae: str, sop_uids: Sequence[str], at: Change) -> None:
+    """Note images of a sender that name another patient than the series, where nobody may correct one."""
+    detail = {"sop_uids": list(sop_uids), "calling_ae": calling_ae}
+    _note(session, series, replace(at, code=IDENTITY_CONFLICT, detail=detail))
 
 
 def compare(session: Session, series: Series, before: frozenset[Identity], at: Change) -> None:

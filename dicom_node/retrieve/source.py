@@ -1,5 +1,6 @@
 """Asks the archive that the images come from how many instances of a series it holds."""
 
+import ssl
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,8 +9,9 @@ from pydicom import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE
 
-from db.address import ApplicationEntity
+from db.address import SCHEME, SECURE_SCHEME, ApplicationEntity
 from db.errors import BadAddress
+from db.tls_profile import TlsFiles, client_context
 from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.errors import BadSetting, PeerAway
 
@@ -25,8 +27,8 @@ class Source(Protocol):
         """Return the number; None where the source has no such series. Raises PeerAway where it does not answer."""
 
 
-def open_source(url: str, calling_ae: str, token: str | None = None) -> Source:
-    """Return the source behind ``dicom://AET@host:port`` or the base URL of a DICOMweb service.
+def open_source(url: str, calling_ae: str, token: str | None = None, tls: TlsFiles | None = None) -> Source:
+    """Return the source behind ``dicom://AET@host:port``, ``dicom+tls://`` or the base URL of a DICOMweb service.
 
     Raises
     ------
@@ -35,15 +37,15 @@ def open_source(url: str, calling_ae: str, token: str | None = None) -> Source:
     """
     if url.startswith(("http://", "https://")):
         return WebSource(url.rstrip("/"), token)
-    if url.startswith("dicom://"):
-        return DicomSource(application_entity(url), calling_ae)
+    if url.startswith((SCHEME, SECURE_SCHEME)):
+        return DicomSource(application_entity(url, tls), calling_ae)
     raise BadSetting(f"{url} is no source: write dicom://AET@host:port or the URL of a DICOMweb service")
 
 
-def application_entity(url: str) -> ApplicationEntity:
-    """Return the archive behind ``dicom://AET@host:port``. Raises BadSetting where it is not of that form."""
+def application_entity(url: str, tls: TlsFiles | None) -> ApplicationEntity:
+    """Return the archive behind ``dicom://AET@host:port``. Raises BadSetting where it is no address."""
     try:
-        return ApplicationEntity.parse_url(url)
+        return ApplicationEntity.parse_url(url).called_with(tls)
     except BadAddress as error:
         raise BadSetting(str(error)) from error
 
@@ -62,7 +64,13 @@ class DicomSource:
         entity.dimse_timeout = entity.network_timeout = ANSWER_TIMEOUT_S
         entity.add_requested_context(STUDY_ROOT_FIND)
         peer = self.application_entity
-        association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=[KEPT_FOR_WHO_ASKED])
+        association = entity.associate(
+            peer.host,
+            peer.port,
+            ae_title=peer.ae_title,
+            evt_handlers=[KEPT_FOR_WHO_ASKED],
+            tls_args=tls_arguments(peer),
+        )
         if not association.is_established:
             raise PeerAway(f"{peer} does not take our C-FIND association")
         try:
@@ -72,6 +80,11 @@ class DicomSource:
             raise PeerAway(f"{peer} broke off") from error
         finally:
             association.release()
+
+
+def tls_arguments(peer: ApplicationEntity) -> tuple[ssl.SSLContext, str] | None:
+    """Return what pynetdicom needs to call a peer by TLS; None where it is called in the clear."""
+    return (client_context(peer.tls), peer.host) if peer.tls else None
 
 
 def _query(study_uid: str, series_uid: str) -> Dataset:

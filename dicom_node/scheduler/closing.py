@@ -19,6 +19,7 @@ from dicom_node.scheduler import headers
 from dicom_node.scheduler.agenda import Agenda
 from dicom_node.scheduler.commitment_judge import CommitmentJudge
 from dicom_node.scheduler.expectations import Expectations
+from dicom_node.scheduler.result_files import ResultFiles
 from dicom_node.series import completeness, reconstructions, rules
 from dicom_node.series.completeness import Complete, Evidence, Incomplete, Policy
 from dicom_node.series.facts import SeriesFacts
@@ -39,6 +40,8 @@ class Terms:
     ``renotify_s``: work that still waits so long after a wake-up gets another one; this repairs lost messages.
     ``study_wait_s``: so long a series that is whole waits for others of its study that are still being received.
     ``retention`` says when images leave the spool; without it they stay for ever.
+    ``results``: the folder of result files and their time; without it they stay for ever.
+    ``may_correct_patients``: senders are known, so an image sent again may name another patient.
     ``expectations`` and ``commitments`` give further evidence that a series is whole, where a site has them.
     """
 
@@ -50,6 +53,8 @@ class Terms:
     commitments: CommitmentJudge | None = None
     routing: Routing = EVERYTHING
     study_wait_s: float = 60.0
+    may_correct_patients: bool = True
+    results: ResultFiles | None = None
 
 
 @dataclass(frozen=True)

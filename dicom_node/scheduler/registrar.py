@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import tracking
 from db.engine import is_of_the_values
 from db.tracking import Arrival
-from dicom_node.errors import UNPARSEABLE, ReceiveError, StudyConflict
+from dicom_node.errors import UNPARSEABLE, IdentityConflict, ReceiveError, StudyConflict
 from dicom_node.scheduler import headers
 from dicom_node.spool import part10
 from dicom_node.spool.folder import Spool, SpooledName
@@ -26,8 +26,9 @@ Waiting = tuple[Path, Arrival]
 class Registrar:
     """Registers the files that wait in the spool; a second run on the same files changes nothing."""
 
-    def __init__(self, spool: Spool, sessions: sessionmaker[Session]) -> None:
+    def __init__(self, spool: Spool, sessions: sessionmaker[Session], may_correct_patients: bool = True) -> None:
         self._spool = spool
+        self._may_correct_patients = may_correct_patients
         self._sessions = sessions
 
     def run(self, now: datetime) -> int:
@@ -62,13 +63,16 @@ class Registrar:
         if not batch:
             return
         with self._sessions.begin() as session:
-            strangers = tracking.register(session, [arrival for _, arrival in batch], now).strangers
-        registered = [pair for pair in batch if pair[1] not in strangers]
+            arrivals = [arrival for _, arrival in batch]
+            done = tracking.register(session, arrivals, now, self._may_correct_patients)
+        aside: dict[Arrival, ReceiveError] = {arrival: StudyConflict() for arrival in done.strangers}
+        aside |= {arrival: IdentityConflict() for arrival in done.conflicting}
+        registered = [pair for pair in batch if pair[1] not in aside]
         for path, arrival in registered:
             self._spool.settle(path, Path(arrival.path))
         self._spool.sync_settled(Path(arrival.path) for _, arrival in registered)
-        for path in [path for path, arrival in batch if arrival in strangers]:
-            self._set_aside(path, StudyConflict.code, StudyConflict())
+        for path, error in [(path, aside[arrival]) for path, arrival in batch if arrival in aside]:
+            self._set_aside(path, error.code, error)
 
     def _read(self, path: Path) -> Waiting | None:
         try:

@@ -39,7 +39,7 @@ class Scheduler:
     ) -> None:
         self._spool = spool
         self._sessions = sessions
-        self._registrar = Registrar(spool, sessions)
+        self._registrar = Registrar(spool, sessions, terms.may_correct_patients)
         self._closer = Closer(sessions, OpenSeries(spool.associations), terms)
         self._dispatcher = dispatcher
         self._terms = terms
@@ -101,8 +101,10 @@ class Scheduler:
         if time.monotonic() >= self._clean_at:
             cleaning.clear_leftovers(self._spool)
             if self._terms.retention is not None:
-                cleaning.clean(self._sessions, self._terms.retention, now)
+                cleaning.clean(self._spool, self._sessions, self._terms.retention, now)
                 cleaning.clear_breaks(self._spool)
+            if self._terms.results is not None:
+                self._terms.results.clean(self._sessions, now)
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
 
     def _wake(self, now: datetime) -> None:

@@ -5,10 +5,11 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from db.tls_profile import CIPHERS_OF_TLS_1_2
 from dicom_node.errors import BadSetting
+from dicom_node.own_tls import own_files
 from dicom_node.scp.server import AssociationHandler
 from dicom_node.settings import NodeSettings
-from dicom_node.tls_profile import CIPHERS_OF_TLS_1_2
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +76,5 @@ def server_context(certificate: Path, key: Path, client_ca: Path) -> DeferredHan
 
 def tls_context(settings: NodeSettings) -> DeferredHandshake | None:
     """Return the listener's TLS; None where no certificate is set. Raises BadSetting where only a part is set."""
-    files = (settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-    if not any(files):
-        return None
-    if settings.tls_cert is None or settings.tls_key is None or settings.tls_client_ca is None:
-        raise BadSetting("TLS needs all three: DICOM_NODE_TLS_CERT, DICOM_NODE_TLS_KEY and DICOM_NODE_TLS_CLIENT_CA")
-    return server_context(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    files = own_files(settings)
+    return None if files is None else server_context(files.certificate, files.key, files.authority)

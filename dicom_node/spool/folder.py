@@ -192,6 +192,14 @@ class Spool:
         check_uid(series_uid)
         return self._series / series_uid / name.filename
 
+    def encloses(self, path: Path) -> bool:
+        """Whether a path, with all links followed, lies in this spool."""
+        try:
+            return path.resolve().is_relative_to(self.root.resolve())
+        except RuntimeError:
+            # Links that lead to each other lead nowhere.
+            return False
+
     def holds(self, series_uid: str) -> bool:
         """Whether the spool holds registered images of a series."""
         return (self._series / series_uid).is_dir()

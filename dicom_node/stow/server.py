@@ -17,15 +17,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from db.tls_profile import CIPHERS_OF_TLS_1_2
 from dicom_node import multipart
 from dicom_node.errors import BadSetting, OutOfSpace, ReceiveError
 from dicom_node.multipart import Malformed, PartReader, TooLarge
+from dicom_node.own_tls import own_files
 from dicom_node.settings import NodeSettings
 from dicom_node.spool import part10
 from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.part10 import Image, Way
-from dicom_node.tls_profile import CIPHERS_OF_TLS_1_2
 
 logger = logging.getLogger(__name__)
 SENDER = "STOW-RS"
@@ -171,26 +172,27 @@ async def _serve(server: uvicorn.Server, stop: Event) -> None:
 
 
 def require_guard(settings: NodeSettings) -> None:
-    """Raise BadSetting where neither a token nor client certificates are set: anybody could then send."""
-    if settings.web_token is None and settings.tls_client_ca is None:
+    """Raise BadSetting where anybody could send: no token and no client certificates, or only a part of the TLS."""
+    if own_files(settings) is None and settings.web_token is None:
         raise BadSetting("STOW-RS needs DICOM_NODE_WEB_TOKEN or client certificates (DICOM_NODE_TLS_CLIENT_CA)")
 
 
 def configuration(settings: NodeSettings, application: Starlette) -> uvicorn.Config:
     """Return the server's configuration: limits, and TLS where the settings name its files."""
     require_guard(settings)
+    tls = own_files(settings)
     config = uvicorn.Config(
         application,
-        host=settings.host,
+        host=settings.host or "127.0.0.1",
         port=settings.web_port or 0,
         log_config=None,
         access_log=False,
         server_header=False,
         limit_concurrency=settings.max_associations,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
-        ssl_ca_certs=str(settings.tls_client_ca) if settings.tls_client_ca else None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if settings.tls_client_ca else ssl.CERT_NONE,
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+        ssl_ca_certs=str(tls.authority) if tls else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if tls else ssl.CERT_NONE,
         ssl_ciphers=CIPHERS_OF_TLS_1_2,
     )
     try:

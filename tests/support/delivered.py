@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import tracking
 from db.tracking import Change, DueDelivery, JobResults, LeaseTerms, MeasurementRow, OutputFile, Retention
 from dicom_node.scheduler import cleaning
+from dicom_node.spool.folder import Spool
 
 AT_ONCE = Retention(*[timedelta(0)] * 4)
 PACS = "dicom://PACS@127.0.0.1:104"
@@ -32,8 +33,8 @@ def deliver(sessions: sessionmaker[Session], series_uid: str, now: datetime) -> 
     return job_id
 
 
-def deliver_and_remove(sessions: sessionmaker[Session], series_uid: str, now: datetime) -> int:
+def deliver_and_remove(spool: Spool, sessions: sessionmaker[Session], series_uid: str, now: datetime) -> int:
     """Deliver the current job of a series, take its images out of the spool, and return the job."""
     job_id = deliver(sessions, series_uid, now)
-    assert cleaning.clean(sessions, AT_ONCE, now + timedelta(days=1)) > 0
+    assert cleaning.clean(spool, sessions, AT_ONCE, now + timedelta(days=1)) > 0
     return job_id

@@ -12,6 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from db.address import ApplicationEntity
+from db.tls_profile import client_context
 from worker.delivery.answers import KEPT_FOR_WHO_ASKED
 from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
 from worker.reading.headers import MALFORMED
@@ -118,6 +119,8 @@ def _association(
 
 def _asked(destination: ApplicationEntity, calling_ae: str, wanted: Sequence[tuple[str, str | None]]) -> Association:
     """Return an association after the peer's answer, or without one."""
+    if destination.secure and destination.tls is None:
+        raise PeerRefused(f"{destination} is called by TLS alone", code="bad_destination")
     try:
         entity = AE(calling_ae)
         entity.connection_timeout, entity.acse_timeout = CONNECT_TIMEOUT_S, CONNECT_TIMEOUT_S
@@ -129,6 +132,7 @@ def _asked(destination: ApplicationEntity, calling_ae: str, wanted: Sequence[tup
             ae_title=destination.ae_title,
             max_pdu=MAX_PDU_BYTES,
             evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), KEPT_FOR_WHO_ASKED],
+            tls_args=(client_context(destination.tls), destination.host) if destination.tls else None,
         )
     except OSError as error:
         # A host name that cannot be resolved raises at once; the name server may be back later, so it is tried again.

@@ -40,7 +40,7 @@ def _write(path: Path, content: bytes) -> str:
     """Write durably under a temporary name, then rename; return the SHA-256."""
     _make_folder(path.parent)
     part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
+    with open(part, "wb", opener=_private) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -54,8 +54,12 @@ def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     _sync_folder(folder.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,14 +3,18 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from db import schema
+from db import schema, tracking
 from db.engine import open_database
 from tests.integration.db.test_operators import in_review
+from tests.integration.db.test_tracking import IDENTITY, NOW, images
 from tests.support import REPOSITORY, services
+from tests.support.ct import TinyCT
+from tests.support.delivered import deliver
 from worker.identity import SOFTWARE_VERSION
 
 
@@ -90,6 +94,50 @@ def test_a_receiver_that_is_no_address_is_one_line(tmp_path: Path) -> None:
     assert "AET@host:port" in only_line(scleroscan(tmp_path, "send", str(tmp_path), "PACS"))
 
 
+HOSTILE = "[/]\x1b]8;;https://evil.example\x1b\\\\"
+
+
+def test_a_hostile_kernel_or_patient_ends_no_command(tmp_path: Path) -> None:
+    said = TinyCT(changes={"ConvolutionKernel": "[/]", "SeriesDescription": "[/bold]\x1b[2J"}).write(tmp_path / "ct")
+    assert scleroscan(tmp_path, "route", str(said[0].parent)).returncode == 0
+    url = f"sqlite:///{tmp_path / 'rows.db'}"
+    schema.upgrade(url)
+    sessions = open_database(url)
+    with sessions.begin() as session:
+        tracking.register(session, images(3, patient_id=HOSTILE, series_description=HOSTILE), NOW)
+        tracking.close_series(session, "1.2.3", "complete", "contiguous", {}, NOW)
+        tracking.open_job(session, "1.2.3", IDENTITY, NOW)
+    deliver(sessions, "1.2.3", NOW)
+    with sessions.begin() as session:
+        stranger = replace(images(4)[3], patient_id="[/]\x1b[31m")
+        tracking.register(session, [stranger], NOW)
+    sessions.kw["bind"].dispose()
+    for words in (("audit",), ("audit", "1.2.3"), ("status",)):
+        shown = scleroscan(tmp_path, *words, DB_URL=url)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "\x1b" not in shown.stdout
+
+
 def test_the_version_is_told(tmp_path: Path) -> None:
     said = scleroscan(tmp_path, "--version")
     assert (said.returncode, said.stdout) == (0, f"scleroscan {SOFTWARE_VERSION}\n")
+
+
+def test_whatever_a_command_writes_is_its_owners_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'site' / 'below' / 'rows.db'}"
+    assert scleroscan(tmp_path, "db", "upgrade", DB_URL=url).returncode == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "site").rglob("*")}
+    assert modes == {"below": 0o700, "rows.db": 0o600}
+    assert (tmp_path / "site").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("words", [("doctor",), ("doctor", "--json"), ("pull", "1.2.3")])
+def test_no_command_shows_the_secret_of_a_url(tmp_path: Path, words: tuple[str, ...]) -> None:
+    port = services.free_port()
+    urls = {
+        "DICOM_NODE_SOURCE": f"http://me:s3cret@127.0.0.1:{port}/dicom-web?token=s3cret",
+        "WORKER_BROKER_URL": f"redis://:s3cret@127.0.0.1:{port}/0",
+    }
+    said = scleroscan(tmp_path, *words, **urls)
+    assert said.returncode == 1
+    assert "s3cret" not in said.stdout + said.stderr

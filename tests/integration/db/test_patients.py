@@ -170,3 +170,36 @@ def test_images_from_before_take_the_patient_of_their_study(database_url: str) -
         assert tuple(found) == ("P1", "PHANTOM^ONE", "A1")
         connection.execute(text("SELECT patient_id FROM audit_result"))
     engine.dispose()
+
+
+def strange(sessions: Sessions, arrivals: list[Arrival], now: datetime) -> Registered:
+    """Register as on a site where anybody may send."""
+    with sessions.begin() as session:
+        return tracking.register(session, arrivals, now, may_correct_patients=False)
+
+
+def test_a_stranger_replaces_no_image_by_another_patients(sessions: Sessions) -> None:
+    opened(sessions, 4)
+    forged = images(2, **OTHER | {"calling_ae": "STRANGER"})
+    late = [replace(one, sop_uid="1.2.3.9") for one in forged[:1]]
+    assert strange(sessions, forged + late, later(1)) == Registered(frozenset(), (), (*forged, *late))
+    with sessions.begin() as session:
+        assert session.get_one(Series, SERIES).state == "complete"
+        assert set(session.scalars(select(Instance.patient_id))) == {"P1"}
+        (event,) = [row for row in audit.trail(session, SERIES) if row["code"] == "identity_conflict"]
+    assert event["detail"] == {"sop_uids": ["1.2.3.0", "1.2.3.1", "1.2.3.9"], "calling_ae": "STRANGER"}
+    assert (study_says(sessions), events(sessions)) == (FIRST_SAYS, [])
+
+
+def test_a_strangers_first_image_sets_no_patient_of_others(sessions: Sessions) -> None:
+    strange(sessions, in_series("1.9", images(1, **OTHER)), NOW)
+    assert strange(sessions, images(3), later(1)) == Registered(frozenset({SERIES}), ())
+    result(sessions, SERIES)
+    with sessions.begin() as session:
+        assert [(row["patient_id"], row["accession_number"]) for row in audit.results(session)] == [("P1", "A1")]
+    assert events(sessions) == [("patient_conflict", {"patient_id": "P1", "study_patient_id": "P2"})]
+
+
+def test_where_anybody_sends_the_same_patient_is_sent_again(sessions: Sessions) -> None:
+    opened(sessions, 2)
+    assert strange(sessions, images(2, digest="e" * 64), later(1)) == Registered(frozenset({SERIES}), ())

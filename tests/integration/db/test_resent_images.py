@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
@@ -10,10 +11,13 @@ from db import tracking
 from db.tables import Instance
 from db.tracking import Arrival, Failure
 from dicom_node.scheduler import cleaning
+from dicom_node.spool.folder import Spool
 from tests.integration.db.test_tracking import IDENTITY, NOW, claimed, images, later, opened
 from tests.support.delivered import AT_ONCE, deliver_and_remove
 
 SERIES = "1.2.3"
+# Where its rows say that the images lie; nothing does.
+SPOOL = Spool(Path("spool"))
 AFTERWARDS = NOW + timedelta(days=9)
 Sessions = sessionmaker[Session]
 
@@ -23,7 +27,7 @@ def close_and_remove(sessions: Sessions, now: datetime) -> int:
     with sessions.begin() as session:
         tracking.close_series(session, SERIES, "complete", "contiguous", {}, now)
         tracking.open_job(session, SERIES, IDENTITY, now)
-    return deliver_and_remove(sessions, SERIES, now)
+    return deliver_and_remove(SPOOL, sessions, SERIES, now)
 
 
 def register(sessions: Sessions, arrivals: list[Arrival], now: datetime) -> None:
@@ -106,6 +110,6 @@ def test_images_of_a_refused_series_are_not_missed(sessions: Sessions) -> None:
     held = claimed(sessions, opened(sessions, 4))
     with sessions.begin() as session:
         tracking.finish(session, held, "rejected", Failure("several_stacks", "two stacks"), later(5))
-    assert cleaning.clean(sessions, AT_ONCE, later(99)) == 4
+    assert cleaning.clean(SPOOL, sessions, AT_ONCE, later(99)) == 4
     register(sessions, images(2), AFTERWARDS)
     assert missed(sessions) == 0

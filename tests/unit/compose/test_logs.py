@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from compose.log_lines import Limiter
-from compose.logs import LONGEST_OF_LIBRARIES, ConsoleLines, JsonLines
+from compose.logs import LONGEST, LONGEST_OF_LIBRARIES, ConsoleLines, JsonLines
 
 EVIL = "A\0B\x1b[31mC\nD\r\u2028E"
 ESCAPED = r"A\x00B\x1b[31mC\nD\r\u2028E"
@@ -84,3 +84,11 @@ def test_a_library_that_says_too_much_is_cut_short_and_counted() -> None:
 def test_our_own_lines_are_never_left_out() -> None:
     admit = counting(Limiter(lines=2, clock=lambda: 0.0))
     assert [admit("dicom_node.scp.listener") for _ in range(10)] == [["job ended"]] * 10
+
+
+@pytest.mark.parametrize("form", [ConsoleLines, JsonLines])
+def test_no_line_holds_the_secret_of_a_url(form: type[logging.Formatter]) -> None:
+    url = "https://me:s3cret@pacs.example/dicom-web?token=s3cret"
+    for long in ("", "x" * (LONGEST - 15)):
+        line = form().format(record(message=f"{long}{url}", source=url, facts={"by": [url]}))
+        assert "s3cr" not in line

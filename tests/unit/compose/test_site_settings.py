@@ -88,7 +88,13 @@ def test_a_value_that_cannot_be_is_named_with_a_right_one(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("DICOM_NODE_WEB_TOKEN", "s3cret"), ("DB_URL", "postgresql://me:s3cret@pw@host/db"), ("DB_URL", "s3cret")],
+    [
+        ("DICOM_NODE_WEB_TOKEN", "s3cret"),
+        ("WORKER_BROKER_URL", "redi://me:s3cret@h"),
+        ("DICOM_NODE_SOURCE", "ftp://s3cret@h"),
+        ("DB_URL", "postgresql://me:s3cret@pw@host/db"),
+        ("DB_URL", "s3cret"),
+    ],
 )
 def test_a_secret_that_cannot_be_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)

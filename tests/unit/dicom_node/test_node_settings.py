@@ -32,7 +32,7 @@ def test_a_value_out_of_bounds_is_refused(monkeypatch: pytest.MonkeyPatch, name:
 def test_the_environment_reaches_the_listener(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"AE_TITLE": "SITE", "PORT": "0", "NETWORK_TIMEOUT_S": "7", "REQUEST_TIMEOUT_S": "3"}.items():
         monkeypatch.setenv(f"DICOM_NODE_{name}", value)
-    address = listening.address(NodeSettings())
+    address = listening.address(NodeSettings(), "127.0.0.1")
     assert (address.ae_title, address.port) == ("SITE", 0)
     assert (address.network_timeout_s, address.request_timeout_s) == (7.0, 3.0)
 

@@ -2,13 +2,16 @@
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from dicomweb_client.api import DICOMwebClient
+from pydantic import SecretStr
 from pydicom import Dataset, dcmread
 from pydicom.uid import RLELossless
 from sqlalchemy.orm import Session, sessionmaker
@@ -209,3 +212,32 @@ def test_the_command_pulls_and_tells_how(
     done = CliRunner().invoke(scleroscan.app, ["pull", STUDY])
     assert done.exit_code == 0, done.output
     assert "8 images by WADO-RS; 1 other objects left out" in done.stdout
+
+
+class TokenTaker(BaseHTTPRequestHandler):
+    """Answers that there is nothing, and keeps what tokens it was shown."""
+
+    shown: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        """Answer 204."""
+        self.shown.append(self.headers.get("Authorization"))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("/dicom-web", "Bearer s3cret"), (None, None)], ids=["source", "another"])
+def test_the_sources_token_is_shown_to_the_source_alone(tmp_path: Path, asked: str | None, shown: str | None) -> None:
+    with HTTPServer(("127.0.0.1", 0), TokenTaker) as server:
+        threading.Thread(target=server.serve_forever).start()
+        origin = f"http://127.0.0.1:{server.server_port}"
+        source = f"{origin}/other" if asked else "https://archive.example/dicom-web"
+        settings = NodeSettings(spool_dir=tmp_path, min_free_mb=0, source=source, source_token=SecretStr("s3cret"))
+        TokenTaker.shown.clear()
+        with pytest.raises(PeerAway):
+            pull.run(settings, RetrieveRequest(STUDY), f"{origin}{asked or '/dicom-web'}")
+        server.shutdown()
+    assert set(TokenTaker.shown) == {shown}

@@ -55,15 +55,15 @@ def files(spool: Spool) -> int:
 def test_hard_case_32_images_leave_after_retention_with_a_trail(spool: Spool, sessions: sessionmaker[Session]) -> None:
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, "delivered")
-    assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=29)) == 0
+    assert cleaning.clean(spool, sessions, RETENTION, NOW + timedelta(days=29)) == 0
     assert files(spool) == 3
-    assert cleaning.clean(sessions, RETENTION, LONG_AFTER) == 3
+    assert cleaning.clean(spool, sessions, RETENTION, LONG_AFTER) == 3
     assert list((spool.root / "series").iterdir()) == []
     with sessions.begin() as session:
         assert audit.trail(session, series_uid())[-1]["code"] == "images_removed"
         assert tracking.verify_chain(session, series_uid()) is None
         assert None not in session.scalars(select(Instance.removed_at)).all()
-    assert cleaning.clean(sessions, RETENTION, LONG_AFTER) == 0
+    assert cleaning.clean(spool, sessions, RETENTION, LONG_AFTER) == 0
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "encoded"])
@@ -74,16 +74,16 @@ def test_hard_case_32_what_is_not_done_stays_however_old(
     with_job(sessions, state)
     if state == "encoded":
         owes_a_delivery(sessions)
-    assert cleaning.clean(sessions, AT_ONCE, NOW + timedelta(days=3650)) == 0
+    assert cleaning.clean(spool, sessions, AT_ONCE, NOW + timedelta(days=3650)) == 0
     assert files(spool) == 3
 
 
 def test_an_open_series_or_one_with_late_images_is_not_cleaned(spool: Spool, sessions: sessionmaker[Session]) -> None:
     received(spool, sessions, 0, 1)
-    assert cleaning.clean(sessions, AT_ONCE, LONG_AFTER) == 0
+    assert cleaning.clean(spool, sessions, AT_ONCE, LONG_AFTER) == 0
     with_job(sessions, "delivered")
     received(spool, sessions, 2)
-    assert cleaning.clean(sessions, AT_ONCE, LONG_AFTER) == 0
+    assert cleaning.clean(spool, sessions, AT_ONCE, LONG_AFTER) == 0
     assert files(spool) == 3
 
 
@@ -91,14 +91,14 @@ def test_the_next_cleaning_heals_a_crash_during_removal(spool: Spool, sessions: 
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, "delivered")
     next((spool.root / "series").rglob("*.dcm")).unlink()
-    assert cleaning.clean(sessions, RETENTION, LONG_AFTER) == 3
+    assert cleaning.clean(spool, sessions, RETENTION, LONG_AFTER) == 3
     assert files(spool) == 0
 
 
 def test_a_removed_series_sent_again_keeps_its_old_job(spool: Spool, sessions: sessionmaker[Session]) -> None:
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, "delivered")
-    cleaning.clean(sessions, RETENTION, LONG_AFTER)
+    cleaning.clean(spool, sessions, RETENTION, LONG_AFTER)
     received(spool, sessions, 0, 1, 2)
     assert files(spool) == 3
     with sessions.begin() as session:
@@ -115,7 +115,7 @@ def test_a_break_is_forgotten_with_the_last_image(spool: Spool, sessions: sessio
     cleaning.clear_breaks(spool)
     assert broken_off.noted() == [series_uid()]
     with_job(sessions, "delivered")
-    cleaning.clean(sessions, RETENTION, LONG_AFTER)
+    cleaning.clean(spool, sessions, RETENTION, LONG_AFTER)
     spool.keep(SpooledName.for_dataset(ct_slice(1).SOPInstanceUID, b"not registered yet"), b"", b"not registered yet")
     cleaning.clear_breaks(spool)
     assert broken_off.noted() == [series_uid()]
@@ -140,8 +140,8 @@ def test_a_job_that_ended_otherwise_has_a_time_of_its_own(
     received(spool, sessions, 0, 1, 2)
     with_job(sessions, state)
     days = 30 if state == "encoded" else 90
-    assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=days - 1)) == 0
-    assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=days + 1)) == 3
+    assert cleaning.clean(spool, sessions, RETENTION, NOW + timedelta(days=days - 1)) == 0
+    assert cleaning.clean(spool, sessions, RETENTION, NOW + timedelta(days=days + 1)) == 3
     assert files(spool) == 0
 
 
@@ -152,6 +152,21 @@ def test_a_series_without_a_job_leaves_after_its_own_time(
     received(spool, sessions, 0, 1, 2)
     with sessions.begin() as session:
         tracking.close_series(session, series_uid(), state, "code", {}, NOW)
-    assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=days - 1)) == 0
-    assert cleaning.clean(sessions, RETENTION, NOW + timedelta(days=days + 1)) == 3
+    assert cleaning.clean(spool, sessions, RETENTION, NOW + timedelta(days=days - 1)) == 0
+    assert cleaning.clean(spool, sessions, RETENTION, NOW + timedelta(days=days + 1)) == 3
     assert files(spool) == 0
+
+
+def test_a_path_outside_the_spool_is_never_deleted(
+    spool: Spool, sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    received(spool, sessions, 0, 1, 2)
+    with_job(sessions, "delivered")
+    outside, link = tmp_path / "of-somebody-else.dcm", spool.root / "series" / "link.dcm"
+    outside.touch()
+    link.symlink_to(outside)
+    for forged in (outside, spool.root / "series" / ".." / ".." / outside.name, link):
+        with sessions.begin() as session:
+            session.execute(update(Instance).values(path=str(forged)))
+        assert cleaning.clean(spool, sessions, RETENTION, LONG_AFTER) == 0
+        assert outside.exists()

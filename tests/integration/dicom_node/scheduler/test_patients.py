@@ -2,15 +2,23 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import pytest
 from pydicom import Dataset
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import audit, tracking
 from db.tables import Study
+from dicom_node import site_file
+from dicom_node.scheduler.registrar import Registrar
+from dicom_node.scp.access_control import Peer
+from dicom_node.settings import NodeSettings
+from dicom_node.site_file import SiteFile
+from dicom_node.spool.folder import Spool, SpooledName
 from tests.support import node_service, services
 from tests.support.delivered import deliver
-from tests.support.node_senders import PATIENT, ROOT, association, ct_slice, encoded, send, series_uid
+from tests.support.node_senders import PATIENT, ROOT, association, ct_slice, encoded, header, send, series_uid
 from tests.support.node_service import RunningNode
 
 SHORT = {"quiet_s": 0.5, "gap_wait_s": 1.0}
@@ -93,3 +101,24 @@ def test_a_half_corrected_series_says_so(tmp_path: Path, sessions: sessionmaker[
         assert events(node, "several_patients") == [{"patient_ids": ["CANARY-ID", "CANARY-NEW"]}]
         assert events(node, "patient_corrected") == []
     assert "CANARY" not in (tmp_path / "node.log").read_text()
+
+
+def test_where_anybody_sends_a_forged_patient_is_set_aside(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.prepare()
+    for ds in (ct_slice(0), ct_slice(1), of_another_patient(0)):
+        content = encoded(ds)
+        spool.keep(SpooledName.for_dataset(ds.SOPInstanceUID, content), header(ds.SOPInstanceUID), content)
+    Registrar(spool, sessions, may_correct_patients=False).run(datetime.now(UTC))
+    (aside,) = spool.refused.iterdir()
+    assert aside.name.split("-")[0] == ct_slice(0).SOPInstanceUID
+    assert aside.name.endswith(".identity_conflict.dcm")
+
+
+@pytest.mark.parametrize(
+    ("given", "is_open"),
+    [({}, False), ({"open": True}, True), ({"host": "10.0.0.5"}, True), ({"open": True, "tls_client_ca": "ca"}, False)],
+)
+def test_only_an_open_site_distrusts_its_senders(given: dict[str, Any], is_open: bool) -> None:
+    assert site_file.is_open(NodeSettings(**given), SiteFile()) is is_open
+    assert not site_file.is_open(NodeSettings(**given), SiteFile(peer=(Peer(ae_title="CT1"),)))

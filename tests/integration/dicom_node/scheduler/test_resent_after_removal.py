@@ -8,6 +8,7 @@ from pydicom import Dataset
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import audit, tracking
+from dicom_node.spool.folder import Spool
 from tests.support import node_service, services
 from tests.support.delivered import deliver, deliver_and_remove
 from tests.support.node_senders import association, ct_slice, encoded, send, series_uid
@@ -45,7 +46,7 @@ def results(node: RunningNode) -> list[tuple[int, str]]:
 def test_a_truncated_resend_after_removal_leaves_the_result(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     with node_service.running(tmp_path, sessions, **SHORT) as node:
         received(node, [ct_slice(number) for number in WHOLE])
-        job_id = deliver_and_remove(sessions, series_uid(), datetime.now(UTC))
+        job_id = deliver_and_remove(Spool(node.spool), sessions, series_uid(), datetime.now(UTC))
         series = received(node, [ct_slice(number) for number in range(3)])
         assert (series.state, series.code) == ("incomplete", "fewer_than_before")
         assert (series.detail["instances"], series.detail["not_sent_again"]) == (3, 3)
@@ -71,7 +72,7 @@ def test_a_truncated_resend_before_removal_changes_nothing(tmp_path: Path, sessi
 def test_corrected_slices_after_removal_wait_for_the_rest(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     with node_service.running(tmp_path, sessions, **SHORT) as node:
         received(node, [ct_slice(number) for number in WHOLE])
-        job_id = deliver_and_remove(sessions, series_uid(), datetime.now(UTC))
+        job_id = deliver_and_remove(Spool(node.spool), sessions, series_uid(), datetime.now(UTC))
         series = received(node, [corrected(number) for number in range(3)])
         assert (series.state, series.code) == ("incomplete", "fewer_than_before")
         assert results(node) == [(job_id, "delivered")]
@@ -83,7 +84,7 @@ def test_corrected_slices_after_removal_wait_for_the_rest(tmp_path: Path, sessio
 def test_the_whole_series_again_undoes_its_corrected_part(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
     with node_service.running(tmp_path, sessions, **SHORT) as node:
         received(node, [ct_slice(number) for number in WHOLE])
-        job_id = deliver_and_remove(sessions, series_uid(), datetime.now(UTC))
+        job_id = deliver_and_remove(Spool(node.spool), sessions, series_uid(), datetime.now(UTC))
         received(node, [corrected(number) for number in range(3)])
         series = received(node, [ct_slice(number) for number in WHOLE])
         assert (series.state, series.detail["instances"]) == ("complete", 6)

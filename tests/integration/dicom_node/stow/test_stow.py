@@ -11,6 +11,7 @@ import httpx2
 import pytest
 import trustme
 from dicomweb_client.api import DICOMwebClient
+from pydantic import SecretStr
 from pydicom import Dataset, dcmread
 from pydicom.uid import MRImageStorage
 from requests import HTTPError, Session
@@ -194,6 +195,14 @@ def test_nothing_of_a_patient_is_logged(tmp_path: Path, caplog: pytest.LogCaptur
 def test_stow_without_token_or_client_certificate_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="DICOM_NODE_WEB_TOKEN"):
         server.run(NodeSettings(web_port=services.free_port(), spool_dir=tmp_path), threading.Event())
+
+
+@pytest.mark.parametrize("given", [("tls_client_ca",), ("tls_cert", "tls_key"), ("tls_client_ca", "tls_cert")])
+def test_stow_with_half_of_its_tls_does_not_start(tmp_path: Path, given: tuple[str, ...]) -> None:
+    half = {name: tmp_path / "a.pem" for name in given}
+    settings = NodeSettings(web_port=services.free_port(), spool_dir=tmp_path, web_token=SecretStr(TOKEN), **half)
+    with pytest.raises(BadSetting, match="all three"):
+        server.run(settings, threading.Event())
 
 
 def test_with_client_certificates_only_who_has_one_stores(tmp_path: Path) -> None:

@@ -11,6 +11,12 @@ from tests.support.results import encoded
 from worker.results import files
 
 
+@pytest.fixture(autouse=True)
+def results_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deliver from the folder in which :func:`objects` lie: files elsewhere are never sent."""
+    monkeypatch.setenv("WORKER_RESULTS_DIR", str(tmp_path / "results"))
+
+
 @pytest.fixture
 def objects(tmp_path: Path) -> list[files.WrittenFile]:
     """SEG and SR of a tiny series, in files."""

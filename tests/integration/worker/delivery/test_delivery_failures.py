@@ -94,3 +94,21 @@ def test_a_relative_path_of_an_old_row_is_found_again(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert [d.state for d in deliveries(sessions, job_id, destination, results_dir=tmp_path)] == ["sent", "sent"]
+
+
+@pytest.mark.parametrize("forged", ["elsewhere/seg.dcm", "results/../elsewhere/seg.dcm", "results/link.dcm"])
+def test_a_file_outside_the_results_folder_is_never_sent(
+    sessions: sessionmaker[Session], archive: Archive, objects: list[files.WrittenFile], tmp_path: Path, forged: str
+) -> None:
+    destination = f"dicom://ARCHIVE@127.0.0.1:{archive.port}"
+    job_id = encoded_job(sessions, objects, destination)
+    (tmp_path / "elsewhere").mkdir()
+    outside = objects[0].path.rename(tmp_path / "elsewhere" / "seg.dcm")
+    (tmp_path / "results" / "link.dcm").symlink_to(outside)
+    with sessions.begin() as session:
+        for row in session.query(Output):
+            if row.kind == "seg":
+                row.path = str(tmp_path / forged)
+    found = deliveries(sessions, job_id, destination)
+    assert sorted(one.state for one in found) == ["failed", "sent"]
+    assert [path.name for path in archive.instances()] == [f"{objects[1].sop_uid}.dcm"]

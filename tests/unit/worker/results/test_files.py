@@ -32,3 +32,9 @@ def test_the_folder_is_synced_after_its_file(synced: list[str], tmp_path: Path) 
 def test_a_new_folder_is_synced_in_the_one_that_holds_it(synced: list[str], tmp_path: Path) -> None:
     files.write_picture(tmp_path / "results" / "key", "overlay", Image.new("L", (2, 2)))
     assert {str(tmp_path), str(tmp_path / "results"), str(tmp_path / "results" / "key")} <= set(synced)
+
+
+def test_results_and_their_folder_are_their_owners_alone(tmp_path: Path) -> None:
+    written = files.write_picture(tmp_path / "job", "overlay", Image.new("L", (2, 2)))
+    modes = [path.stat().st_mode & 0o777 for path in (written.path, written.path.parent)]
+    assert modes == [0o600, 0o700]

@@ -1,0 +1,23 @@
+"""A worker takes tasks from the broker, and no commands."""
+
+from pathlib import Path
+
+import redis
+
+from db import schema
+from tests.support import servers, services
+
+
+def test_nobody_can_command_a_worker_by_the_broker(tmp_path: Path, redis_url: str) -> None:
+    url, broker_url = f"sqlite:///{tmp_path / 'rows.db'}", f"{redis_url[:-1]}7"
+    schema.upgrade(url)
+    worker = servers.worker(tmp_path, url, broker_url)
+    worker.start()
+    try:
+        services.wait_until(lambda: " ready." in (tmp_path / "worker.log").read_text(), what="the worker")
+        with redis.Redis.from_url(broker_url) as client:
+            bound = [key.decode() for key in client.keys("_kombu.binding.*")]
+    finally:
+        worker.stop()
+    assert "_kombu.binding.analyse" in bound
+    assert [key for key in bound if "pidbox" in key] == []
