@@ -12,6 +12,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_node.scp.access_control import AccessControl, Rejection
+from dicom_node.scp.limits import Limits
 from dicom_node.scp.server import AssociationHandler, Server
 from dicom_node.scp.tls import DeferredHandshake, SecureRequestHandler
 from dicom_node.scp.upper_layer import EVT_ENDED, UpperLayer
@@ -138,6 +139,7 @@ class Listener:
             evt_handlers=[*own, *handlers],
             ssl_context=security.tls,
             server_class=Server,
+            limits=Limits(address.max_pdu_bytes),
             request_handler=SecureRequestHandler if security.tls else AssociationHandler,
         )
         self._server = cast(Server, server)

@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from queue import Queue
@@ -18,16 +19,19 @@ from typing import Any, Protocol, cast
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.pdu_primitives import P_DATA
 
 from dicom_node.scp.commands import COMMAND, LAST, P_DATA_TF, StoreRequest, read_request, write_answer
 from dicom_node.scp.connection import Connection
+from dicom_node.scp.limits import Limits
+from dicom_node.scp.other_messages import LONGEST_DATA_SET, InvalidPDU, OtherMessages
 
 # A killed thread and an expired timer wake nobody: a waiting thread looks for them itself this often.
 IDLE_S = 0.5
 LONGEST_COMMAND = 65_536
 # For comparison: an association request with 128 presentation contexts of 50 transfer syntaxes has 200 kB.
 LONGEST_OTHER_PDU = 1_048_576
+# Some peers count the headers of PDU and fragment into the largest PDU that they were offered, and some do not.
+HEADERS = 12
 ESTABLISHED, CLOSING = "Sta6", "Sta13"
 CONNECTION_CLOSED, INVALID_PDU = "Evt17", "Evt19"
 EVT_STORE = evt.InterventionEvent("EVT_STORE", "An image begins: the handler returns its Reception")
@@ -50,16 +54,15 @@ class Reception(Protocol):
         """Drop the image: its association ended before its last byte."""
 
 
-class InvalidPDU(Exception):
-    """The peer sent a PDU that the protocol does not allow; the association is aborted."""
-
-
 class UpperLayer(DULServiceProvider):
     """One association's upper layer."""
 
-    def __init__(self, assoc: Association, ring_association: Callable[[], None]) -> None:
+    def __init__(self, assoc: Association, ring_association: Callable[[], None], limits: Limits) -> None:
         super().__init__(assoc)
         self._ring_association = ring_association
+        self._longest_pdu = limits.max_pdu_bytes + HEADERS if limits.max_pdu_bytes else sys.maxsize
+        self._largest_image = limits.max_instance_bytes
+        self._others = OtherMessages(assoc)
         self._bell, self._bell_lock = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), Lock()
         self.to_provider_queue = RingingQueue(self._ring)
         self.to_user_queue = RingingQueue(ring_association)
@@ -113,6 +116,12 @@ class UpperLayer(DULServiceProvider):
         """Whether the peer has been silent for longer than the network timeout, by a clock that nobody sets."""
         limit_s = self.network_timeout
         return limit_s is not None and time.monotonic() - self._last_heard > limit_s
+
+    def _process_recv_primitive(self) -> bool:
+        """Note what is to be sent; a late answer to a peer that has been aborted is dropped."""
+        if self.state_machine.current_state == CLOSING:
+            self.to_provider_queue.queue.clear()
+        return bool(super()._process_recv_primitive())
 
     def _is_transport_event(self) -> bool:
         if self.state_machine.current_state == CLOSING:
@@ -169,7 +178,9 @@ class UpperLayer(DULServiceProvider):
             self._reception = None
 
     def _receive(self, length: int) -> None:
-        """Read one P-DATA-TF PDU of any length, fragment by fragment (PS3.8 9.3.5)."""
+        """Read one P-DATA-TF PDU, fragment by fragment (PS3.8 9.3.5)."""
+        if length > self._longest_pdu:
+            raise InvalidPDU
         connection = cast(Connection, self.socket)
         while length > 0:
             fragment = connection.exactly(6)
@@ -181,26 +192,28 @@ class UpperLayer(DULServiceProvider):
             if control & COMMAND:
                 self._receive_command(context_id, control, size)
             elif self._reception is None:
-                self._pass_on(context_id, bytes([control]) + connection.exactly(size))
+                self._others.require_room(size)
+                self._others.data(context_id, control, connection.exactly(size))
             else:
                 self._receive_image(self._reception, control, size)
 
     def _receive_command(self, context_id: int, control: int, size: int) -> None:
-        if self._reception is not None or len(self._command) + size > LONGEST_COMMAND:
+        is_within_message = self._reception is not None or self._others.is_open
+        if is_within_message or len(self._command) + size > LONGEST_COMMAND:
             raise InvalidPDU
         self._command += cast(Connection, self.socket).exactly(size)
         if not control & LAST:
             return
         command, self._command = self._command, b""
-        self._request = read_request(command, context_id)
         context = self.assoc._accepted_cx.get(context_id)
-        if self._request is not None and context is not None:
-            self._reception = cast(
-                Reception | None,
-                evt.trigger(self.assoc, EVT_STORE, {"request": self._request, "context": context.as_tuple}),
-            )
+        if context is None:
+            raise InvalidPDU
+        self._request = read_request(command, context_id)
+        if self._request is not None:
+            facts = {"request": self._request, "context": context.as_tuple}
+            self._reception = cast(Reception | None, evt.trigger(self.assoc, EVT_STORE, facts))
         if self._reception is None:
-            self._pass_on(context_id, bytes([control]) + command)
+            self._others.begin(context_id, command, self._largest_image if self._request else LONGEST_DATA_SET)
 
     def _receive_image(self, reception: Reception, control: int, size: int) -> None:
         connection = cast(Connection, self.socket)
@@ -211,13 +224,6 @@ class UpperLayer(DULServiceProvider):
         if control & LAST:
             self._reception = None
             connection.send(write_answer(cast(StoreRequest, self._request), reception.finish()))
-
-    def _pass_on(self, context_id: int, fragment: bytes) -> None:
-        """Give a fragment to pynetdicom, which handles all messages but C-STORE requests."""
-        primitive = P_DATA()
-        # pynetdicom annotates pairs (tuples) but needs lists.
-        primitive.presentation_data_value_list = cast(list[tuple[int, bytes]], [[context_id, fragment]])
-        self.assoc.dimse.receive_primitive(primitive)
 
 
 class RingingQueue(Queue[Any]):
