@@ -64,7 +64,7 @@ class WebArchive:
         with client.stream("GET", f"{self.base_url}{request.path}", headers={"Accept": ANY_SYNTAX}) as answer:
             answer.raise_for_status()
             _, limiter = multipart.boundary(answer.headers.get("content-type", ""))
-            reader = PartReader(limiter, self.settings.web_max_instance_mb * 1_000_000)
+            reader = PartReader(limiter, self.settings.max_instance_mb * 1_000_000)
             for chunk in answer.iter_bytes():
                 for part in reader.feed(chunk):
                     self._take(bytes(part.body), taken)

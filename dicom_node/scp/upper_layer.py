@@ -5,6 +5,7 @@ image several times and answers from a second thread. Only C-STORE requests are 
 abort and all other messages go through pynetdicom. See docs/decisions/0020.
 """
 
+import logging
 import os
 import select
 import socket
@@ -20,11 +21,13 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 
+from dicom_node.pace import Pace, TooSlow
 from dicom_node.scp.commands import COMMAND, LAST, P_DATA_TF, StoreRequest, read_request, write_answer
 from dicom_node.scp.connection import Connection
 from dicom_node.scp.limits import Limits
 from dicom_node.scp.other_messages import LONGEST_DATA_SET, InvalidPDU, OtherMessages
 
+logger = logging.getLogger(__name__)
 # A killed thread and an expired timer wake nobody: a waiting thread looks for them itself this often.
 IDLE_S = 0.5
 LONGEST_COMMAND = 65_536
@@ -61,7 +64,7 @@ class UpperLayer(DULServiceProvider):
         super().__init__(assoc)
         self._ring_association = ring_association
         self._longest_pdu = limits.max_pdu_bytes + HEADERS if limits.max_pdu_bytes else sys.maxsize
-        self._largest_image = limits.max_instance_bytes
+        self._limits, self._image_room = limits, 0
         self._others = OtherMessages(assoc)
         self._bell, self._bell_lock = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), Lock()
         self.to_provider_queue = RingingQueue(self._ring)
@@ -79,6 +82,8 @@ class UpperLayer(DULServiceProvider):
     def listen_to(self, connection: "Connection") -> None:
         """Take over a connection that was just accepted."""
         self.socket = connection
+        if self.network_timeout is not None:
+            connection.pace = Pace(self._limits.min_bytes_per_s, self.network_timeout)
         self._poll.register(cast(socket.socket, connection.socket), select.POLLIN)
 
     def _ring(self) -> None:
@@ -159,7 +164,10 @@ class UpperLayer(DULServiceProvider):
         except (OSError, EOFError):
             self._give_up(CONNECTION_CLOSED)
             return
-        except InvalidPDU:
+        except (InvalidPDU, TooSlow) as error:
+            if str(error):
+                facts = {"address": self.assoc.requestor.address, "reason": str(error)}
+                logger.warning("association aborted", extra=facts)
             self._give_up(INVALID_PDU)
             return
         if length > LONGEST_OTHER_PDU:
@@ -210,13 +218,19 @@ class UpperLayer(DULServiceProvider):
             raise InvalidPDU
         self._request = read_request(command, context_id)
         if self._request is not None:
+            self._image_room = self._limits.max_instance_bytes
             facts = {"request": self._request, "context": context.as_tuple}
             self._reception = cast(Reception | None, evt.trigger(self.assoc, EVT_STORE, facts))
         if self._reception is None:
-            self._others.begin(context_id, command, self._largest_image if self._request else LONGEST_DATA_SET)
+            self._others.begin(
+                context_id, command, self._limits.max_instance_bytes if self._request else LONGEST_DATA_SET
+            )
 
     def _receive_image(self, reception: Reception, control: int, size: int) -> None:
         connection = cast(Connection, self.socket)
+        self._image_room -= size
+        if self._image_room < 0:
+            raise InvalidPDU(f"an image is larger than {self._limits.max_instance_bytes} bytes")
         while size > 0:
             count = connection.read_into(reception.room()[:size])
             reception.received(count)

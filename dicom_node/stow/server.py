@@ -77,7 +77,7 @@ class Store:
         self._spool = spool
         self._way = Way(SENDER, settings.ae_title)
         self._token = settings.web_token.get_secret_value().encode() if settings.web_token else None
-        self._max_bytes = settings.web_max_instance_mb * 1_000_000
+        self._max_bytes = settings.max_instance_mb * 1_000_000
         self._silence_s = settings.network_timeout_s
 
     def application(self) -> Starlette:

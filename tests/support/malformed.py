@@ -3,6 +3,7 @@
 import contextlib
 import random
 import socket
+import time
 from collections.abc import Iterator
 
 IMPLICIT_LITTLE_ENDIAN, CT_IMAGE_STORAGE = b"1.2.840.10008.1.2", b"1.2.840.10008.5.1.4.1.1.2"
@@ -66,11 +67,12 @@ def associated(port: int) -> Iterator[socket.socket]:
         yield peer
 
 
-def is_cut_off(peer: socket.socket, content: bytes, times: int) -> bool:
+def is_cut_off(peer: socket.socket, content: bytes, times: int, pause_s: float = 0) -> bool:
     """Send the same bytes again and again, and say whether the node ended the connection before the last time."""
     try:
         for _ in range(times):
             peer.sendall(content)
+            time.sleep(pause_s)
     except OSError:
         return True
     return False

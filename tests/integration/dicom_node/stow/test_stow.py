@@ -154,7 +154,7 @@ def test_without_the_token_nothing_is_taken(tmp_path: Path, shown: str) -> None:
 
 
 def test_other_bodies_are_refused_with_their_status(tmp_path: Path) -> None:
-    with serving(tmp_path, web_max_instance_mb=1) as url:
+    with serving(tmp_path, max_instance_mb=1) as url:
         assert post(url, [part10(ct_slice(0))], **{"Content-Type": "application/dicom"}).status_code == 415
         json_parts = 'multipart/related; type="application/dicom+json"; boundary=xyz'
         assert post(url, [b"[]"], **{"Content-Type": json_parts}).status_code == 415
