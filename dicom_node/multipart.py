@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 RELATED, DICOM = "multipart/related", "application/dicom"
 
@@ -54,6 +58,11 @@ class PartReader:
         The boundary.
     max_bytes
         Largest body of a part.
+
+    Raises
+    ------
+    Malformed
+        The boundary is longer than any boundary may be.
     """
 
     def __init__(self, limiter: bytes, max_bytes: int) -> None:
@@ -61,19 +70,22 @@ class PartReader:
         self._part, self._name, self._value = Part(), bytearray(), bytearray()
         self._done: list[Part] = []
         self._ended = False
-        self._parser = MultipartParser(
-            limiter,
-            {
-                "on_part_begin": self._begin,
-                "on_header_begin": self._begin_header,
-                "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
-                "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-                "on_header_end": self._end_header,
-                "on_part_data": self._take,
-                "on_part_end": lambda: self._done.append(self._part),
-                "on_end": self._end,
-            },
-        )
+        try:
+            self._parser = MultipartParser(limiter, self._callbacks())
+        except FormParserError as error:
+            raise Malformed("the boundary is too long") from error
+
+    def _callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_part_begin": self._begin,
+            "on_header_begin": self._begin_header,
+            "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._end_header,
+            "on_part_data": self._take,
+            "on_part_end": lambda: self._done.append(self._part),
+            "on_end": self._end,
+        }
 
     def feed(self, chunk: bytes) -> Iterator[Part]:
         """Take the next bytes and yield the parts they complete. Raises Malformed or TooLarge."""

@@ -3,7 +3,9 @@
 import asyncio
 import hmac
 import logging
+import math
 import ssl
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from threading import Event
@@ -20,11 +22,13 @@ from starlette.routing import Route
 from dicom_node import multipart
 from dicom_node.errors import BadSetting, OutOfSpace, ReceiveError
 from dicom_node.multipart import Malformed, PartReader, TooLarge
+from dicom_node.pace import Pace, TooSlow
 from dicom_node.settings import NodeSettings
 from dicom_node.spool import part10
 from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.part10 import Image, Way
+from dicom_node.stow.connections import CountingListener, DeadlineProtocol
 from dicom_node.tls_profile import CIPHERS_OF_TLS_1_2
 
 logger = logging.getLogger(__name__)
@@ -78,7 +82,8 @@ class Store:
         self._way = Way(SENDER, settings.ae_title)
         self._token = settings.web_token.get_secret_value().encode() if settings.web_token else None
         self._max_bytes = settings.max_instance_mb * 1_000_000
-        self._silence_s = settings.network_timeout_s
+        self._silence_s, self._least_rate = settings.network_timeout_s, settings.min_bytes_per_s
+        self._free = settings.max_associations
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
@@ -88,13 +93,14 @@ class Store:
     async def store(self, request: Request) -> JSONResponse:
         """Keep every image of a request, and answer for each whether it was kept."""
         self._admit(request)
+        reader = self._reader(request.headers.get("content-type", ""))
+        if not self._free:
+            raise HTTPException(503, "as many requests are at work as are allowed", {"Retry-After": str(RETRY_AFTER_S)})
+        self._free -= 1
         try:
-            root, limiter = multipart.boundary(request.headers.get("content-type", ""))
-        except Malformed as error:
-            raise HTTPException(415, str(error)) from error
-        if root not in {"", multipart.DICOM}:
-            raise HTTPException(415, f"only parts of {multipart.DICOM} are taken")
-        outcome = await self._take(request, PartReader(limiter, self._max_bytes))
+            outcome = await self._take(request, reader)
+        finally:
+            self._free += 1
         if not outcome.failed:
             OpenSeries(self._spool.associations).mend_all(image.identity.series_uid for image in outcome.kept)
         headers = {"Retry-After": str(RETRY_AFTER_S)} if outcome.status == 503 else None
@@ -104,9 +110,21 @@ class Store:
     def _admit(self, request: Request) -> None:
         if self._token is None:
             return
-        shown = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
-        if not hmac.compare_digest(shown, self._token):
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), self._token):
             raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+
+    def _reader(self, content_type: str) -> PartReader:
+        try:
+            root, limiter = multipart.boundary(content_type)
+        except Malformed as error:
+            raise HTTPException(415, str(error)) from error
+        if root not in {"", multipart.DICOM}:
+            raise HTTPException(415, f"only parts of {multipart.DICOM} are taken")
+        try:
+            return PartReader(limiter, self._max_bytes)
+        except Malformed as error:
+            raise HTTPException(400, str(error)) from error
 
     async def _take(self, request: Request, reader: PartReader) -> Outcome:
         outcome, study_uid = Outcome(), request.path_params.get("study_uid")
@@ -121,19 +139,22 @@ class Store:
             # Images that came before the fault are kept. The sender hears only of the failure and sends all again; the
             # same images then change nothing.
             raise HTTPException(400, str(error)) from error
-        except (TimeoutError, ClientDisconnect) as error:
+        except (TimeoutError, TooSlow, ClientDisconnect) as error:
             raise HTTPException(408, "the body did not come to its end") from error
         if not outcome.kept and not outcome.failed:
             raise HTTPException(400, "the body holds no part")
         return outcome
 
     async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        stream = request.stream()
+        stream, pace = request.stream(), Pace(self._least_rate, self._silence_s)
         while True:
+            begun = time.monotonic()
             try:
-                yield await asyncio.wait_for(anext(stream), self._silence_s)
+                chunk = await asyncio.wait_for(anext(stream), self._silence_s)
             except StopAsyncIteration:
                 return
+            pace.came(len(chunk), time.monotonic() - begun)
+            yield chunk
 
     def _keep(self, content: bytes, study_uid: str | None, outcome: Outcome) -> None:
         image = None
@@ -159,11 +180,12 @@ def run(settings: NodeSettings, stop: Event) -> None:
     spool = Spool(settings.spool_dir, settings.min_free_mb)
     spool.prepare()
     server = uvicorn.Server(configuration(settings, Store(spool, settings).application()))
-    asyncio.run(_serve(server, stop))
+    with CountingListener(settings.host, settings.web_port or 0, settings.max_associations_per_peer) as listener:
+        asyncio.run(_serve(server, listener, stop))
 
 
-async def _serve(server: uvicorn.Server, stop: Event) -> None:
-    serving = asyncio.create_task(server.serve())
+async def _serve(server: uvicorn.Server, listener: CountingListener, stop: Event) -> None:
+    serving = asyncio.create_task(server.serve([listener]))
     while not stop.is_set() and not serving.done():
         await asyncio.sleep(STOP_POLL_S)
     server.should_exit = True
@@ -181,12 +203,11 @@ def configuration(settings: NodeSettings, application: Starlette) -> uvicorn.Con
     require_guard(settings)
     config = uvicorn.Config(
         application,
-        host=settings.host,
-        port=settings.web_port or 0,
+        http=DeadlineProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=settings.max_associations,
+        timeout_keep_alive=math.ceil(settings.request_timeout_s),
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         ssl_ca_certs=str(settings.tls_client_ca) if settings.tls_client_ca else None,

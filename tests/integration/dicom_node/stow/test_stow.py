@@ -143,7 +143,7 @@ def test_an_image_outside_the_study_of_the_request_is_refused(tmp_path: Path) ->
     assert spooled(tmp_path) == []
 
 
-@pytest.mark.parametrize("shown", ["", "Bearer wrong", TOKEN.upper(), "Basic eDp5"])
+@pytest.mark.parametrize("shown", ["", "Bearer wrong", TOKEN, TOKEN.upper(), "Basic eDp5"])
 def test_without_the_token_nothing_is_taken(tmp_path: Path, shown: str) -> None:
     with serving(tmp_path) as url:
         answer = post(url, [part10(ct_slice(0))], Authorization=shown)
@@ -162,6 +162,9 @@ def test_other_bodies_are_refused_with_their_status(tmp_path: Path) -> None:
         assert post(url, [part10(ct_slice(0))], end="").status_code == 400
         assert post(url, [part10(ct_slice(0, side=1024))]).status_code == 413
         assert httpx2.get(f"http://{url}/studies").status_code == 405
+        long = 'multipart/related; type="application/dicom"; boundary=' + "x" * 4000
+        assert post(url, [part10(ct_slice(0))], **{"Content-Type": long}).status_code == 400
+        assert post(url, [header(ct_slice(0).SOPInstanceUID) + nested(ct_slice(0))]).status_code == 409
 
 
 def test_a_full_spool_is_busy_and_says_when_to_come_again(tmp_path: Path) -> None:
