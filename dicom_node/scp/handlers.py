@@ -11,11 +11,9 @@ from db.states import ASSOCIATION_BROKEN_OFF
 from dicom_node.errors import OutOfSpace, ReceiveError, UnreadableInstance, WrongSOPClass
 from dicom_node.scp.commands import StoreRequest
 from dicom_node.scp.upper_layer import EVT_ENDED, EVT_STORE, UpperLayer
-from dicom_node.spool import file_meta, header, part10
+from dicom_node.spool import file_meta, part10
 from dicom_node.spool.associations import OpenSeries
-from dicom_node.spool.elements import Cut
 from dicom_node.spool.folder import Spool, SpooledName
-from dicom_node.spool.image import Identity
 from dicom_node.spool.incoming import PIECE
 from dicom_node.spool.peers import Peers
 
@@ -143,7 +141,7 @@ class ImageReception:
 
     def _keep(self) -> None:
         digest = self._spool.complete(self._incoming)
-        identity = self._identity()
+        identity = part10.identity_of(self._incoming, UID(self._context.transfer_syntax))
         identity.require_as_declared(self._request.sop_class, self._request.sop_uid)
         identity.require_ct()
         if self._request.sop_class != self._context.abstract_syntax:
@@ -152,13 +150,6 @@ class ImageReception:
         # without knowing that this association is still open.
         self._open_series.carried(self._association, identity.series_uid)
         self._spool.keep_incoming(self._incoming, SpooledName(identity.sop_uid, digest))
-
-    def _identity(self) -> Identity:
-        syntax = UID(self._context.transfer_syntax)
-        try:
-            return Identity.of(header.find(self._incoming.beginning, 0, syntax, Identity.TAGS))
-        except Cut:
-            return Identity.of(part10.read_file(self._incoming.path).header)
 
 
 def _tell_of_break(calling_ae: str, carried: dict[str, int]) -> None:

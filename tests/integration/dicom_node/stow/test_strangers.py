@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from tests.integration.dicom_node.stow.test_stow import part10, post, serving
-from tests.support import malformed
+from tests.support import malformed, services
 from tests.support.node_senders import ct_slice
 
 HEAD = b"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\n"
@@ -71,3 +71,15 @@ def test_a_body_that_trickles_in_is_given_up(tmp_path: Path) -> None:
     with serving(tmp_path, network_timeout_s=1, request_timeout_s=1) as url, connected(url) as peer:
         peer.sendall(HEAD + BODY)
         assert malformed.is_cut_off(peer, b"xx", 400, pause_s=0.05)
+
+
+def test_a_part_goes_to_the_spool_while_it_comes_in(tmp_path: Path) -> None:
+    incoming = tmp_path / "incoming"
+    image = part10(ct_slice(0, side=512))
+    with serving(tmp_path) as url:
+        with connected(url) as peer:
+            peer.sendall(HEAD + BODY + image[:400_000])
+            services.wait_until(lambda: any(one.stat().st_size for one in incoming.iterdir()), 20, "its beginning")
+        services.wait_until(lambda: not list(incoming.iterdir()), 20, "the end of what broke off")
+        assert post(url, [image, part10(ct_slice(1))]).status_code == 200
+    assert len(list((tmp_path / "new").iterdir())) == 2
