@@ -27,7 +27,7 @@ def run(settings: NodeSettings, stop: Event) -> None:
     spool.prepare()
     callers_who_listen = {peer.ae_title for peer in site.peer if peer.application_entity}
     handlers = [
-        *Receiver(spool, settings.max_associations).handlers(),
+        *Receiver(spool, settings.max_associations, settings.max_associations_per_peer).handlers(),
         *CommitmentProvider(Mailbox(spool), callers_who_listen, access.may_ask_for_commitment).handlers(),
     ]
     where = address(settings, site_file.host(settings, site))
@@ -52,4 +52,6 @@ def address(settings: NodeSettings, host: str) -> Address:
         max_pdu_bytes=settings.max_pdu_bytes,
         network_timeout_s=settings.network_timeout_s,
         request_timeout_s=settings.request_timeout_s,
+        max_instance_bytes=settings.max_instance_mb * 1_000_000,
+        min_bytes_per_s=settings.min_bytes_per_s,
     )

@@ -1,10 +1,13 @@
 """multipart/related as DICOMweb uses it (PS3.18 8.6.1.2), read piece by piece in both directions."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 RELATED, DICOM = "multipart/related", "application/dicom"
 
@@ -17,18 +20,17 @@ class TooLarge(Malformed):
     """A part is larger than allowed."""
 
 
-@dataclass
-class Part:
-    """One part: its headers by lower-case name, and its body."""
+class Body(Protocol):
+    """Takes the body of one part."""
 
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytearray = field(default_factory=bytearray)
+    def extend(self, content: bytes, /) -> None:
+        """Take the next bytes."""
 
-    @property
-    def media_type(self) -> str:
-        """The media type of the part, without parameters."""
-        kind, _ = parse_options_header(self.headers.get("content-type", ""))
-        return kind.decode("latin-1").lower()
+    def finish(self) -> None:
+        """Do what is to be done with the whole body."""
+
+    def discard(self) -> None:
+        """Drop a body whose end does not come."""
 
 
 def boundary(content_type: str) -> tuple[str, bytes]:
@@ -46,7 +48,7 @@ def boundary(content_type: str) -> tuple[str, bytes]:
 
 
 class PartReader:
-    """Yields parts as the body comes in; never holds more than one.
+    """Gives each part to a body of its own as it comes in; nothing is held in memory.
 
     Parameters
     ----------
@@ -54,54 +56,61 @@ class PartReader:
         The boundary.
     max_bytes
         Largest body of a part.
+    new_body
+        Makes the body that takes the next part.
+
+    Raises
+    ------
+    Malformed
+        The boundary is longer than any boundary may be.
     """
 
-    def __init__(self, limiter: bytes, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._part, self._name, self._value = Part(), bytearray(), bytearray()
-        self._done: list[Part] = []
-        self._ended = False
-        self._parser = MultipartParser(
-            limiter,
-            {
-                "on_part_begin": self._begin,
-                "on_header_begin": self._begin_header,
-                "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
-                "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-                "on_header_end": self._end_header,
-                "on_part_data": self._take,
-                "on_part_end": lambda: self._done.append(self._part),
-                "on_end": self._end,
-            },
-        )
+    def __init__(self, limiter: bytes, max_bytes: int, new_body: Callable[[], Body]) -> None:
+        self._max_bytes, self._new_body = max_bytes, new_body
+        self._body: Body | None = None
+        self._left, self._ended = 0, False
+        callbacks: MultipartCallbacks = {
+            "on_part_begin": self._begin,
+            "on_part_data": self._take,
+            "on_part_end": self._finish,
+            "on_end": self._end,
+        }
+        try:
+            self._parser = MultipartParser(limiter, callbacks)
+        except FormParserError as error:
+            raise Malformed("the boundary is too long") from error
 
-    def feed(self, chunk: bytes) -> Iterator[Part]:
-        """Take the next bytes and yield the parts they complete. Raises Malformed or TooLarge."""
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises Malformed or TooLarge."""
         try:
             self._parser.write(chunk)
         except MultipartParseError as error:
             raise Malformed("the multipart body is damaged") from error
-        done, self._done = self._done, []
-        yield from done
 
     def close(self) -> None:
         """Raise Malformed unless the closing boundary has come."""
         if not self._ended:
             raise Malformed("the multipart body ends early")
 
+    def discard(self) -> None:
+        """Drop the part whose end has not come, if there is one."""
+        if self._body is not None:
+            self._body.discard()
+
     def _begin(self) -> None:
-        self._part = Part()
-
-    def _begin_header(self) -> None:
-        self._name, self._value = bytearray(), bytearray()
-
-    def _end_header(self) -> None:
-        self._part.headers[self._name.decode("latin-1").lower()] = self._value.decode("latin-1")
+        self._body, self._left = self._new_body(), self._max_bytes
 
     def _take(self, data: bytes, start: int, end: int) -> None:
-        if len(self._part.body) + end - start > self._max_bytes:
+        self._left -= end - start
+        if self._left < 0:
             raise TooLarge(f"a part is larger than {self._max_bytes} bytes")
-        self._part.body.extend(data[start:end])
+        if self._body is not None:
+            self._body.extend(data[start:end])
+
+    def _finish(self) -> None:
+        if self._body is not None:
+            self._body.finish()
+            self._body = None
 
     def _end(self) -> None:
         self._ended = True

@@ -47,7 +47,6 @@ class NodeSettings(BaseSettings):
         description="Bearer token that STOW-RS senders show; none: client certificates alone",
         examples=["16-characters-or-more"],
     )
-    web_max_instance_mb: int = Field(512, ge=1, le=4096, description="Largest image taken by STOW-RS, megabytes")
     settle_s: float = Field(
         5.0, gt=0, le=3600, description="Shortest quiet, where the source or the modality says that a series is whole"
     )
@@ -66,7 +65,19 @@ class NodeSettings(BaseSettings):
     )
     renotify_s: float = Field(60.0, gt=0, le=3600, description="A worker is woken again for waiting work after so long")
     receivers: int = Field(2, ge=1, le=64, description="Processes that receive on the port; each can use one core")
-    max_associations: int = Field(32, ge=1, le=1000, description="Associations at one time; more are rejected")
+    max_associations: int = Field(64, ge=1, le=1000, description="Associations at one time; more are rejected")
+    max_associations_per_peer: int = Field(
+        32, ge=1, le=1000, description="Associations, or connections by STOW-RS, of one address at one time"
+    )
+    max_instance_mb: int = Field(
+        4096, ge=1, le=1_000_000, description="Largest image taken, megabytes; a larger one ends its association"
+    )
+    min_bytes_per_s: int = Field(
+        500,
+        ge=0,
+        le=1_000_000,
+        description="A peer that sends more slowly, over NETWORK_TIMEOUT_S of waiting, is cut off; 0: none is",
+    )
     max_pdu_bytes: int = Field(131072, ge=0, le=16777216, description="Largest PDU we accept, bytes; 0 is unlimited")
     network_timeout_s: float = Field(120.0, gt=0, le=3600, description="A silent association is aborted after so long")
     request_timeout_s: float = Field(

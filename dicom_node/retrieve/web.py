@@ -10,7 +10,7 @@ from dicom_node.multipart import Malformed, PartReader
 from dicom_node.retrieve.request import Retrieved, RetrieveRequest
 from dicom_node.retrieve.source import bearer
 from dicom_node.settings import NodeSettings
-from dicom_node.spool import part10
+from dicom_node.spool.arriving import ArrivingFile
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.part10 import Way
 
@@ -64,20 +64,30 @@ class WebArchive:
         with client.stream("GET", f"{self.base_url}{request.path}", headers={"Accept": ANY_SYNTAX}) as answer:
             answer.raise_for_status()
             _, limiter = multipart.boundary(answer.headers.get("content-type", ""))
-            reader = PartReader(limiter, self.settings.web_max_instance_mb * 1_000_000)
-            for chunk in answer.iter_bytes():
-                for part in reader.feed(chunk):
-                    self._take(bytes(part.body), taken)
-            reader.close()
+            way = Way(SENDER, self.settings.ae_title)
+            largest = self.settings.max_instance_mb * 1_000_000
+            reader = PartReader(limiter, largest, lambda: _Body(ArrivingFile(self.spool, way), taken))
+            try:
+                for chunk in answer.iter_bytes():
+                    reader.feed(chunk)
+                reader.close()
+            finally:
+                reader.discard()
         return taken
 
-    def _take(self, content: bytes, taken: _Taken) -> None:
+
+class _Body:
+    """Takes one object that the archive sends."""
+
+    def __init__(self, file: ArrivingFile, taken: _Taken) -> None:
+        self._file, self._taken = file, taken
+        self.extend, self.discard = file.extend, file.discard
+
+    def finish(self) -> None:
+        """Keep the object if it is a CT image."""
         try:
-            image = part10.image_of_file(content)
-            part10.keep(self.spool, image, Way(SENDER, self.settings.ae_title))
+            self._taken.series.append(self._file.keep().series_uid)
         except WrongSOPClass:
-            taken.left_out += 1
+            self._taken.left_out += 1
         except UnreadableInstance as error:
-            taken.refused.append(str(error))
-        else:
-            taken.series.append(image.identity.series_uid)
+            self._taken.refused.append(str(error))

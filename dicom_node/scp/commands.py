@@ -43,6 +43,14 @@ def read_request(command: bytes, context_id: int) -> StoreRequest | None:
         return None
 
 
+def has_data_set(command: bytes) -> bool:
+    """Whether a command set says that a data set follows it."""
+    try:
+        return _short(_values(command)[DATA_SET_TYPE]) != NO_DATA_SET
+    except (KeyError, error):
+        return False
+
+
 def _values(command: bytes) -> dict[int, bytes]:
     values, at = {}, 0
     while at < len(command):

@@ -2,15 +2,19 @@
 
 import socket
 import struct
+import time
 
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
+
+from dicom_node.pace import Pace
 
 
 class Connection(AssociationSocket):
     """A peer's socket; bytes that were read too early can be put back."""
 
     _returned = b""
+    pace = Pace(0, 1)
 
     def put_back(self, header: bytes) -> None:
         """Put back bytes that were read: the next read begins with them."""
@@ -34,12 +38,22 @@ class Connection(AssociationSocket):
         return bytes(content)
 
     def read_into(self, room: memoryview) -> int:
-        """Read once into ``room`` and return how many bytes came. Raises EOFError where the peer has closed."""
+        """Read once into ``room`` and return how many bytes came.
+
+        Raises
+        ------
+        EOFError
+            The peer has closed.
+        TooSlow
+            It sends more slowly than the least rate.
+        """
         if self.socket is None:
             raise EOFError
+        begun = time.monotonic()
         count = self.socket.recv_into(room)
         if not count:
             raise EOFError
+        self.pace.came(count, time.monotonic() - begun)
         return count
 
 

@@ -11,12 +11,11 @@ from db.states import ASSOCIATION_BROKEN_OFF
 from dicom_node.errors import OutOfSpace, ReceiveError, UnreadableInstance, WrongSOPClass
 from dicom_node.scp.commands import StoreRequest
 from dicom_node.scp.upper_layer import EVT_ENDED, EVT_STORE, UpperLayer
-from dicom_node.spool import file_meta, header, part10
+from dicom_node.spool import file_meta, part10
 from dicom_node.spool.associations import OpenSeries
-from dicom_node.spool.elements import Cut
 from dicom_node.spool.folder import Spool, SpooledName
-from dicom_node.spool.image import Identity
 from dicom_node.spool.incoming import PIECE
+from dicom_node.spool.peers import Peers
 
 logger = logging.getLogger(__name__)
 SUCCESS = 0x0000
@@ -33,10 +32,13 @@ class Receiver:
         Where images go.
     max_associations
         How many may be open at one time, over all listeners on this spool.
+    max_of_a_peer
+        How many of them may come from one address.
     """
 
-    def __init__(self, spool: Spool, max_associations: int = 32) -> None:
+    def __init__(self, spool: Spool, max_associations: int = 32, max_of_a_peer: int = 32) -> None:
         self._spool = spool
+        self._peers = Peers(spool.associations / "peers", max_of_a_peer)
         self.open_series = OpenSeries(spool.associations, max_associations)
         self._buffers: dict[int, bytearray] = {}
 
@@ -56,16 +58,28 @@ class Receiver:
             return
         try:
             self._spool.check_room_for_more()
-            has_slot = self.open_series.opened(id(event.assoc))
+            has_slot = self._has_slot(event)
         except (OutOfSpace, OSError) as error:
             logger.warning("association rejected, the spool takes no more", extra={"reason": str(error)})
             _reject(event, CONGESTED)
+            self.closed(event)
             return
         if not has_slot:
-            logger.warning("association rejected, as many are open as are allowed")
             _reject(event, LOCAL_LIMIT_EXCEEDED)
+            self.closed(event)
         elif cast(UpperLayer, event.assoc.dul).has_ended:
             self.closed(event)
+
+    def _has_slot(self, event: evt.Event) -> bool:
+        association, address = id(event.assoc), str(event.assoc.requestor.address)
+        if not self._peers.opened(association, address):
+            facts = {"address": address}
+            logger.warning("association rejected, its address has as many open as are allowed", extra=facts)
+            return False
+        if not self.open_series.opened(association):
+            logger.warning("association rejected, as many are open as are allowed")
+            return False
+        return True
 
     def echo(self, _event: evt.Event) -> int:
         """Answer a verification."""
@@ -86,6 +100,7 @@ class Receiver:
     def closed(self, event: evt.Event) -> None:
         """Note that an association has ended; without a release before, its series count as broken off."""
         self._buffers.pop(id(event.assoc), None)
+        self._peers.ended(id(event.assoc))
         carried = self.open_series.ended(id(event.assoc), released=False)
         _tell_of_break(event.assoc.requestor.ae_title, carried)
 
@@ -126,7 +141,7 @@ class ImageReception:
 
     def _keep(self) -> None:
         digest = self._spool.complete(self._incoming)
-        identity = self._identity()
+        identity = part10.identity_of(self._incoming, UID(self._context.transfer_syntax))
         identity.require_as_declared(self._request.sop_class, self._request.sop_uid)
         identity.require_ct()
         if self._request.sop_class != self._context.abstract_syntax:
@@ -135,13 +150,6 @@ class ImageReception:
         # without knowing that this association is still open.
         self._open_series.carried(self._association, identity.series_uid)
         self._spool.keep_incoming(self._incoming, SpooledName(identity.sop_uid, digest))
-
-    def _identity(self) -> Identity:
-        syntax = UID(self._context.transfer_syntax)
-        try:
-            return Identity.of(header.find(self._incoming.beginning, 0, syntax, Identity.TAGS))
-        except Cut:
-            return Identity.of(part10.read_file(self._incoming.path).header)
 
 
 def _tell_of_break(calling_ae: str, carried: dict[str, int]) -> None:

@@ -12,6 +12,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_node.scp.access_control import AccessControl, Rejection
+from dicom_node.scp.limits import Limits
 from dicom_node.scp.server import AssociationHandler, Server
 from dicom_node.scp.tls import DeferredHandshake, SecureRequestHandler
 from dicom_node.scp.upper_layer import EVT_ENDED, UpperLayer
@@ -35,6 +36,13 @@ class Address:
     max_pdu_bytes: int = 131072
     network_timeout_s: float = 120.0
     request_timeout_s: float = 10.0
+    max_instance_bytes: int = 4_096_000_000
+    min_bytes_per_s: int = 500
+
+    @property
+    def limits(self) -> Limits:
+        """What one association may send at most."""
+        return Limits(self.max_pdu_bytes, self.max_instance_bytes, self.min_bytes_per_s)
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,7 @@ class Listener:
             evt_handlers=[*own, *handlers],
             ssl_context=security.tls,
             server_class=Server,
+            limits=address.limits,
             request_handler=SecureRequestHandler if security.tls else AssociationHandler,
         )
         self._server = cast(Server, server)

@@ -3,11 +3,13 @@
 import time
 from socketserver import BaseServer
 from threading import Event as Bell
+from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from dicom_node.scp.connection import Connection, prepared
+from dicom_node.scp.limits import Limits
 from dicom_node.scp.upper_layer import IDLE_S, RingingQueue, UpperLayer
 
 
@@ -32,12 +34,14 @@ class _Checkpoint(Bell):
 class AssociationHandler(RequestHandler):
     """Sets up one accepted connection."""
 
+    server: "Server"
+
     def _create_association(self) -> Association:
         association = super()._create_association()
         checkpoint = _Checkpoint()
         association._reactor_checkpoint = checkpoint
         association.dimse.msg_queue = RingingQueue(checkpoint.ring)
-        association.dul = upper_layer = UpperLayer(association, checkpoint.ring)
+        association.dul = upper_layer = UpperLayer(association, checkpoint.ring, self.server.limits)
         upper_layer.listen_to(Connection(association, client_socket=prepared(association, self.request)))
         # pynetdicom set these timeouts on the upper layer that was just replaced.
         association.acse_timeout = association.ae.acse_timeout
@@ -46,7 +50,11 @@ class AssociationHandler(RequestHandler):
 
 
 class Server(ThreadedAssociationServer):
-    """Accepts connections; each gets an :class:`UpperLayer`."""
+    """Accepts connections; each gets an :class:`UpperLayer` with these limits."""
+
+    def __init__(self, *words: Any, limits: Limits, **options: Any) -> None:
+        self.limits = limits
+        super().__init__(*words, **options)
 
     def stop(self, grace_s: float) -> None:
         """Accept no more and abort the associations, each after the image it has at hand if that comes in time."""

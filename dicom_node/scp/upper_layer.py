@@ -5,10 +5,12 @@ image several times and answers from a second thread. Only C-STORE requests are 
 abort and all other messages go through pynetdicom. See docs/decisions/0020.
 """
 
+import logging
 import os
 import select
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from queue import Queue
@@ -18,16 +20,21 @@ from typing import Any, Protocol, cast
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.pdu_primitives import P_DATA
 
+from dicom_node.pace import Pace, TooSlow
 from dicom_node.scp.commands import COMMAND, LAST, P_DATA_TF, StoreRequest, read_request, write_answer
 from dicom_node.scp.connection import Connection
+from dicom_node.scp.limits import Limits
+from dicom_node.scp.other_messages import LONGEST_DATA_SET, InvalidPDU, OtherMessages
 
+logger = logging.getLogger(__name__)
 # A killed thread and an expired timer wake nobody: a waiting thread looks for them itself this often.
 IDLE_S = 0.5
 LONGEST_COMMAND = 65_536
 # For comparison: an association request with 128 presentation contexts of 50 transfer syntaxes has 200 kB.
 LONGEST_OTHER_PDU = 1_048_576
+# Some peers count the headers of PDU and fragment into the largest PDU that they were offered, and some do not.
+HEADERS = 12
 ESTABLISHED, CLOSING = "Sta6", "Sta13"
 CONNECTION_CLOSED, INVALID_PDU = "Evt17", "Evt19"
 EVT_STORE = evt.InterventionEvent("EVT_STORE", "An image begins: the handler returns its Reception")
@@ -50,16 +57,15 @@ class Reception(Protocol):
         """Drop the image: its association ended before its last byte."""
 
 
-class InvalidPDU(Exception):
-    """The peer sent a PDU that the protocol does not allow; the association is aborted."""
-
-
 class UpperLayer(DULServiceProvider):
     """One association's upper layer."""
 
-    def __init__(self, assoc: Association, ring_association: Callable[[], None]) -> None:
+    def __init__(self, assoc: Association, ring_association: Callable[[], None], limits: Limits) -> None:
         super().__init__(assoc)
         self._ring_association = ring_association
+        self._longest_pdu = limits.max_pdu_bytes + HEADERS if limits.max_pdu_bytes else sys.maxsize
+        self._limits, self._image_room = limits, 0
+        self._others = OtherMessages(assoc)
         self._bell, self._bell_lock = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), Lock()
         self.to_provider_queue = RingingQueue(self._ring)
         self.to_user_queue = RingingQueue(ring_association)
@@ -76,6 +82,8 @@ class UpperLayer(DULServiceProvider):
     def listen_to(self, connection: "Connection") -> None:
         """Take over a connection that was just accepted."""
         self.socket = connection
+        if self.network_timeout is not None:
+            connection.pace = Pace(self._limits.min_bytes_per_s, self.network_timeout)
         self._poll.register(cast(socket.socket, connection.socket), select.POLLIN)
 
     def _ring(self) -> None:
@@ -114,6 +122,12 @@ class UpperLayer(DULServiceProvider):
         limit_s = self.network_timeout
         return limit_s is not None and time.monotonic() - self._last_heard > limit_s
 
+    def _process_recv_primitive(self) -> bool:
+        """Note what is to be sent; a late answer to a peer that has been aborted is dropped."""
+        if self.state_machine.current_state == CLOSING:
+            self.to_provider_queue.queue.clear()
+        return bool(super()._process_recv_primitive())
+
     def _is_transport_event(self) -> bool:
         if self.state_machine.current_state == CLOSING:
             return bool(super()._is_transport_event())
@@ -150,7 +164,10 @@ class UpperLayer(DULServiceProvider):
         except (OSError, EOFError):
             self._give_up(CONNECTION_CLOSED)
             return
-        except InvalidPDU:
+        except (InvalidPDU, TooSlow) as error:
+            if str(error):
+                facts = {"address": self.assoc.requestor.address, "reason": str(error)}
+                logger.warning("association aborted", extra=facts)
             self._give_up(INVALID_PDU)
             return
         if length > LONGEST_OTHER_PDU:
@@ -169,7 +186,9 @@ class UpperLayer(DULServiceProvider):
             self._reception = None
 
     def _receive(self, length: int) -> None:
-        """Read one P-DATA-TF PDU of any length, fragment by fragment (PS3.8 9.3.5)."""
+        """Read one P-DATA-TF PDU, fragment by fragment (PS3.8 9.3.5)."""
+        if length > self._longest_pdu:
+            raise InvalidPDU
         connection = cast(Connection, self.socket)
         while length > 0:
             fragment = connection.exactly(6)
@@ -181,29 +200,37 @@ class UpperLayer(DULServiceProvider):
             if control & COMMAND:
                 self._receive_command(context_id, control, size)
             elif self._reception is None:
-                self._pass_on(context_id, bytes([control]) + connection.exactly(size))
+                self._others.require_room(size)
+                self._others.data(context_id, control, connection.exactly(size))
             else:
                 self._receive_image(self._reception, control, size)
 
     def _receive_command(self, context_id: int, control: int, size: int) -> None:
-        if self._reception is not None or len(self._command) + size > LONGEST_COMMAND:
+        is_within_message = self._reception is not None or self._others.is_open
+        if is_within_message or len(self._command) + size > LONGEST_COMMAND:
             raise InvalidPDU
         self._command += cast(Connection, self.socket).exactly(size)
         if not control & LAST:
             return
         command, self._command = self._command, b""
-        self._request = read_request(command, context_id)
         context = self.assoc._accepted_cx.get(context_id)
-        if self._request is not None and context is not None:
-            self._reception = cast(
-                Reception | None,
-                evt.trigger(self.assoc, EVT_STORE, {"request": self._request, "context": context.as_tuple}),
-            )
+        if context is None:
+            raise InvalidPDU
+        self._request = read_request(command, context_id)
+        if self._request is not None:
+            self._image_room = self._limits.max_instance_bytes
+            facts = {"request": self._request, "context": context.as_tuple}
+            self._reception = cast(Reception | None, evt.trigger(self.assoc, EVT_STORE, facts))
         if self._reception is None:
-            self._pass_on(context_id, bytes([control]) + command)
+            self._others.begin(
+                context_id, command, self._limits.max_instance_bytes if self._request else LONGEST_DATA_SET
+            )
 
     def _receive_image(self, reception: Reception, control: int, size: int) -> None:
         connection = cast(Connection, self.socket)
+        self._image_room -= size
+        if self._image_room < 0:
+            raise InvalidPDU(f"an image is larger than {self._limits.max_instance_bytes} bytes")
         while size > 0:
             count = connection.read_into(reception.room()[:size])
             reception.received(count)
@@ -211,13 +238,6 @@ class UpperLayer(DULServiceProvider):
         if control & LAST:
             self._reception = None
             connection.send(write_answer(cast(StoreRequest, self._request), reception.finish()))
-
-    def _pass_on(self, context_id: int, fragment: bytes) -> None:
-        """Give a fragment to pynetdicom, which handles all messages but C-STORE requests."""
-        primitive = P_DATA()
-        # pynetdicom annotates pairs (tuples) but needs lists.
-        primitive.presentation_data_value_list = cast(list[tuple[int, bytes]], [[context_id, fragment]])
-        self.assoc.dimse.receive_primitive(primitive)
 
 
 class RingingQueue(Queue[Any]):

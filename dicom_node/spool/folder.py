@@ -127,7 +127,8 @@ class Spool:
 
     def begin(self, header: bytes, buffer: bytearray) -> Incoming:
         """Begin a file for one image; the caller ends it with :meth:`keep_incoming` or with ``discard``."""
-        return Incoming(self._incoming / f"{uuid4().hex}.part", header, buffer)
+        path = self._incoming / f"{uuid4().hex}.part"
+        return Incoming(path, header, buffer, lambda: self._check_free(self._min_free_mb))
 
     def complete(self, incoming: Incoming) -> str:
         """Write the rest of a received image to its file and return the SHA-256 of its data set. Raises OutOfSpace."""

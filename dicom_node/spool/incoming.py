@@ -3,10 +3,15 @@
 import fcntl
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from dicom_node.errors import OutOfSpace
+
 PIECE = 262_144
+# After so many bytes the watermark is looked at again, while the image still comes in.
+LOOK_EVERY = 4_194_304
 # This many bytes stay in memory for reading the UIDs; in almost all images they lie within.
 BEGINNING = 16_384
 
@@ -15,7 +20,7 @@ class Incoming:
     """Takes an image's bytes and makes them a durable file.
 
     Where writing fails, the rest of the image is read all the same and dropped, because the sender is answered only
-    after its last byte; :meth:`complete` then raises what went wrong.
+    after its last byte; :meth:`complete` then raises what went wrong. The space it took is given back at once.
 
     Parameters
     ----------
@@ -25,16 +30,19 @@ class Incoming:
         Preamble and file meta group, which precede the data set.
     buffer
         Memory of ``PIECE`` bytes that nothing else uses until :meth:`sync` or :meth:`discard`.
+    check_free
+        Raises OutOfSpace where the watermark is reached.
     """
 
-    def __init__(self, path: Path, header: bytes, buffer: bytearray) -> None:
+    def __init__(self, path: Path, header: bytes, buffer: bytearray, check_free: Callable[[], None]) -> None:
         self.path = path
         self.beginning = b""
         self._view = memoryview(buffer)
         self._filled = 0
         self._hash = hashlib.sha256()
         self._descriptor: int | None = None
-        self._failure: OSError | None = None
+        self._failure: OSError | OutOfSpace | None = None
+        self._check_free, self._unlooked = check_free, 0
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             # The lock lasts until the file is closed or the process dies; a file without a lock may be cleared away.
@@ -67,8 +75,8 @@ class Incoming:
 
         Raises
         ------
-        OSError
-            The file could not be made, locked or written.
+        OSError, OutOfSpace
+            The file could not be made, locked or written, or the watermark was reached.
         """
         self._flush()
         if self._failure:
@@ -98,11 +106,17 @@ class Incoming:
     def _write(self, content: memoryview) -> None:
         if self._failure or self._descriptor is None:
             return
+        self._unlooked += len(content)
         try:
+            if self._unlooked >= LOOK_EVERY:
+                self._unlooked = 0
+                self._check_free()
             while content:
                 content = content[os.write(self._descriptor, content) :]
-        except OSError as error:
+        except (OSError, OutOfSpace) as error:
             self._failure = error
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
 
     def _close(self) -> None:
         if self._descriptor is not None:

@@ -8,10 +8,11 @@ from pydicom.uid import UID
 
 from dicom_node.errors import UnreadableInstance
 from dicom_node.spool import file_meta, header
-from dicom_node.spool.elements import Elements
+from dicom_node.spool.elements import Cut, Elements
 from dicom_node.spool.folder import Spool, SpooledName
 from dicom_node.spool.header import Header
 from dicom_node.spool.image import Identity, check_uid
+from dicom_node.spool.incoming import Incoming
 
 PREAMBLE_LENGTH = 132
 # The element File Meta Information Group Length (PS3.10 7.1): its value of four bytes counts the bytes after it.
@@ -58,17 +59,25 @@ def read(content: bytes, wanted: frozenset[int] = Identity.TAGS) -> Part10:
 def read_meta(path: Path) -> Header:
     """Read a file's meta group alone. Raises UnreadableInstance or OSError."""
     with path.open("rb") as file:
-        return header.grown(file, lambda content, _is_whole: _meta(content)[0])
+        return header.grown(file, lambda content, _is_whole: meta_of(content)[0])
+
+
+def identity_of(incoming: Incoming, syntax: UID) -> Identity:
+    """Return the UIDs of an image that was received whole. Raises UnreadableInstance, or OSError."""
+    try:
+        return Identity.of(header.find(incoming.beginning, 0, syntax, Identity.TAGS))
+    except Cut:
+        return Identity.of(read_file(incoming.path).header)
 
 
 def _parse(content: bytes, is_whole: bool, wanted: frozenset[int]) -> Part10:
-    meta, start = _meta(content)
+    meta, start = meta_of(content)
     syntax = meta.uid("TransferSyntaxUID")
     check_uid(syntax)
     return Part10(meta, header.find(content, start, UID(syntax), wanted, is_whole), start)
 
 
-def _meta(content: bytes) -> tuple[Header, int]:
+def meta_of(content: bytes) -> tuple[Header, int]:
     """Return the file meta group and its end: by its group length, or after its last element where that is absent."""
     if content[128:PREAMBLE_LENGTH] != b"DICM":
         raise UnreadableInstance("no Part 10 file: the prefix DICM is missing", "no_part10")

@@ -3,13 +3,13 @@
 import asyncio
 import hmac
 import logging
+import math
 import ssl
+import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from threading import Event
 
 import uvicorn
-from pydicom import Dataset
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -19,56 +19,22 @@ from starlette.routing import Route
 
 from db.tls_profile import CIPHERS_OF_TLS_1_2
 from dicom_node import multipart
-from dicom_node.errors import BadSetting, OutOfSpace, ReceiveError
+from dicom_node.errors import BadSetting
 from dicom_node.multipart import Malformed, PartReader, TooLarge
 from dicom_node.own_tls import own_files
+from dicom_node.pace import Pace, TooSlow
 from dicom_node.settings import NodeSettings
-from dicom_node.spool import part10
+from dicom_node.spool.arriving import ArrivingFile
 from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool
-from dicom_node.spool.part10 import Image, Way
+from dicom_node.spool.part10 import Way
+from dicom_node.stow.connections import CountingListener, DeadlineProtocol
+from dicom_node.stow.outcome import Outcome, PartBody
 
 logger = logging.getLogger(__name__)
 SENDER = "STOW-RS"
 RETRY_AFTER_S = 60
 STOP_POLL_S = 0.2
-
-
-@dataclass
-class Outcome:
-    """What became of the images of one request."""
-
-    kept: list[Image] = field(default_factory=list)
-    failed: list[tuple[Image | None, int]] = field(default_factory=list)
-
-    @property
-    def status(self) -> int:
-        """The HTTP status (PS3.18 Table 10.5.3-1)."""
-        if not self.failed:
-            return 200
-        if self.kept:
-            return 202
-        return 503 if all(reason == OutOfSpace.status for _, reason in self.failed) else 409
-
-    def as_json(self) -> dict[str, object]:
-        """Return the Store Instances Response Module (PS3.18 Annex I) as DICOM JSON."""
-        answer = Dataset()
-        answer.ReferencedSOPSequence = [_reference(image) for image in self.kept]
-        answer.FailedSOPSequence = [_reference(image, reason) for image, reason in self.failed if image]
-        others = [_reference(None, reason) for image, reason in self.failed if image is None]
-        if others:
-            answer.OtherFailuresSequence = others
-        return dict(answer.to_json_dict())
-
-
-def _reference(image: Image | None, failure: int | None = None) -> Dataset:
-    item = Dataset()
-    if image is not None:
-        own = image.identity
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = own.sop_class, own.sop_uid
-    if failure is not None:
-        item.FailureReason = failure
-    return item
 
 
 class Store:
@@ -78,8 +44,9 @@ class Store:
         self._spool = spool
         self._way = Way(SENDER, settings.ae_title)
         self._token = settings.web_token.get_secret_value().encode() if settings.web_token else None
-        self._max_bytes = settings.web_max_instance_mb * 1_000_000
-        self._silence_s = settings.network_timeout_s
+        self._max_bytes = settings.max_instance_mb * 1_000_000
+        self._silence_s, self._least_rate = settings.network_timeout_s, settings.min_bytes_per_s
+        self._free = settings.max_associations
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
@@ -89,15 +56,20 @@ class Store:
     async def store(self, request: Request) -> JSONResponse:
         """Keep every image of a request, and answer for each whether it was kept."""
         self._admit(request)
+        outcome = Outcome()
+        reader = self._reader(request, outcome)
+        if not self._free:
+            raise HTTPException(503, "as many requests are at work as are allowed", {"Retry-After": str(RETRY_AFTER_S)})
+        self._free -= 1
         try:
-            root, limiter = multipart.boundary(request.headers.get("content-type", ""))
-        except Malformed as error:
-            raise HTTPException(415, str(error)) from error
-        if root not in {"", multipart.DICOM}:
-            raise HTTPException(415, f"only parts of {multipart.DICOM} are taken")
-        outcome = await self._take(request, PartReader(limiter, self._max_bytes))
+            await self._take(request, reader)
+        finally:
+            self._free += 1
+            reader.discard()
+        if not outcome.kept and not outcome.failed:
+            raise HTTPException(400, "the body holds no part")
         if not outcome.failed:
-            OpenSeries(self._spool.associations).mend_all(image.identity.series_uid for image in outcome.kept)
+            OpenSeries(self._spool.associations).mend_all(own.series_uid for own in outcome.kept)
         headers = {"Retry-After": str(RETRY_AFTER_S)} if outcome.status == 503 else None
         logger.info("STOW-RS", extra={"kept": len(outcome.kept), "failed": len(outcome.failed)})
         return JSONResponse(outcome.as_json(), outcome.status, headers, media_type="application/dicom+json")
@@ -105,16 +77,31 @@ class Store:
     def _admit(self, request: Request) -> None:
         if self._token is None:
             return
-        shown = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
-        if not hmac.compare_digest(shown, self._token):
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), self._token):
             raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
-    async def _take(self, request: Request, reader: PartReader) -> Outcome:
-        outcome, study_uid = Outcome(), request.path_params.get("study_uid")
+    def _reader(self, request: Request, outcome: Outcome) -> PartReader:
+        study_uid = request.path_params.get("study_uid")
+        try:
+            root, limiter = multipart.boundary(request.headers.get("content-type", ""))
+        except Malformed as error:
+            raise HTTPException(415, str(error)) from error
+        if root not in {"", multipart.DICOM}:
+            raise HTTPException(415, f"only parts of {multipart.DICOM} are taken")
+        try:
+            return PartReader(
+                limiter,
+                self._max_bytes,
+                lambda: PartBody(ArrivingFile(self._spool, self._way), study_uid, outcome),
+            )
+        except Malformed as error:
+            raise HTTPException(400, str(error)) from error
+
+    async def _take(self, request: Request, reader: PartReader) -> None:
         try:
             async for chunk in self._chunks(request):
-                for part in reader.feed(chunk):
-                    await run_in_threadpool(self._keep, bytes(part.body), study_uid, outcome)
+                await run_in_threadpool(reader.feed, chunk)
             reader.close()
         except TooLarge as error:
             raise HTTPException(413, str(error)) from error
@@ -122,31 +109,19 @@ class Store:
             # Images that came before the fault are kept. The sender hears only of the failure and sends all again; the
             # same images then change nothing.
             raise HTTPException(400, str(error)) from error
-        except (TimeoutError, ClientDisconnect) as error:
+        except (TimeoutError, TooSlow, ClientDisconnect) as error:
             raise HTTPException(408, "the body did not come to its end") from error
-        if not outcome.kept and not outcome.failed:
-            raise HTTPException(400, "the body holds no part")
-        return outcome
 
     async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        stream = request.stream()
+        stream, pace = request.stream(), Pace(self._least_rate, self._silence_s)
         while True:
+            begun = time.monotonic()
             try:
-                yield await asyncio.wait_for(anext(stream), self._silence_s)
+                chunk = await asyncio.wait_for(anext(stream), self._silence_s)
             except StopAsyncIteration:
                 return
-
-    def _keep(self, content: bytes, study_uid: str | None, outcome: Outcome) -> None:
-        image = None
-        try:
-            image = part10.image_of_file(content)
-            image.identity.require_study(study_uid)
-            part10.keep(self._spool, image, self._way)
-        except ReceiveError as error:
-            logger.warning("image refused", extra={"status": f"0x{error.status:04X}", "reason": str(error)})
-            outcome.failed.append((image, error.status))
-        else:
-            outcome.kept.append(image)
+            pace.came(len(chunk), time.monotonic() - begun)
+            yield chunk
 
 
 def run(settings: NodeSettings, stop: Event) -> None:
@@ -160,11 +135,12 @@ def run(settings: NodeSettings, stop: Event) -> None:
     spool = Spool(settings.spool_dir, settings.min_free_mb)
     spool.prepare()
     server = uvicorn.Server(configuration(settings, Store(spool, settings).application()))
-    asyncio.run(_serve(server, stop))
+    with CountingListener(settings.host or "127.0.0.1", settings.web_port or 0, settings.max_associations_per_peer) as listener:
+        asyncio.run(_serve(server, listener, stop))
 
 
-async def _serve(server: uvicorn.Server, stop: Event) -> None:
-    serving = asyncio.create_task(server.serve())
+async def _serve(server: uvicorn.Server, listener: CountingListener, stop: Event) -> None:
+    serving = asyncio.create_task(server.serve([listener]))
     while not stop.is_set() and not serving.done():
         await asyncio.sleep(STOP_POLL_S)
     server.should_exit = True
@@ -183,12 +159,11 @@ def configuration(settings: NodeSettings, application: Starlette) -> uvicorn.Con
     tls = own_files(settings)
     config = uvicorn.Config(
         application,
-        host=settings.host or "127.0.0.1",
-        port=settings.web_port or 0,
+        http=DeadlineProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=settings.max_associations,
+        timeout_keep_alive=math.ceil(settings.request_timeout_s),
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
         ssl_ca_certs=str(tls.authority) if tls else None,

@@ -3,8 +3,11 @@
 import contextlib
 import random
 import socket
+import time
+from collections.abc import Iterator
 
 IMPLICIT_LITTLE_ENDIAN, CT_IMAGE_STORAGE = b"1.2.840.10008.1.2", b"1.2.840.10008.5.1.4.1.1.2"
+VERIFICATION, C_ECHO = b"1.2.840.10008.1.1", 0x0030
 APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
 ANSWER_TIMEOUT_S = 5.0
 
@@ -28,6 +31,51 @@ def association_request(
     titles = b"SCLEROSCAN".ljust(16) + calling.ljust(16)
     items = item(0x10, APPLICATION_CONTEXT) + item(0x20, context) + item(0x50, user)
     return pdu(0x01, b"\0\1\0\0" + titles + bytes(32) + items)
+
+
+def fragment(control: int, content: bytes, context_id: int = 1) -> bytes:
+    """Return a P-DATA-TF PDU with one fragment (PS3.8 9.3.5)."""
+    return pdu(0x04, (len(content) + 2).to_bytes(4, "big") + bytes([context_id, control]) + content)
+
+
+def command(field: int, *, has_data: bool = True) -> bytes:
+    """Return the P-DATA-TF PDU of a request's command set: of C-ECHO, or for CT Image Storage."""
+    sop_class = VERIFICATION if field == C_ECHO else CT_IMAGE_STORAGE
+    values = {
+        0x0002: sop_class + b"\0" * (len(sop_class) % 2),
+        0x0100: field.to_bytes(2, "little"),
+        0x0110: b"\1\0",
+        0x0800: b"\0\0" if has_data else b"\1\1",
+        0x1000: b"1.2.3.4\0",
+    }
+    elements = (
+        b"\0\0" + element.to_bytes(2, "little") + len(value).to_bytes(4, "little") + value
+        for element, value in values.items()
+    )
+    return fragment(0x03, b"".join(elements))
+
+
+@contextlib.contextmanager
+def associated(port: int) -> Iterator[socket.socket]:
+    """Hold a bare connection on which the node has accepted an association."""
+    with socket.create_connection(("127.0.0.1", port), ANSWER_TIMEOUT_S) as peer:
+        peer.settimeout(60)
+        peer.sendall(association_request())
+        head = peer.recv(6, socket.MSG_WAITALL)
+        assert head[:1] == b"\x02", "the association was not accepted"
+        peer.recv(int.from_bytes(head[2:], "big"), socket.MSG_WAITALL)
+        yield peer
+
+
+def is_cut_off(peer: socket.socket, content: bytes, times: int, pause_s: float = 0) -> bool:
+    """Send the same bytes again and again, and say whether the node ended the connection before the last time."""
+    try:
+        for _ in range(times):
+            peer.sendall(content)
+            time.sleep(pause_s)
+    except OSError:
+        return True
+    return False
 
 
 def shots(count: int, seed: int = 1) -> list[bytes]:

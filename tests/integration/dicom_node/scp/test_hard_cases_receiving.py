@@ -240,13 +240,13 @@ def test_hard_case_08_an_idle_sender_goes_on_until_the_timeout(
             assert send(opened, encoded(first), first.SOPInstanceUID) == SUCCESS
 
 
-def test_hard_case_08_a_peer_stalled_in_an_image_frees_its_slot(tmp_path: Path) -> None:
+def test_hard_case_08_a_peer_stalled_in_a_pdu_frees_its_slot(tmp_path: Path) -> None:
     node = Node(Spool(tmp_path / "spool"), max_associations=1, network_timeout_s=2)
     ds = ct_slice(0)
     with node.listener:
         with association(node.port) as opened:
             # A P-DATA-TF of 1000 bytes that ends after 100, and a connection that stays open.
-            opened.dul.socket.socket.sendall(b"\x04\x00" + (1000).to_bytes(4, "big") + b"\0\0\3\xe2\1\0" + b"\0" * 94)
+            opened.dul.socket.socket.sendall(b"\x04\x00" + (1000).to_bytes(4, "big") + b"\0\0\3\xe2\1\1" + b"\0" * 94)
             services.wait_until(lambda: not opened.is_established, 30, "the end of the association")
         with association(node.port) as opened:
             assert send(opened, encoded(ds), ds.SOPInstanceUID) == SUCCESS
