@@ -125,6 +125,15 @@ def test_a_trachea_blurred_to_lung_density_is_left_out() -> None:
     assert (labels[trachea()] > 0).mean() < 0.05
 
 
+def test_a_trachea_below_a_closed_glottis_is_left_out() -> None:
+    z, _, _ = axes()
+    glottis = trachea() & (z > 76) & (z < 90)
+    hu = healthy()
+    hu[trachea()], hu[glottis] = -900.0, TISSUE
+    labels = lungs.segment(as_volume(hu)).labels
+    assert (labels[trachea() & ~glottis] > 0).mean() < 0.05
+
+
 @pytest.mark.parametrize("density_hu", [-500.0, -250.0])
 def test_a_dense_band_under_the_pleura_belongs_to_the_lung(density_hu: float) -> None:
     _, y, _ = axes()
