@@ -55,7 +55,7 @@ def _wide(lumen: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
 
 def _connected(mask: Mask, seeds: Mask) -> Mask:
     labels, _ = ndimage.label(mask)
-    return np.isin(labels, np.unique(labels[seeds & mask]))
+    return np.asarray(np.isin(labels, np.unique(labels[seeds & mask])))
 
 
 def _tubes(grid: CoarseVolume, body: Mask) -> Mask:
@@ -73,12 +73,12 @@ def _tubes(grid: CoarseVolume, body: Mask) -> Mask:
     labels, count = ndimage.label(tubes)
     lengths = [(span[0].stop - span[0].start) * grid.spacing_mm[0] for span in ndimage.find_objects(labels)]
     long = [label for label in range(1, count + 1) if lengths[label - 1] >= min(TUBE_MM, max(lengths))]
-    return np.isin(labels, long)
+    return np.asarray(np.isin(labels, long))
 
 
 def _round_air(grid: CoarseVolume, body: Mask, index: int) -> Mask:
     """Return the dark core of what may be the trachea in one slice."""
-    found = np.zeros_like(body[index])
+    found = np.zeros(body.shape[1:], np.bool_)
     labels, _ = ndimage.label(body[index] & (grid.hu[index] < SEED_HU))
     columns = np.flatnonzero(body[index].any(axis=0))
     for label, span in enumerate(ndimage.find_objects(labels), start=1):

@@ -56,7 +56,7 @@ def segment(volume: CTVolume) -> LungMask:
         raise pair.no_lungs(0.0)
     middle = body.middle_column(inside)
     tubes = airways.with_wall(airways.find(grid, inside), grid.spacing_mm)
-    hollow = gas.enclosed(grid, inside & ~tubes)
+    hollow = gas.enclosed(grid, inside & ~tubes, middle)
     no_lung = tubes | hollow | ~inside
     aerated = pair.choose((grid.hu < AIR_HU) & ~no_lung, grid, middle)
     thresholded_ml = float((aerated[0] | aerated[1]).sum()) * grid.voxel_ml
