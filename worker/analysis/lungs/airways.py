@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from worker.analysis.lungs.coarse import CoarseVolume, Mask, grown
+from worker.analysis.lungs.coarse import CoarseVolume, Mask, around, grown
 
 TRACHEA_AREA_MM2 = (40.0, 900.0)
 SEARCHED_SHARE = 0.45
@@ -49,7 +49,9 @@ def _wide(lumen: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
     """Leave the narrow branches to the lung: those widened by fibrosis belong to what is measured."""
     if not lumen.any():
         return lumen
-    wide = ndimage.distance_transform_edt(lumen, spacing_mm) > NARROW_MM
+    box = around(lumen, 0.0, spacing_mm)
+    wide = np.zeros_like(lumen)
+    wide[box] = ndimage.distance_transform_edt(lumen[box], spacing_mm) > NARROW_MM
     return lumen & grown(wide, NARROW_MM + max(spacing_mm[1:]) / 2, spacing_mm)
 
 

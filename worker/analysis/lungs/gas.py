@@ -1,11 +1,10 @@
 """Gas that is not in the lungs: oesophagus, stomach, bowel, and a trachea that was not recognised."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from worker.analysis.lungs.coarse import CoarseVolume, Mask
+from worker.analysis.lungs.coarse import CoarseVolume, Mask, around
 
 # Gas is emptier than lung; a thin oesophagus holds no voxel that is gas alone.
 REGION_HU, OESOPHAGUS_HU = -930.0, -800.0
@@ -73,15 +72,14 @@ def _with_rim(gas: Mask, inside: Mask, grid: CoarseVolume) -> Mask:
     """Add the blurred rim of gas: what is nearer to it than to lung, seen from the densest voxels in between."""
     if not gas.any():
         return gas
-    near = ndimage.binary_dilation(gas, iterations=RIM_VOXELS)
-    light = inside & (grid.hu < LIGHTER_THAN_FAT_HU)
-    far = ndimage.binary_erosion(inside & (grid.hu < TISSUE_HU) & ~near)
-    markers = np.zeros(gas.shape, np.int32)
-    markers[light & ndimage.binary_dilation(far, iterations=2)] = LUNG
-    markers[gas] = GAS
-    rim = _flooded(grid.hu, markers, light & (near | (markers == LUNG)) & ndimage.binary_dilation(near))
-    return np.asarray(gas | (rim == GAS) | ndimage.binary_dilation(gas, iterations=EDGE_VOXELS))
-
-
-def _flooded(hu: NDArray[np.float32], markers: NDArray[np.int32], where: Mask) -> NDArray[np.int32]:
-    return np.asarray(watershed(hu, np.where(where, markers, 0), mask=where), np.int32)
+    box = around(gas, 2 * RIM_VOXELS * max(grid.spacing_mm), grid.spacing_mm)
+    core, hu = gas[box], grid.hu[box]
+    near = ndimage.binary_dilation(core, iterations=RIM_VOXELS)
+    far = ndimage.binary_erosion(inside[box] & (hu < TISSUE_HU) & ~near)
+    where = inside[box] & (hu < LIGHTER_THAN_FAT_HU) & ndimage.binary_dilation(near)
+    markers = np.where(ndimage.binary_dilation(far, iterations=2), LUNG, 0)
+    markers[core] = GAS
+    flooded = watershed(hu, np.where(where, markers, 0), mask=where)
+    whole = gas.copy()
+    whole[box] |= (flooded == GAS) | ndimage.binary_dilation(core, iterations=EDGE_VOXELS)
+    return whole
