@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from worker.analysis.lungs.coarse import CoarseVolume, Mask, grown
+from worker.analysis.lungs.coarse import CoarseVolume, Mask, around, grown
 
 TRACHEA_AREA_MM2 = (40.0, 900.0)
 SEARCHED_SHARE = 0.45
@@ -14,11 +14,12 @@ STEPS_HU = range(-960, -780, 15)
 LARGEST_ML, LARGEST_CM2 = 110.0, 10.0
 LEAK_FACTOR = 1.6
 CENTRE_MM, ROUND_SHARE = 45.0, 0.5
+# The apex of a lung is round as well, but widens within less.
+TUBE_MM = 25.0
 # Lung may touch the trachea on a side or two.
 WALL_HU, WALL_SHARE = -500.0, 0.5
 WALL_MM, NARROW_MM = 2.0, 3.0
 IN_PLANE = ndimage.generate_binary_structure(2, 1)[None]
-VoxelIndex = tuple[int, int, int]
 
 
 def find(grid: CoarseVolume, body: Mask) -> Mask:
@@ -26,16 +27,17 @@ def find(grid: CoarseVolume, body: Mask) -> Mask:
 
     The threshold rises as long as the region grows gently; a jump is a leak through the thin wall of a bronchus.
     """
-    seed = _seed(grid, body)
+    tubes = _tubes(grid, body)
     found = np.zeros_like(body)
-    if seed is None:
+    if not tubes.any():
         return found
     height_mm = grid.hu.shape[0] * grid.spacing_mm[0]
+    tubes_ml = float(tubes.sum()) * grid.voxel_ml
     largest_ml, volume_ml = min(LARGEST_ML, LARGEST_CM2 * height_mm / 10), 0.0
     for threshold in STEPS_HU:
-        region = _connected(body & (grid.hu < threshold), seed)
+        region = _connected(body & (grid.hu < threshold), tubes)
         grown_ml = float(region.sum()) * grid.voxel_ml
-        leaks = volume_ml > 5 and grown_ml > volume_ml * LEAK_FACTOR + 5
+        leaks = volume_ml > 5 and grown_ml > max(volume_ml, tubes_ml) * LEAK_FACTOR + 5
         if grown_ml > largest_ml or leaks:
             break
         found, volume_ml = region, grown_ml
@@ -47,32 +49,38 @@ def _wide(lumen: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
     """Leave the narrow branches to the lung: those widened by fibrosis belong to what is measured."""
     if not lumen.any():
         return lumen
-    wide = ndimage.distance_transform_edt(lumen, spacing_mm) > NARROW_MM
+    box = around(lumen, 0.0, spacing_mm)
+    wide = np.zeros_like(lumen)
+    wide[box] = ndimage.distance_transform_edt(lumen[box], spacing_mm) > NARROW_MM
     return lumen & grown(wide, NARROW_MM + max(spacing_mm[1:]) / 2, spacing_mm)
 
 
-def _connected(mask: Mask, seed: VoxelIndex) -> Mask:
-    if not mask[seed]:
-        return np.zeros_like(mask)
+def _connected(mask: Mask, seeds: Mask) -> Mask:
     labels, _ = ndimage.label(mask)
-    return np.asarray(labels == labels[seed])
+    return np.asarray(np.isin(labels, np.unique(labels[seeds & mask])))
 
 
-def _seed(grid: CoarseVolume, body: Mask) -> VoxelIndex | None:
-    """Return the darkest voxel of the trachea: a round air region near the middle of a slice high in the chest."""
+def _tubes(grid: CoarseVolume, body: Mask) -> Mask:
+    """Return round air near the middle of slices high in the chest that goes on as a tube from slice to slice.
+
+    A closed glottis or thick secretions cut the trachea in two: every long tube counts, and the longest in any case.
+    """
+    tubes = np.zeros_like(body)
     slices = np.flatnonzero(body.any(axis=(1, 2)))
     if len(slices) == 0:
-        return None
+        return tubes
     lowest = slices[-1] - int(len(slices) * SEARCHED_SHARE)
     for index in range(int(slices[-1]), int(lowest), -1):
-        place = _round_air(grid, body, index)
-        if place is not None:
-            return place
-    return None
+        tubes[index] = _round_air(grid, body, index)
+    labels, count = ndimage.label(tubes)
+    lengths = [(span[0].stop - span[0].start) * grid.spacing_mm[0] for span in ndimage.find_objects(labels)]
+    long = [label for label in range(1, count + 1) if lengths[label - 1] >= min(TUBE_MM, max(lengths))]
+    return np.asarray(np.isin(labels, long))
 
 
-def _round_air(grid: CoarseVolume, body: Mask, index: int) -> VoxelIndex | None:
-    """Return the darkest voxel of the trachea in one slice, if it is seen there."""
+def _round_air(grid: CoarseVolume, body: Mask, index: int) -> Mask:
+    """Return the dark core of what may be the trachea in one slice."""
+    found = np.zeros(body.shape[1:], np.bool_)
     labels, _ = ndimage.label(body[index] & (grid.hu[index] < SEED_HU))
     columns = np.flatnonzero(body[index].any(axis=0))
     for label, span in enumerate(ndimage.find_objects(labels), start=1):
@@ -82,10 +90,8 @@ def _round_air(grid: CoarseVolume, body: Mask, index: int) -> VoxelIndex | None:
         area_mm2 = float(region.sum()) * grid.spacing_mm[1] * grid.spacing_mm[2]
         is_tube = TRACHEA_AREA_MM2[0] <= area_mm2 <= TRACHEA_AREA_MM2[1] and region.mean() > ROUND_SHARE
         if is_tube and off_centre_mm < CENTRE_MM and _has_wall((labels == label)[None], grid.hu[index : index + 1]):
-            values = np.where(region, grid.hu[index][span], np.inf)
-            row, column = np.unravel_index(int(np.argmin(values)), values.shape)
-            return index, int(span[0].start + row), int(span[1].start + column)
-    return None
+            found |= labels == label
+    return found
 
 
 def _has_wall(region: Mask, hu: NDArray[np.float32]) -> bool:

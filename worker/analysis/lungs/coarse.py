@@ -53,6 +53,16 @@ def shrink(hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]) -> Coa
     return CoarseVolume(coarse, (by_z, by_y, by_x), spacing, (slices, rows, columns))
 
 
+def cropped(grid: CoarseVolume, box: Box) -> tuple[CoarseVolume, Box]:
+    """Return the grid inside a box of coarse voxels, and the same box in voxels of the full grid."""
+    full_box = [
+        slice(s.start * k, min(s.stop * k, n)) for s, k, n in zip(box, grid.factors, grid.full_shape, strict=True)
+    ]
+    lengths = [s.stop - s.start for s in full_box]
+    part = CoarseVolume(grid.hu[box], grid.factors, grid.spacing_mm, (lengths[0], lengths[1], lengths[2]))
+    return part, (full_box[0], full_box[1], full_box[2])
+
+
 def enlarged_slices(values: Mask | NDArray[np.float32], grid: CoarseVolume) -> Iterator[NDArray[np.float32]]:
     """Yield values on the full grid, slice by slice, interpolated between coarse voxel centres; a mask as 0..1."""
     places = [_places(n, k, m) for n, k, m in zip(grid.full_shape, grid.factors, values.shape, strict=True)]

@@ -2,37 +2,84 @@
 
 import numpy as np
 from scipy import ndimage
+from skimage.segmentation import watershed
 
-from worker.analysis.lungs.coarse import CoarseVolume, Mask
+from worker.analysis.lungs.coarse import CoarseVolume, Mask, around
 
-# Gas is emptier than lung; the median is stricter, as the region holds the partial volume of its own edge.
-REGION_HU, MEDIAN_HU = -930.0, -960.0
-TISSUE_HU = -320.0
-# Larger regions as empty as this are emphysema.
-SIZE_ML = (0.5, 400.0)
-# A bulla or a bronchus in the lung has lung around it, an oesophagus or a stomach has its wall.
-TISSUE_SHARE = 0.5
-EDGE_VOXELS, SHELL_VOXELS = 1, 3
+# Gas is emptier than lung; a thin oesophagus holds no voxel that is gas alone.
+REGION_HU, OESOPHAGUS_HU = -930.0, -800.0
+OESOPHAGUS_MM = 25.0
+TISSUE_HU, LIGHTER_THAN_FAT_HU = -320.0, -180.0
+SMALLEST_ML, OESOPHAGUS_ML = 0.5, 40.0
+# Larger regions are gas only if no vessel runs through them; else they are emphysema.
+LARGE_ML, SOLID_SHARE, VESSEL_VOXELS = 150.0, 0.97, 3
+# A bulla or a bronchus in the lung has lung on one side at least; oesophagus, stomach and bowel have walls all around.
+WALLED_SHARE = 0.93
+EDGE_VOXELS, WALL_VOXELS, RIM_VOXELS = 1, 2, 5
+GAS, LUNG = 1, 2
 
 
-def enclosed(grid: CoarseVolume, inside: Mask) -> Mask:
-    """Return gas that has tissue all around, with one voxel of its blurred edge.
+def enclosed(grid: CoarseVolume, inside: Mask, middle: float) -> Mask:
+    """Return gas that has a wall all around, with its blurred rim up to the ridge of that wall.
 
     Parameters
     ----------
     inside
         Where to look: the body without the airways.
+    middle
+        Column half-way between the sides of the body.
     """
-    labels, _ = ndimage.label(inside & (grid.hu < REGION_HU))
+    tissue = grid.hu > TISSUE_HU
+    found = _walled(inside & (grid.hu < REGION_HU), tissue, grid, (SMALLEST_ML, np.inf))
+    central = _walled(inside & (grid.hu < OESOPHAGUS_HU), tissue, grid, (SMALLEST_ML, OESOPHAGUS_ML))
+    columns = np.abs(np.arange(grid.hu.shape[2]) - middle) * grid.spacing_mm[2] < OESOPHAGUS_MM
+    labels, _ = ndimage.label(central)
+    aside = np.unique(labels[..., ~columns])
+    found |= central & ~np.isin(labels, aside)
+    return _with_rim(found, inside, grid)
+
+
+def _walled(air: Mask, tissue: Mask, grid: CoarseVolume, size_ml: tuple[float, float]) -> Mask:
+    labels, _ = ndimage.label(air)
     sizes_ml = np.bincount(labels.ravel()) * grid.voxel_ml
-    gas = np.zeros_like(inside)
+    margin = EDGE_VOXELS + WALL_VOXELS + 1
+    walled = np.zeros_like(air)
     for label, span in enumerate(ndimage.find_objects(labels), start=1):
-        if span is None or not SIZE_ML[0] <= sizes_ml[label] <= SIZE_ML[1]:
+        if not size_ml[0] <= sizes_ml[label] <= size_ml[1]:
             continue
-        box = tuple(slice(max(0, s.start - SHELL_VOXELS), s.stop + SHELL_VOXELS) for s in span)
-        region, hu = labels[box] == label, grid.hu[box]
-        edge = ndimage.binary_dilation(region, iterations=EDGE_VOXELS)
-        shell = ndimage.binary_dilation(edge, iterations=SHELL_VOXELS - EDGE_VOXELS) & ~edge
-        if np.median(hu[region]) < MEDIAN_HU and (hu[shell] > TISSUE_HU).mean() > TISSUE_SHARE:
-            gas[box] |= edge
-    return gas
+        box = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in span)
+        region = labels[box] == label
+        if _has_wall(region, tissue[box]) and (sizes_ml[label] < LARGE_ML or _is_solid(region)):
+            walled[box] |= region
+    return walled
+
+
+def _has_wall(region: Mask, tissue: Mask) -> bool:
+    """Whether nearly everywhere past the blurred edge of a region there is tissue within the thickness of a wall."""
+    edge = ndimage.binary_dilation(region, iterations=EDGE_VOXELS)
+    outside = ndimage.binary_dilation(edge) & ~edge
+    near = ndimage.binary_dilation(tissue, iterations=WALL_VOXELS)
+    return bool(outside.any() and near[outside].mean() > WALLED_SHARE)
+
+
+def _is_solid(region: Mask) -> bool:
+    padded = np.pad(region, VESSEL_VOXELS)
+    closed = ndimage.binary_closing(padded, iterations=VESSEL_VOXELS)
+    return float(region.sum()) > SOLID_SHARE * float(closed.sum())
+
+
+def _with_rim(gas: Mask, inside: Mask, grid: CoarseVolume) -> Mask:
+    """Add the blurred rim of gas: what is nearer to it than to lung, seen from the densest voxels in between."""
+    if not gas.any():
+        return gas
+    box = around(gas, 2 * RIM_VOXELS * max(grid.spacing_mm), grid.spacing_mm)
+    core, hu = gas[box], grid.hu[box]
+    near = ndimage.binary_dilation(core, iterations=RIM_VOXELS)
+    far = ndimage.binary_erosion(inside[box] & (hu < TISSUE_HU) & ~near)
+    where = inside[box] & (hu < LIGHTER_THAN_FAT_HU) & ndimage.binary_dilation(near)
+    markers = np.where(ndimage.binary_dilation(far, iterations=2), LUNG, 0)
+    markers[core] = GAS
+    flooded = watershed(hu, np.where(where, markers, 0), mask=where)
+    whole = gas.copy()
+    whole[box] |= (flooded == GAS) | ndimage.binary_dilation(core, iterations=EDGE_VOXELS)
+    return whole

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from worker.analysis.lungs.coarse import CoarseVolume, Mask
+from worker.analysis.lungs.coarse import CoarseVolume, Mask, around
 from worker.errors import InputRejected
 
 SMALLEST_LUNG_ML = 150.0
@@ -122,12 +122,16 @@ def _parted(joined: Mask, grid: CoarseVolume) -> Pair | None:
 
     The mask is eroded step by step: two lungs come apart side by side before either of them breaks up.
     """
-    depth = ndimage.distance_transform_edt(joined, grid.spacing_mm)
+    box = around(joined, 0.0, grid.spacing_mm)
+    inner = joined[box]
+    depth = ndimage.distance_transform_edt(inner, grid.spacing_mm)
     for neck_mm in NECKS_MM:
         markers = _side_by_side(depth > neck_mm, grid)
         if markers is not None:
-            labels = watershed(-depth, markers, mask=joined)
-            return np.asarray(labels == 1), np.asarray(labels == 2)
+            labels = watershed(-depth, markers, mask=inner)
+            right, left = np.zeros_like(joined), np.zeros_like(joined)
+            right[box], left[box] = labels == 1, labels == 2
+            return right, left
     return None
 
 

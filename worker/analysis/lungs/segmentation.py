@@ -56,7 +56,7 @@ def segment(volume: CTVolume) -> LungMask:
         raise pair.no_lungs(0.0)
     middle = body.middle_column(inside)
     tubes = airways.with_wall(airways.find(grid, inside), grid.spacing_mm)
-    hollow = gas.enclosed(grid, inside & ~tubes)
+    hollow = gas.enclosed(grid, inside & ~tubes, middle)
     no_lung = tubes | hollow | ~inside
     aerated = pair.choose((grid.hu < AIR_HU) & ~no_lung, grid, middle)
     thresholded_ml = float((aerated[0] | aerated[1]).sum()) * grid.voxel_ml
@@ -87,24 +87,45 @@ def _completed(aerated: Pair, excluded: tuple[Mask, Mask], grid: CoarseVolume, m
     return _CoarseLungs(right, left, (right | left) & ~grown, no_lung)
 
 
-def _refined(hu: NDArray[np.int16], grid: CoarseVolume, coarse_lungs: _CoarseLungs) -> NDArray[np.uint8]:
-    """Bring the coarse lungs to the full grid; near an aerated border the image itself decides, voxel by voxel."""
+def _refined(hu: NDArray[np.int16], grid: CoarseVolume, lungs: _CoarseLungs) -> NDArray[np.uint8]:
+    """Bring the coarse lungs to the full grid, inside the box that holds them."""
     labels = np.zeros(hu.shape, np.uint8)
-    deep = ndimage.binary_erosion(coarse_lungs.both, border_value=1)
+    if not lungs.both.any():
+        return labels
+    box = coarse.around(lungs.both, 2 * max(grid.spacing_mm), grid.spacing_mm)
+    part, full_box = coarse.cropped(grid, box)
+    inner = _CoarseLungs(lungs.right[box], lungs.left[box], lungs.recovered[box], lungs.no_lung[box])
+    labels[full_box] = _refined_slices(hu[full_box], part, inner)
+    return labels
+
+
+def _refined_slices(hu: NDArray[np.int16], grid: CoarseVolume, lungs: _CoarseLungs) -> NDArray[np.uint8]:
+    """Let the image itself decide near an aerated border, voxel by voxel."""
+    labels = np.zeros(hu.shape, np.uint8)
+    deep = ndimage.binary_erosion(lungs.both, border_value=1)
     limit = _border_hu(grid, deep)
-    coarse_values = (coarse_lungs.right, coarse_lungs.left, deep, coarse_lungs.recovered, coarse_lungs.no_lung, limit)
+    coarse_values = (lungs.right, lungs.left, deep, lungs.recovered, lungs.no_lung, limit)
     planes = [coarse.enlarged_slices(values, grid) for values in coarse_values]
     for target, image, right, left, sure, by_shape, never, limit_hu in zip(labels, hu, *planes, strict=True):
         both = right + left
         inside = both > 0.5
         border = (both > 0.05) & (sure < 0.5) & (by_shape < 0.25)
-        # The lines of reticulation are brighter than any limit: there the mean over a few voxels decides.
-        smooth = ndimage.uniform_filter(image, 3, output=np.float32)
-        value = np.where(limit_hu > DISEASED_BORDER_HU, smooth, image)
-        inside[border] = value[border] < limit_hu[border]
+        inside[border] = _decisive(image, border, limit_hu)[border] < limit_hu[border]
         inside &= never < 0.5
         target[inside] = np.where(right[inside] >= left[inside], RIGHT_LUNG, LEFT_LUNG)
     return labels
+
+
+def _decisive(image: NDArray[np.int16], border: Mask, limit_hu: NDArray[np.float32]) -> NDArray[np.generic]:
+    """Return the value that decides at the border.
+
+    The lines of reticulation are brighter than any limit: there the mean over a few voxels decides.
+    """
+    diseased = border & (limit_hu > DISEASED_BORDER_HU)
+    if not diseased.any():
+        return image
+    smooth = ndimage.uniform_filter(image, 3, output=np.float32)
+    return np.where(diseased, smooth, image)
 
 
 def _border_hu(grid: CoarseVolume, deep: Mask) -> NDArray[np.float32]:

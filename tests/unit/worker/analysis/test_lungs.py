@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from worker.analysis import lungs
 from worker.analysis.lungs import coarse, recovery
@@ -125,6 +126,15 @@ def test_a_trachea_blurred_to_lung_density_is_left_out() -> None:
     assert (labels[trachea()] > 0).mean() < 0.05
 
 
+def test_a_trachea_below_a_closed_glottis_is_left_out() -> None:
+    z, _, _ = axes()
+    glottis = trachea() & (z > 76) & (z < 90)
+    hu = healthy()
+    hu[trachea()], hu[glottis] = -900.0, TISSUE
+    labels = lungs.segment(as_volume(hu)).labels
+    assert (labels[trachea() & ~glottis] > 0).mean() < 0.05
+
+
 @pytest.mark.parametrize("density_hu", [-500.0, -250.0])
 def test_a_dense_band_under_the_pleura_belongs_to_the_lung(density_hu: float) -> None:
     _, y, _ = axes()
@@ -207,6 +217,28 @@ def test_gas_in_the_stomach_is_no_lung(radius_mm: float) -> None:
     found = lungs.segment(Painted(stomach, AIR).volume()).labels > 0
     assert stomach.sum() > 100
     assert found[stomach].mean() < 0.02
+
+
+def test_a_large_stomach_blurred_through_the_diaphragm_is_no_lung() -> None:
+    stomach = ellipsoid((-88, -20, 72), (40, 60, 45)) & ~lung_of(1, -10)
+    hu = healthy()
+    hu[stomach] = AIR
+    hu = ndimage.gaussian_filter(hu, 0.7)
+    assert stomach.sum() * np.prod(SPACING_MM) / 1000 > 100
+    assert (lungs.segment(as_volume(hu)).labels[stomach] > 0).mean() < 0.02
+
+
+def test_a_flat_oesophagus_that_holds_no_pure_gas_is_no_lung() -> None:
+    _, y, x = axes()
+    gullet = np.broadcast_to((np.hypot((y - 32) / 6, (x - 4) / 9) <= 1), SHAPE) & ~RIGHT & ~LEFT
+    found = lungs.segment(Painted(gullet, -880.0).volume()).labels > 0
+    assert found[gullet].mean() < 0.02
+
+
+def test_a_bulla_under_the_chest_wall_is_lung() -> None:
+    bulla = ellipsoid((20, 0, 108), (30, 35, 24)) & LEFT
+    found = lungs.segment(Painted(bulla, AIR).volume()).labels > 0
+    assert found[bulla].mean() > 0.95
 
 
 @pytest.mark.parametrize(
