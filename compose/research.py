@@ -149,9 +149,9 @@ def _look(series_folder: Path, weights: Path, folder: Path, device: str, as_json
     with _progress() as tell:
         rows = look.run(series_folder, model.load(weights, device), folder, tell)
     if as_json:
-        print(json.dumps(look.as_json(rows)))
+        print_json(look.as_json(rows))
     else:
-        out.print(f"{len(rows)} series looked at; table, JSON and pictures: {folder}", style="dim")
+        OUT.print(f"{len(rows)} series looked at; table, JSON and pictures: {folder}", style="dim")
 
 
 def _table(lines: list[tuple[str, str]], title: str) -> Table:

@@ -135,7 +135,9 @@ def run(settings: NodeSettings, stop: Event) -> None:
     spool = Spool(settings.spool_dir, settings.min_free_mb)
     spool.prepare()
     server = uvicorn.Server(configuration(settings, Store(spool, settings).application()))
-    with CountingListener(settings.host or "127.0.0.1", settings.web_port or 0, settings.max_associations_per_peer) as listener:
+    with CountingListener(
+        settings.host or "127.0.0.1", settings.web_port or 0, settings.max_associations_per_peer
+    ) as listener:
         asyncio.run(_serve(server, listener, stop))
 
 
