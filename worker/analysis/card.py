@@ -13,7 +13,16 @@ from worker.errors import WeightsMismatch
 # The key in the metadata of the weights file that says how to use the weights. It is in that file so that the digest
 # covers all that decides a result.
 WORKING_POINT = "working_point"
-WORKING_POINT_NAMES = ("lesion", "reticulation", "consolidation", "step_mm", "reach_mm")
+WORKING_POINT_NAMES = (
+    "lesion",
+    "reticulation",
+    "consolidation",
+    "lesion_spread",
+    "reticulation_spread",
+    "consolidation_spread",
+    "step_mm",
+    "reach_mm",
+)
 # Stands in every result, whatever the card says about its training.
 RESEARCH_USE = "research use only; not clinically validated."
 
@@ -64,7 +73,7 @@ def digest(weights: Path) -> str:
 
 
 def working_point(weights: Path) -> dict[str, float]:
-    """Return the thresholds by name of the output, ``step_mm`` and ``reach_mm`` from the file of the weights.
+    """Return thresholds and spreads by name of the output, ``step_mm`` and ``reach_mm`` from the file of the weights.
 
     Raises
     ------

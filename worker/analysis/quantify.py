@@ -35,6 +35,8 @@ REGIONS = {
 # No living adult's lungs on CT hold less or more (total capacity in both sexes is 3 to 9 l).
 PLAUSIBLE_LUNG_ML = (500.0, 10_000.0)
 PLAUSIBLE_EXTENT_PCT = 95.0
+# Above these values a flag says that the lung mask may be of no use: a person looks before anything is sent.
+DOUBTFUL = {"outline_disagreement": 25.0, "much_recovered": 50.0}
 EVERYTHING = (NO_PATTERN, GROUND_GLASS, RETICULATION, CONSOLIDATION)
 LUNG_LABELS, PATTERN_LABELS = 1 + len(SIDES[Side.BOTH]), len(EVERYTHING)
 Counts = NDArray[np.int64]
@@ -52,6 +54,7 @@ class _Tally:
     def __init__(self, volume: CTVolume, lungs: LungMask, patterns: PatternMap) -> None:
         self.voxels, self.sums, self.squares = (np.zeros((LUNG_LABELS, PATTERN_LABELS), np.int64) for _ in range(3))
         self.voxel_ml = volume.voxel_ml
+        self.bounds = patterns.bounds
         for hu, lung, pattern in zip(volume.hu, lungs.labels, patterns.labels, strict=True):
             inside = np.flatnonzero(lung)
             kind = lung.ravel()[inside] * np.intp(PATTERN_LABELS) + pattern.ravel()[inside]
@@ -78,6 +81,9 @@ def _measurements(tally: _Tally) -> Iterator[Measurement]:
             yield Measurement(region, side, WHOLE, Quantity.EXTENT, 100 * count / lung, Unit.PERCENT)
             if side is Side.BOTH:
                 yield from _attenuation(tally, region, side, labels)
+    for bounds in tally.bounds:
+        for quantity, share in ((Quantity.EXTENT_LOWER, bounds.lower), (Quantity.EXTENT_UPPER, bounds.upper)):
+            yield Measurement(bounds.region, Side.BOTH, WHOLE, quantity, 100 * share, Unit.PERCENT)
 
 
 def _attenuation(tally: _Tally, region: Region, side: Side, labels: tuple[int, ...]) -> Iterator[Measurement]:
@@ -93,7 +99,8 @@ def _attenuation(tally: _Tally, region: Region, side: Side, labels: tuple[int, .
 def require_plausible(assessment: Assessment) -> None:
     """Raise ImplausibleResult where the numbers are not those of a chest.
 
-    Codes ``implausible_lung_volume`` (outside 500–10,000 ml) and ``implausible_extent`` (over 95 % of the lung).
+    Codes ``implausible_lung_volume`` (outside 500–10,000 ml), ``implausible_extent`` (over 95 % of the lung) and
+    ``doubtful_lung_mask`` (a quality flag says that the lung mask may be wrong at large).
     """
     volume_ml = assessment.value(Region.LUNG, Quantity.VOLUME)
     extent = assessment.value(Region.TOTAL, Quantity.EXTENT)
@@ -109,4 +116,11 @@ def require_plausible(assessment: Assessment) -> None:
             f"{extent:.0f} % of the lung is called diseased; look at the overlay before you use or release the numbers",
             code="implausible_extent",
             detail={"total_extent_pct": round(extent, 1), "high_pct": PLAUSIBLE_EXTENT_PCT},
+        )
+    doubts = {flag.code: flag.value for flag in assessment.flags if (flag.value or 0) > DOUBTFUL.get(flag.code, np.inf)}
+    if doubts:
+        raise ImplausibleResult(
+            f"the lung mask may be wrong ({', '.join(doubts)}); look at the overlay before you release the numbers",
+            code="doubtful_lung_mask",
+            detail=dict(doubts),
         )

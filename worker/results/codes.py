@@ -35,6 +35,8 @@ HOUNSFIELD = _code("[hnsf'U]", "UCUM", "Hounsfield unit")
 PRIVATE_SCHEME = "99SCLEROSCAN"
 PRIVATE_SCHEME_NAME = "Scleroscan measurement codes"
 EXTENT = _code("EXTENT-VOLUME", PRIVATE_SCHEME, "Extent, volume of finding divided by volume of lung")
+EXTENT_LOWER = _code("EXTENT-LOWER", PRIVATE_SCHEME, "Extent, lower bound of 95 % interval")
+EXTENT_UPPER = _code("EXTENT-UPPER", PRIVATE_SCHEME, "Extent, upper bound of 95 % interval")
 
 # The report
 IMAGING_MEASUREMENT_REPORT = _code("126000", "DCM", "Imaging Measurement Report")

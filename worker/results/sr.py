@@ -29,6 +29,11 @@ WHOLE_LUNG = (
     ("interstitial disease left", Region.TOTAL, Side.LEFT, codes.ABNORMAL_INTERSTITIAL_PATTERN),
     ("interstitial disease right", Region.TOTAL, Side.RIGHT, codes.ABNORMAL_INTERSTITIAL_PATTERN),
 )
+EXTENTS = {
+    Quantity.EXTENT: codes.EXTENT,
+    Quantity.EXTENT_LOWER: codes.EXTENT_LOWER,
+    Quantity.EXTENT_UPPER: codes.EXTENT_UPPER,
+}
 Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
 LATERALITY = {Side.LEFT: codes.LEFT, Side.RIGHT: codes.RIGHT, Side.BOTH: codes.RIGHT_AND_LEFT}
 
@@ -142,8 +147,8 @@ def _measurement(quantity: Quantity, value: float) -> sr.Measurement:
     """Return a number with its coded name, unit, and method or derivation."""
     if quantity is Quantity.VOLUME:
         return sr.Measurement(codes.VOLUME, round(value, 3), codes.MILLILITRE, method=codes.SEGMENTED_VOXEL_METHOD)
-    if quantity is Quantity.EXTENT:
-        return sr.Measurement(codes.EXTENT, round(value, 4), codes.PERCENT)
+    if quantity in EXTENTS:
+        return sr.Measurement(EXTENTS[quantity], round(value, 4), codes.PERCENT)
     derivation = codes.MEAN if quantity is Quantity.MEAN_ATTENUATION else codes.STANDARD_DEVIATION
     return sr.Measurement(codes.ATTENUATION, round(value, 2), codes.HOUNSFIELD, derivation=derivation)
 

@@ -1,4 +1,4 @@
-"""Consolidation is measured apart; audit_result shows its extent and the quality flags of every result."""
+"""Consolidation is measured apart; audit_result shows its extent, bounds of extents, and the quality flags."""
 
 from alembic import op
 
@@ -52,14 +52,24 @@ LEFT JOIN model ON model.digest = job.model_digest
 WHERE job.state <> 'superseded'
 """
 CONSOLIDATION = """,
-        MAX(CASE WHEN region = 'consolidation' AND quantity = 'extent' THEN value END) AS consolidation_extent_pct
+        MAX(CASE WHEN region = 'consolidation' AND quantity = 'extent' THEN value END) AS consolidation_extent_pct,
+        MAX(CASE WHEN region = 'total' AND quantity = 'extent_lower' THEN value END) AS total_extent_lower_pct,
+        MAX(CASE WHEN region = 'total' AND quantity = 'extent_upper' THEN value END) AS total_extent_upper_pct,
+        MAX(CASE WHEN region = 'reticulation' AND quantity = 'extent_lower' THEN value END)
+            AS reticulation_extent_lower_pct,
+        MAX(CASE WHEN region = 'reticulation' AND quantity = 'extent_upper' THEN value END)
+            AS reticulation_extent_upper_pct
     FROM measurement"""
 FLAGS = """, flags AS (
     SELECT job_id, {joined} AS flags
     FROM (SELECT job_id, code FROM quality_flag ORDER BY job_id, code) AS raised GROUP BY job_id
 )
 SELECT images.patient_id"""
-SHOWN = ", number.consolidation_extent_pct, flags.flags\nFROM job\nLEFT JOIN flags ON flags.job_id = job.id"
+SHOWN = """, number.consolidation_extent_pct, flags.flags,
+    number.total_extent_lower_pct, number.total_extent_upper_pct,
+    number.reticulation_extent_lower_pct, number.reticulation_extent_upper_pct
+FROM job
+LEFT JOIN flags ON flags.job_id = job.id"""
 
 
 def upgrade() -> None:

@@ -33,7 +33,9 @@ def task_of(paths: Sequence[Path], folder: Path) -> pipeline.Task:
 
 
 def test_a_series_without_a_chest_is_refused_before_segmentation(tmp_path: Path) -> None:
-    model = PatternModel(NeverRun(), (0.5, 0.5, 0.5), 1.0, 2.0, "", "never", "0", {}, torch.device("cpu"))
+    model = PatternModel(
+        NeverRun(), (0.5, 0.5, 0.5), (0.0, 0.0, 0.0), 1.0, 2.0, "", "never", "0", {}, torch.device("cpu")
+    )
     task = task_of(write(tmp_path / "ct", slices()), tmp_path / "results")
     stages: list[str] = []
     with pytest.raises(InputRejected) as caught:

@@ -22,6 +22,8 @@ class PatternModel:
     ----------
     thresholds
         Probability above which a voxel counts, for lesion, reticulation and consolidation.
+    spreads
+        How far each threshold moves, in logits, to either side for the bounds of the extent.
     step_mm
         In-plane voxel size that the network was trained at.
     reach_mm
@@ -30,6 +32,7 @@ class PatternModel:
 
     engine: Engine
     thresholds: tuple[float, float, float]
+    spreads: tuple[float, float, float]
     step_mm: float
     reach_mm: float
     digest: str
@@ -64,6 +67,7 @@ def load(weights: Path, device: str = "auto", runs_on: str = "auto") -> PatternM
     return PatternModel(
         engine=engine.start(weighted(weights), target, runs_on),
         thresholds=(point["lesion"], point["reticulation"], point["consolidation"]),
+        spreads=(point["lesion_spread"], point["reticulation_spread"], point["consolidation_spread"]),
         step_mm=point["step_mm"],
         reach_mm=point["reach_mm"],
         digest=card["digest"],

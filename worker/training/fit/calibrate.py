@@ -1,12 +1,13 @@
-"""Thresholds of the lesion and of its patterns, chosen so that extents come out without bias."""
+"""Thresholds of the lesion and of its patterns, so that extents have no bias, and how far they move for bounds."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.analysis import patterns
-from worker.analysis.patterns import network
+from worker.analysis.patterns import bounds, network
 from worker.analysis.patterns.model import PatternModel
 from worker.analysis.records import CONSOLIDATION, RETICULATION
 from worker.training.data.labelled import Labelled
@@ -14,22 +15,46 @@ from worker.training.data.labelled import Labelled
 BINS = 100
 USABLE = (0.1, 0.9)
 REGIONS = network.LUNG
+# The bounds hold this share of the true extents; spreads in logits that are tried for it.
+HELD = 0.95
+SPREADS = np.arange(0.0, 4.51, 0.1)
 
 
-def thresholds(patients: Iterable[Labelled], model: PatternModel) -> tuple[float, float, float]:
-    """Return the thresholds of lesion, reticulation and consolidation at which the mean error of extent is least."""
+def calibrated(patients: Iterable[Labelled], model: PatternModel) -> PatternModel:
+    """Return the model with thresholds at which the mean error of extent over the patients is least, and spreads.
+
+    A spread is the least with which the bounds hold the true extent of 95 of 100 patients.
+    """
     found, true = [], []
     for patient in patients:
         found.append(_share_above(patient, model))
         labels, lung = patient.patterns.labels, patient.lungs.labels > 0
         kinds = (labels > 0, labels == RETICULATION, labels == CONSOLIDATION)
         true.append([kind[lung].mean() for kind in kinds])
+    shares, truth = np.array(found), np.array(true)
     # (patients, regions, thresholds) against (patients, regions, 1)
-    bias = np.abs((np.array(found) - np.array(true)[:, :, None]).mean(axis=0))
+    bias = np.abs((shares - truth[:, :, None]).mean(axis=0))
     candidates = np.arange(BINS) / BINS
     usable = (candidates >= USABLE[0]) & (candidates <= USABLE[1])
     lesion, reticulation, consolidation = (float(candidates[usable][np.argmin(one[usable])]) for one in bias)
-    return lesion, reticulation, consolidation
+    spreads = [_spread(shares[:, n], truth[:, n], at) for n, at in enumerate((lesion, reticulation, consolidation))]
+    return replace(
+        model,
+        thresholds=(lesion, reticulation, consolidation),
+        spreads=(spreads[0], spreads[1], spreads[2]),
+    )
+
+
+def _spread(shares: NDArray[np.float64], truth: NDArray[np.float64], threshold: float) -> float:
+    """Return the least spread, in logits, whose bounds hold enough of the true shares; the widest where none does."""
+    for spread in SPREADS:
+        above, below = (
+            shares[:, min(int(limit * BINS), BINS - 1)] for limit in bounds.limits(threshold, float(spread))
+        )
+        held = (above - bounds.MASK_SHARE <= truth) & (truth <= below + bounds.MASK_SHARE)
+        if held.mean() >= HELD:
+            return round(float(spread), 2)
+    return float(SPREADS[-1])
 
 
 def _share_above(patient: Labelled, model: PatternModel) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from worker.analysis import card as model_card
 from worker.analysis.patterns import network
+from worker.analysis.patterns.model import PatternModel
 from worker.training.data import dataset_file
 from worker.training.evaluation import evaluate, summary
 from worker.training.evaluation.score import PatientScore
@@ -25,17 +26,17 @@ CURVE_POINTS = 100
 SYNTHETIC, LABELLED = "synthetic", "labelled"
 
 
-def weights(unet: torch.nn.Module, thresholds: tuple[float, float, float], plan: TrainingPlan) -> None:
+def weights(unet: torch.nn.Module, model: PatternModel, plan: TrainingPlan) -> None:
     """Write the weights in half precision, with how they are to be used.
 
     So one digest covers all that decides a result.
     """
     plan.out.parent.mkdir(parents=True, exist_ok=True)
     halved = {n: (t.half() if t.is_floating_point() else t).contiguous().cpu() for n, t in unet.state_dict().items()}
+    outputs = network.OUTPUTS[: network.LUNG]
     point = {
-        "lesion": thresholds[0],
-        "reticulation": thresholds[1],
-        "consolidation": thresholds[2],
+        **dict(zip(outputs, model.thresholds, strict=True)),
+        **{f"{name}_spread": spread for name, spread in zip(outputs, model.spreads, strict=True)},
         "step_mm": plan.step_mm,
         "reach_mm": plan.crop.reach_mm,
     }

@@ -52,8 +52,8 @@ def run(plan: TrainingPlan, tell: Report) -> dict[str, Any]:
     unet = network.placed(_beginning(plan), device, torch.float32)
     losses = optimise.optimise(unet, source, _with_steps(plan, source), tell)
     model = as_model(unet, plan, device)
-    model = replace(model, thresholds=calibrate.thresholds(_calibrating(plan, sides, tell), model))
-    publish.weights(unet, model.thresholds, plan)
+    model = calibrate.calibrated(_calibrating(plan, sides, tell), model)
+    publish.weights(unet, model, plan)
     # The weights are loaded as at work to be scored, and that takes their card.
     publish.card(plan, sides, losses)
     figures.curve(losses, plan.out.with_suffix(".png"))
@@ -118,6 +118,7 @@ def as_model(unet: torch.nn.Module, plan: TrainingPlan, device: torch.device) ->
     return PatternModel(
         engine=engine.start(copy, device),
         thresholds=(0.5, 0.5, 0.5),
+        spreads=(0.0, 0.0, 0.0),
         step_mm=plan.step_mm,
         reach_mm=plan.crop.reach_mm,
         digest="",

@@ -37,7 +37,7 @@ class Oracle:
     def asked(self) -> PatternModel:
         device = torch.device("cpu")
         step_mm = self.patient.volume.spacing_mm[1]
-        return PatternModel(self, (0.5, 0.5, 0.5), step_mm, 2.5, "", "oracle", "0", {}, device)
+        return PatternModel(self, (0.5, 0.5, 0.5), (0.0, 0.0, 0.0), step_mm, 2.5, "", "oracle", "0", {}, device)
 
     def __call__(self, stacks: torch.Tensor) -> torch.Tensor:
         slices = [self._answer(stack[1]) for stack in stacks]
@@ -85,8 +85,9 @@ def test_a_perfect_model_loses_only_what_the_lung_mask_costs(patient: Labelled) 
 
 
 def test_thresholds_are_where_extents_have_no_bias(patient: Labelled) -> None:
-    sure = calibrate.thresholds([patient], Oracle(patient, certainty=0.62).asked())
-    assert all(0.38 <= threshold <= 0.62 for threshold in sure)
+    sure = calibrate.calibrated([patient], Oracle(patient, certainty=0.62).asked())
+    assert all(0.38 <= threshold <= 0.62 for threshold in sure.thresholds)
+    assert max(sure.spreads) <= 0.1
 
 
 def row(name: str, true: float, found: float, dice: float | None) -> PatientScore:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from worker.analysis import card, patterns
 from worker.analysis.patterns import model, network
 from worker.analysis.patterns.model import PatternModel
-from worker.analysis.records import CONSOLIDATION, GROUND_GLASS, NO_PATTERN, RETICULATION, RIGHT_LUNG, LungMask
+from worker.analysis.records import CONSOLIDATION, GROUND_GLASS, NO_PATTERN, RETICULATION, RIGHT_LUNG, LungMask, Region
 from worker.errors import DeviceUnavailable, WeightsMismatch
 from worker.reading.volume import CTVolume
 
@@ -44,6 +44,7 @@ def bright_model(step_mm: float = 1.0, reach_mm: float = 2.0, channel: int = 1) 
     return PatternModel(
         engine=Bright(channel),
         thresholds=(0.5, 0.5, 0.5),
+        spreads=(1.0, 1.0, 1.0),
         step_mm=step_mm,
         reach_mm=reach_mm,
         digest="",
@@ -116,6 +117,18 @@ def test_reticulation_counts_only_inside_a_lesion(volume: CTVolume) -> None:
     assert not patterns.segment(volume, whole(volume), strict).labels.any()
 
 
+def test_the_bounds_of_an_extent_hold_it(volume: CTVolume, truth: NDArray[np.uint8]) -> None:
+    narrow, wide = (
+        {one.region: one for one in patterns.segment(volume, whole(volume), model).bounds}
+        for model in (bright_model(), replace(bright_model(), spreads=(9.0, 9.0, 9.0)))
+    )
+    assert set(narrow) == {Region.TOTAL, Region.GROUND_GLASS, Region.RETICULATION, Region.CONSOLIDATION}
+    assert narrow[Region.TOTAL].lower <= (truth > 0).mean() <= narrow[Region.TOTAL].upper
+    # Every healthy voxel is within nine logits of being called diseased.
+    assert wide[Region.TOTAL].upper == 1.0
+    assert wide[Region.GROUND_GLASS].upper >= narrow[Region.GROUND_GLASS].upper
+
+
 def test_neighbours_are_taken_by_distance_not_by_number(volume: CTVolume, truth: NDArray[np.uint8]) -> None:
     below = patterns.segment(volume, whole(volume), bright_model(reach_mm=4.0, channel=0)).labels
     assert np.array_equal(below[2:], truth[:-2])
@@ -146,6 +159,7 @@ def weights_with_card(folder: Path) -> Path:
     path = folder / "w.safetensors"
     halved = {name: tensor.half() for name, tensor in network.build().state_dict().items()}
     point = {"lesion": 0.4, "reticulation": 0.6, "consolidation": 0.7, "step_mm": 0.8, "reach_mm": 2.5}
+    point |= {f"{name}_spread": 1.5 for name in ("lesion", "reticulation", "consolidation")}
     save_file(halved, path, metadata={card.WORKING_POINT: json.dumps(point)})
     described = {"name": "w", "version": "1", "digest": card.file_digest(path)}
     path.with_suffix(".json").write_text(json.dumps(described), encoding="utf-8")
@@ -155,7 +169,7 @@ def weights_with_card(folder: Path) -> Path:
 def test_weights_are_loaded_with_their_own_working_point(tmp_path: Path) -> None:
     path = weights_with_card(tmp_path)
     loaded = model.load(path, "cpu")
-    assert loaded.thresholds == (0.4, 0.6, 0.7)
+    assert (loaded.thresholds, loaded.spreads) == ((0.4, 0.6, 0.7), (1.5, 1.5, 1.5))
     assert loaded.digest == card.digest(path) == card.file_digest(path)
     assert (loaded.step_mm, loaded.reach_mm) == (0.8, 2.5)
     stack = torch.zeros(1, network.SLICES_IN, 64, 32)

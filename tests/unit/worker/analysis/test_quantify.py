@@ -18,6 +18,7 @@ from worker.analysis.records import (
 )
 from worker.errors import ImplausibleResult
 from worker.reading.quality import QualityFlag
+from worker.reading.quality import QualityFlag
 from worker.reading.volume import CTVolume
 
 SHAPE = (10, 20, 30)
@@ -187,3 +188,16 @@ def test_a_lung_diseased_all_over_is_implausible() -> None:
 @pytest.mark.parametrize(("lung_ml", "extent_pct"), [(500, 0), (10_000, 95), (3700, 40)])
 def test_the_bounds_themselves_are_plausible(lung_ml: float, extent_pct: float) -> None:
     quantify.require_plausible(assessment_of(lung_ml, extent_pct))
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "is_stopped"), [("outline_disagreement", 40.0, True), ("gapped", 90.0, False)]
+)
+def test_a_lung_mask_in_much_doubt_waits_for_a_person(code: str, value: float, is_stopped: bool) -> None:
+    doubted = replace(assessment_of(4000, 10), flags=(QualityFlag(code, "", value),))
+    if is_stopped:
+        with pytest.raises(ImplausibleResult) as implausible:
+            quantify.require_plausible(doubted)
+        assert implausible.value.code == "doubtful_lung_mask"
+    else:
+        quantify.require_plausible(doubted)
