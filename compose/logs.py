@@ -104,6 +104,10 @@ def configure(log_format: LogFormat) -> None:
     handler.addFilter(lambda record: record.name.split(".")[0] != SILENT)
     handler.setFormatter(JsonLines() if log_format is LogFormat.json else ConsoleLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # A logger that passes nothing on and has no handler would write as it is.
+    logging.lastResort = handler
+    # First what libraries ask for as well: done once, it is not done again over ours.
+    logging.captureWarnings(capture=True)
     warnings.showwarning = _tell_warning
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

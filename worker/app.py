@@ -7,9 +7,9 @@ one finds the job claimed.
 import os
 import socket
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from celery import Celery
+from celery import Celery, signals
 from kombu import Queue
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -51,6 +51,11 @@ class Site:
         return DeliveryTask(self.settings, self.sessions, process_name())
 
 
+@signals.setup_logging.connect
+def leave_logging_alone(**_: Any) -> None:
+    """Do nothing, which keeps Celery from handlers of its own: they would write past the formatter that escapes."""
+
+
 def process_name() -> str:
     """Name this process for events: host and process id."""
     return f"worker@{socket.gethostname()}:{os.getpid()}"
@@ -76,7 +81,6 @@ def build(site: Site) -> Celery:
         visibility_timeout=visibility["visibility_timeout"],
         # Whoever reaches the broker could otherwise read the configuration and shut workers down.
         worker_enable_remote_control=False,
-        worker_hijack_root_logger=False,
         worker_prefetch_multiplier=1,
     )
 

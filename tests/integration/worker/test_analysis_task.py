@@ -1,10 +1,12 @@
 """Jobs from claim to their end, by the packaged model, on real rows."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -14,6 +16,7 @@ from db.tracking import JobIdentity, LeaseTerms
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.part10 import Way, image_of_file, keep
+from tests.support.bombs import many_components, with_frame
 from tests.support.ct import TinyCT
 from worker import identity
 from worker.analysis_task import AnalysisTask
@@ -30,9 +33,13 @@ def settings(tmp_path: Path) -> WorkerSettings:
 @pytest.fixture
 def series_uid(tmp_path: Path, sessions: sessionmaker[Session]) -> str:
     """A registered series of slices that show no chest, which ends before the network would run."""
-    spool = Spool(tmp_path / "spool")
+    return registered(tmp_path / "spool", sessions, TinyCT().write(tmp_path / "ct"))
+
+
+def registered(folder: Path, sessions: sessionmaker[Session], paths: Sequence[Path]) -> str:
+    """Spool and register the files of a series that is complete, and return its UID."""
+    spool = Spool(folder)
     spool.prepare()
-    paths = TinyCT().write(tmp_path / "ct")
     for path in paths:
         keep(spool, image_of_file(path.read_bytes()), Way("SCANNER", "SCLEROSCAN"))
     now = datetime.now(UTC)
@@ -94,6 +101,17 @@ def test_an_image_that_is_not_the_one_that_came_is_not_measured(
     AnalysisTask(settings, sessions, "worker").run(opened(sessions, series_uid, identity.current(settings)))
     ((state, code, _),) = outcomes(sessions)
     assert (state, code) == ("failed", "image_changed")
+
+
+def test_a_bomb_ends_its_job_with_a_code_and_no_worker(
+    sessions: sessionmaker[Session], series_uid: str, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    bomb = with_frame(tmp_path / "bomb", JPEG2000Lossless, many_components(16384))
+    of_bomb = registered(tmp_path / "spool", sessions, bomb)
+    worker, ours = AnalysisTask(settings, sessions, "worker"), identity.current(settings)
+    for uid in (of_bomb, series_uid):
+        worker.run(opened(sessions, uid, ours))
+    assert [code for _, code, _ in outcomes(sessions)] == ["pixel_bomb", "not_chest"]
 
 
 def test_weights_that_cannot_be_loaded_fail_the_job(

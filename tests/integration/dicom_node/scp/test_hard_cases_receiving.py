@@ -16,7 +16,7 @@ import psutil
 import pytest
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, JPEGExtended12Bit
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_context
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_context, evt
 from sqlalchemy import select
 
 from db.engine import open_database
@@ -228,7 +228,7 @@ CONTEXTS = [build_context(CTImageStorage)]
 def test_hard_case_08_an_idle_sender_goes_on_until_the_timeout(
     tmp_path: Path,
 ) -> None:
-    node = Node(Spool(tmp_path / "spool"), max_associations=1, network_timeout_s=4)
+    node = Node(Spool(tmp_path / "spool"), max_associations=1, network_timeout_s=8)
     first, second = ct_slice(0), ct_slice(1)
     with node.listener:
         with association(node.port) as opened:
@@ -294,10 +294,14 @@ def test_hard_case_10_images_of_no_or_one_byte_are_refused(tmp_path: Path) -> No
     # A P-DATA-TF with the last fragment of a data set, empty, on the first presentation context.
     nothing = b"\x04\0\0\0\0\x06" + b"\0\0\0\x02\x01\x02"
     with node.listener, association(node.port) as opened:
-        sending = Thread(target=lambda: (time.sleep(0.3), opened.dul.socket.socket.sendall(nothing)))
-        sending.start()
+
+        def follow(_: evt.Event) -> None:
+            opened.unbind(evt.EVT_DATA_SENT, follow)
+            opened.dul.socket.socket.sendall(nothing)
+
+        # As soon as the command is out, however long that takes.
+        opened.bind(evt.EVT_DATA_SENT, follow)
         assert send(opened, b"", "1.2.3") == 0xC000
-        sending.join()
         assert send(opened, b"\0", "1.2.3") == 0xC000
     assert node.spool.waiting() == []
 

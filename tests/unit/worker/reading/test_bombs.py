@@ -9,35 +9,18 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from pydicom.encaps import encapsulate
 from pydicom.uid import UID, HTJ2KLossless, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from tests.support import ct_files
+from tests.support.bombs import GREY, many_components, with_frame
 from tests.support.ct_files import slices, write
 from worker.errors import InputRejected
 from worker.reading import series
 from worker.reading.pixels import codestream, decoders, memory
 
-ROWS, COLUMNS = 16, 24
+ROWS, COLUMNS = GREY.shape
 COLOUR = np.zeros((ROWS, COLUMNS, 3), np.uint8)
-GREY = np.zeros((ROWS, COLUMNS), np.uint16)
 MIB = 2**20
-
-
-def many_components(count: int) -> bytes:
-    """Return a JPEG 2000 codestream of a few bytes that declares so many components."""
-    frame = imagecodecs.jpeg2k_encode(GREY, level=0, reversible=True, codecformat="j2k")
-    (length,) = struct.unpack_from(">H", frame, 4)
-    fixed, component = frame[6:40], frame[42:45]
-    assert length == 41
-    return (
-        frame[:4]
-        + struct.pack(">H", 38 + 3 * count)
-        + fixed
-        + struct.pack(">H", count)
-        + component * count
-        + frame[45:]
-    )
 
 
 def behind_a_decoy(frame: bytes) -> bytes:
@@ -70,13 +53,8 @@ GROWN: dict[str, tuple[UID, bytes]] = {
 
 def refusal(folder: Path, syntax: UID, frame: bytes) -> tuple[str, dict[str, Any]]:
     """Read a series whose fourth slice is this frame, and return code and detail of its refusal."""
-    datasets = slices()
-    paths = write(folder, datasets, RLELossless)
-    datasets[3].PixelData = encapsulate([frame])
-    datasets[3].file_meta.TransferSyntaxUID = syntax
-    datasets[3].save_as(paths[3], enforce_file_format=True)
     with pytest.raises(InputRejected) as caught:
-        series.read(paths)
+        series.read(with_frame(folder, syntax, frame))
     return caught.value.code, caught.value.detail
 
 
