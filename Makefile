@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: help install demo services test check bench chaos soak stalls clean
+.PHONY: help install demo services test check bench chaos fuzz soak stalls clean
 
 help:
 	@echo "make install   the environment, in $(VENV)"
@@ -14,6 +14,7 @@ help:
 	@echo "make check     format, lint, types, import arrows"
 	@echo "make bench     speeds beside those of a peer"
 	@echo "make chaos     kill -9 at random moments of receiving; ROUNDS=200 SEED=1"
+	@echo "make fuzz      10,000 hostile headers, PDUs and multipart bodies each, beside a real sender"
 	@echo "make soak      10,000 images, 1,000 associations, 10,000 connects: is anything kept?"
 	@echo "make stalls    150,000 small images over 1,000 associations, three ways: is each answered?"
 	@echo "make clean     remove what these commands made here"
@@ -53,6 +54,9 @@ SEED ?= 1
 
 chaos: install services
 	$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
+
+fuzz: install
+	$(BIN)/python -W ignore -m tests.fuzz
 
 soak: install services
 	$(BIN)/python -m tests.soak
