@@ -94,7 +94,7 @@ def test_trachea_and_stomach_of_a_diseased_chest_are_no_lung(real_data: Path) ->
     emptiest = (ndimage.uniform_filter(volume.hu, 3) < -930) & (mask.labels > 0)
     assert emptiest.sum() * volume.voxel_ml < 8
     # The diaphragm is 55 mm above the first slice at the front; only the stomach holds gas below.
-    assert np.count_nonzero(mask.labels[:27]) * volume.voxel_ml < 0.1
+    assert np.count_nonzero(mask.labels[:27]) * volume.voxel_ml < 0.5
     assert [flag.code for flag in mask.flags] == ["dense_at_ribs"]
 
 
