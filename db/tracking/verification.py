@@ -11,7 +11,7 @@ from db.tables import Delivery, Event, Job, Output, Series
 from db.tracking.events import verify_chain
 from db.tracking.seal import RESULTS_HASH, results_hash
 
-RECOMPUTED = "recomputed"
+RECOMPUTED, RESULTS_REMOVED = "recomputed", "results_removed"
 LastEvents = dict[tuple[str, str], Event]
 
 
@@ -67,6 +67,8 @@ def _of_results(session: Session, job: Job, events: list[Event]) -> Iterator[str
         sealed = None if event.code == RECOMPUTED else event.detail.get(RESULTS_HASH, sealed)
     if sealed is not None and results_hash(session, job) != sealed:
         yield f"numbers, outputs, images or patient of job {job.id} were changed after it ended"
+    if sealed is not None and RESULTS_REMOVED in {event.code for event in events[-1:]}:
+        return
     for output in session.scalars(select(Output).where(Output.job_id == job.id).order_by(Output.id)):
         # Earlier versions wrote paths relative to a folder that is not known here.
         path = Path(output.path)

@@ -120,6 +120,21 @@ def test_a_changed_or_missing_file_is_named(sessions: Sessions, job_id: int, tmp
     assert fault(sessions) == "the seg of job 1 cannot be read: No such file or directory"
 
 
+def test_files_that_left_after_their_time_are_no_fault(sessions: Sessions, job_id: int, tmp_path: Path) -> None:
+    tamper(sessions, "UPDATE job SET state = 'delivered'")
+    change = tracking.Change("scheduler", later(20), "test")
+    with sessions.begin() as session:
+        assert tracking.remove_results(session, job_id, later(15), lambda: delete(tmp_path), change) == 2
+    assert fault(sessions) is None
+
+
+def delete(folder: Path) -> int:
+    files = list(folder.iterdir())
+    for file in files:
+        file.unlink()
+    return len(files)
+
+
 def test_a_job_that_ends_without_results_is_sealed_too(sessions: Sessions) -> None:
     held = claimed(sessions, opened(sessions))
     with sessions.begin() as session:

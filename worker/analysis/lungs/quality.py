@@ -11,11 +11,15 @@ from worker.reading.volume import CTVolume
 END_AREA_CM2 = 30.0
 USUAL_RATIO = (0.6, 1.2)
 RECOVERED_PCT = 25.0
+# Real chests without consolidation at the ribs stay below 4 %, one with a consolidated lower lobe has 13 %.
+GAP_PCT = 6.0
 THICK_SLICE_MM = 3.0
 FEW_SLICES = 20
 
 
-def about(labels: NDArray[np.uint8], volume: CTVolume, thresholded_ml: float) -> tuple[QualityFlag, ...]:
+def about(
+    labels: NDArray[np.uint8], volume: CTVolume, thresholded_ml: float, gap_pct: float
+) -> tuple[QualityFlag, ...]:
     """Return the quality flags of a lung mask.
 
     Parameters
@@ -24,6 +28,8 @@ def about(labels: NDArray[np.uint8], volume: CTVolume, thresholded_ml: float) ->
         Lung mask in the anatomical frame of the volume.
     thresholded_ml
         What a threshold alone would have called lung.
+    gap_pct
+        Over how much of its side and back a lung does not reach the ribs.
     """
     slice_mm, row_mm, column_mm = volume.spacing_mm
     end_cm2 = max(float(np.count_nonzero(labels[end])) for end in (0, -1)) * row_mm * column_mm / 100
@@ -40,6 +46,12 @@ def about(labels: NDArray[np.uint8], volume: CTVolume, thresholded_ml: float) ->
             "much_recovered",
             "more than a quarter of the lung mask came from shape, not from air; look at it",
             recovered_pct,
+        ),
+        (
+            gap_pct > GAP_PCT,
+            "dense_at_ribs",
+            "something dense, consolidation or fluid, keeps the lung mask from the ribs, % of the wall",
+            gap_pct,
         ),
         (thickness_mm > THICK_SLICE_MM, "thick_slices", "thick or spaced slices hide fine reticulation", thickness_mm),
         (volume.is_gapped, "gapped", "slices have gaps between them; each stands for their distance, mm", slice_mm),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from worker.analysis.lungs import airways, body, coarse, gas, pair, quality, recovery
+from worker.analysis.lungs import airways, body, cage, coarse, gas, pair, quality, recovery
 from worker.analysis.lungs.coarse import CoarseVolume, Mask
 from worker.analysis.lungs.pair import Pair
 from worker.analysis.records import LEFT_LUNG, RIGHT_LUNG, LungMask
@@ -60,10 +60,11 @@ def segment(volume: CTVolume) -> LungMask:
     no_lung = tubes | hollow | ~inside
     aerated = pair.choose((grid.hu < AIR_HU) & ~no_lung, grid, middle)
     thresholded_ml = float((aerated[0] | aerated[1]).sum()) * grid.voxel_ml
-    labels = _refined(hu, grid, _completed(aerated, (no_lung, hollow), grid, middle))
+    completed = _completed(aerated, (no_lung, hollow), grid, middle)
+    labels = _refined(hu, grid, completed)
     if not labels.any():
         raise pair.no_lungs(thresholded_ml)
-    flags = quality.about(labels, volume, thresholded_ml)
+    flags = quality.about(labels, volume, thresholded_ml, cage.gap_pct(grid, completed.both, middle))
     return LungMask(np.ascontiguousarray(volume.from_anatomical(labels)), flags)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
+from scipy import ndimage
 
 from worker.analysis import lungs
 from worker.analysis.records import LEFT_LUNG, RIGHT_LUNG, LungMask
@@ -14,7 +15,7 @@ from worker.reading.volume import CTVolume
 
 
 def segmented(folder: Path) -> tuple[CTVolume, LungMask]:
-    volume = series.read(sorted(path for path in folder.rglob("*") if path.is_file())).volume
+    volume = series.read(sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".txt")).volume
     return volume, lungs.segment(volume)
 
 
@@ -86,3 +87,19 @@ def test_right_and_left_are_those_of_the_chest_imaging_platform(
     for theirs, side in ((left, LEFT_LUNG), (right, RIGHT_LUNG)):
         ours = mask.labels == side
         assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) > 0.96
+
+
+def test_trachea_and_stomach_of_a_diseased_chest_are_no_lung(real_data: Path) -> None:
+    volume, mask = segmented(real_data / "ricord-covid")
+    emptiest = (ndimage.uniform_filter(volume.hu, 3) < -930) & (mask.labels > 0)
+    assert emptiest.sum() * volume.voxel_ml < 8
+    # The diaphragm is 55 mm above the first slice at the front; only the stomach holds gas below.
+    assert np.count_nonzero(mask.labels[:27]) * volume.voxel_ml < 0.5
+    assert [flag.code for flag in mask.flags] == ["dense_at_ribs"]
+
+
+def test_gas_of_the_colon_under_the_diaphragm_is_no_lung(real_data: Path) -> None:
+    volume, mask = segmented(real_data / "covid-ct-md-p001" / "dicom")
+    front = mask.labels[:18, : volume.hu.shape[1] // 2]
+    assert np.count_nonzero(front) * volume.voxel_ml < 0.1
+    assert mask.flags == ()

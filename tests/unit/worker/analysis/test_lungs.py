@@ -336,3 +336,13 @@ def test_much_dense_disease_is_flagged_with_its_share() -> None:
     shell = (RIGHT | LEFT) & ~(lung_of(-1, 9) | lung_of(1, 9))
     share = flags_of(Painted(shell, -250.0).volume())["much_recovered"]
     assert share == pytest.approx(100 * shell.sum() / (RIGHT | LEFT).sum(), abs=8)
+
+
+@pytest.mark.parametrize(("depth_mm", "is_flagged"), [(0.0, False), (20.0, True)])
+def test_a_solid_back_of_a_lung_under_the_ribs_is_flagged(depth_mm: float, is_flagged: bool) -> None:
+    z, y, _ = axes()
+    wall = (lung_of(-1, -11) | lung_of(1, -11)) & ~lung_of(-1, -3) & ~lung_of(1, -3)
+    hu = healthy()
+    hu[wall & (np.mod(z + 200, 24) < 9)] = 400.0
+    hu[RIGHT & ~lung_of(-1, depth_mm) & (y > 0) & (np.abs(z) < 60)] = TISSUE
+    assert ("dense_at_ribs" in flags_of(as_volume(hu))) == is_flagged

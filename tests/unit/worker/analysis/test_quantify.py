@@ -18,7 +18,6 @@ from worker.analysis.records import (
 )
 from worker.errors import ImplausibleResult
 from worker.reading.quality import QualityFlag
-from worker.reading.quality import QualityFlag
 from worker.reading.volume import CTVolume
 
 SHAPE = (10, 20, 30)
