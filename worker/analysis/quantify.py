@@ -36,7 +36,7 @@ REGIONS = {
 PLAUSIBLE_LUNG_ML = (500.0, 10_000.0)
 PLAUSIBLE_EXTENT_PCT = 95.0
 # Above these values a flag says that the lung mask may be of no use: a person looks before anything is sent.
-DOUBTFUL = {"outline_disagreement": 25.0, "much_recovered": 50.0}
+DOUBTFUL = {"outline_disagreement": 25.0, "much_recovered": 50.0, "dense_at_ribs": 0.0}
 EVERYTHING = (NO_PATTERN, GROUND_GLASS, RETICULATION, CONSOLIDATION)
 LUNG_LABELS, PATTERN_LABELS = 1 + len(SIDES[Side.BOTH]), len(EVERYTHING)
 Counts = NDArray[np.int64]

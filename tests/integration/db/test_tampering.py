@@ -129,7 +129,7 @@ def test_files_that_left_after_their_time_are_no_fault(sessions: Sessions, job_i
 
 
 def delete(folder: Path) -> int:
-    files = list(folder.iterdir())
+    files = list(folder.glob("*.dcm"))
     for file in files:
         file.unlink()
     return len(files)
