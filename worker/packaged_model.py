@@ -6,5 +6,5 @@ Who ships other weights changes these two lines alone.
 from pathlib import Path
 from typing import Final
 
-WEIGHTS: Final = Path(__file__).parent / "models" / "ssc-ild-unet-2-synthetic.safetensors"
-DIGEST: Final = "183cefbc11a63a079de0c50d5a3500939a93fbb885e230c5c2f55f9ea2c35fd8"
+WEIGHTS: Final = Path(__file__).parent / "models" / "ssc-ild-unet-3-synthetic.safetensors"
+DIGEST: Final = "7f5f76773cff8baf9ba867f6f817099d76223b972d418ed4177d715044a6788b"

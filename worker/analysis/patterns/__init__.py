@@ -1,5 +1,5 @@
 """The pattern segmentation: network, weights, and what runs them."""
 
-from worker.analysis.patterns.segmentation import MARGIN_MM, WINDOW_HU, probabilities, segment, windowed
+from worker.analysis.patterns.segmentation import MARGIN_MM, WINDOW_HU, probabilities, segment, shows_lines, windowed
 
-__all__ = ["MARGIN_MM", "WINDOW_HU", "probabilities", "segment", "windowed"]
+__all__ = ["MARGIN_MM", "WINDOW_HU", "probabilities", "segment", "shows_lines", "windowed"]

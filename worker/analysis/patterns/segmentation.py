@@ -65,13 +65,22 @@ def segment(volume: CTVolume, lungs: LungMask, model: PatternModel, progress: Pr
     return PatternMap(np.ascontiguousarray(volume.from_anatomical(labels)), flags, counts.bounds())
 
 
+def shows_lines(volume: CTVolume) -> bool:
+    """Return whether slices are thin enough to show the lines of reticulation."""
+    return _thickness_mm(volume) <= LINES_SEEN_TO_MM
+
+
+def _thickness_mm(volume: CTVolume) -> float:
+    between_mm = 0.0 if volume.is_gapped else volume.anatomical_spacing_mm[0]
+    return max(volume.slice_thickness_mm or 0.0, between_mm)
+
+
 def _fine_lines(volume: CTVolume) -> tuple[QualityFlag, ...]:
     """Flag slices too thick to show lines: reticulation is then called by its haze alone, or not at all."""
-    thickness_mm = max(volume.slice_thickness_mm or 0.0, volume.anatomical_spacing_mm[0] * (not volume.is_gapped))
-    if thickness_mm <= LINES_SEEN_TO_MM:
+    if shows_lines(volume):
         return ()
     text = "slices this thick hide the lines of reticulation: only the total can be trusted; mm"
-    return (QualityFlag("reticulation_not_assessable", text, round(thickness_mm, 2)),)
+    return (QualityFlag("reticulation_not_assessable", text, round(_thickness_mm(volume), 2)),)
 
 
 def classified(values: NDArray[np.float32], model: PatternModel) -> NDArray[np.uint8]:

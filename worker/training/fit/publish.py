@@ -21,7 +21,7 @@ from worker.training.fit.sides import Sides
 NOT_IN_CARD = frozenset({"out", "cache", "name", "version", "start_from", "healthy", "datasets"})
 # safetensors writes for the owner alone; a worker may run as another user.
 READABLE = 0o644
-NOT_SEEN = "real disease, consolidation, surgery, contrast artefacts, implants, chests of children"
+NOT_SEEN = "real disease, surgery, implants, chests of children"
 CURVE_POINTS = 100
 SYNTHETIC, LABELLED = "synthetic", "labelled"
 
