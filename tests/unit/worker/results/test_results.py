@@ -88,7 +88,7 @@ def texts(report: Dataset) -> list[str]:
 
 
 def test_seg_and_sr_say_what_the_card_of_their_model_says(objects: tuple[Dataset, Dataset]) -> None:
-    assert texts(objects[1]).count(STATEMENT) == 8
+    assert texts(objects[1]).count(STATEMENT) == 9
     for result in objects:
         assert "(research)" in result.SeriesDescription
         assert STATEMENT in [item.get("ContributionDescription") for item in result.ContributingEquipmentSequence]
@@ -101,7 +101,7 @@ def test_seg_and_sr_name_the_model_by_version_and_origin(objects: tuple[Dataset,
         (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
         assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == (MAKER.model, "0.1.0/1")
     # The device that observed once, the algorithm of each of the eight groups.
-    assert texts(report).count(MAKER.model) == 9
+    assert texts(report).count(MAKER.model) == 10
     for result in objects:
         assert MAKER.model in [item.get("ManufacturerModelName") for item in result.ContributingEquipmentSequence]
 
