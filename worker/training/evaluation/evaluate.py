@@ -117,6 +117,7 @@ def _region(rows: Sequence[Region], ill: Sequence[PatientScore], name: str) -> d
         "error_points": _mean([abs(f - t) for t, f in zip(true, found, strict=True)]),
         "bland_altman": {key: round(value, 3) for key, value in asdict(limits).items()} if limits else None,
         "icc_2_1": _rounded(agreement.icc_2_1(true, found)),
+        "held_by_bounds_pct": _mean([None if row.is_held is None else 100.0 * row.is_held for row in rows]),
     }
 
 

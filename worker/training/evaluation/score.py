@@ -26,13 +26,20 @@ class Region:
 
     ``dice`` is 0..1, None where there is nothing and nothing was found; ``true_pct`` and ``found_pct`` are extents
     in percent of the true and
-    of the lung mask. ``dice_in_true_lung`` is what the network alone reaches, given the true lungs.
+    of the lung mask. ``dice_in_true_lung`` is what the network alone reaches, given the true lungs. ``bounds_pct`` are
+    those that the model gives for the extent.
     """
 
     dice: float | None
     dice_in_true_lung: float | None
     true_pct: float
     found_pct: float
+    bounds_pct: tuple[float, float] | None = None
+
+    @property
+    def is_held(self) -> bool | None:
+        """Whether the true extent lies within its bounds; None without bounds."""
+        return None if self.bounds_pct is None else self.bounds_pct[0] <= self.true_pct <= self.bounds_pct[1]
 
 
 @dataclass(frozen=True)
@@ -65,22 +72,27 @@ def patient(labelled: Labelled, model: PatternModel) -> PatientScore:
     # The network looks once, at both masks together.
     both = LungMask(np.where(true_lung | found_lung, 1, 0).astype(np.uint8))
     found = patterns.segment(labelled.volume, both, model)
-    regions = {
-        name: _region(labelled.patterns, found, (true_lung, found_lung), labels) for name, labels in REGIONS.items()
-    }
+    regions = {name: _region(labelled.patterns, found, (true_lung, found_lung), name) for name in REGIONS}
     shape = LungMaskScore(dice(found_lung, true_lung), dice(thresholded(labelled.volume), true_lung))
     return PatientScore(labelled.name, regions, shape, tuple(flag.code for flag in lung_mask.flags))
 
 
-def _region(true: PatternMap, found: PatternMap, masks: tuple[Mask, Mask], labels: tuple[int, ...]) -> Region:
+def _region(true: PatternMap, found: PatternMap, masks: tuple[Mask, Mask], name: str) -> Region:
     true_lung, found_lung = masks
+    labels = REGIONS[name]
     truly, seen = np.isin(true.labels, labels), np.isin(found.labels, labels)
     return Region(
         dice=dice(seen & found_lung, truly),
         dice_in_true_lung=dice(seen & true_lung, truly),
         true_pct=_percent(truly, true_lung),
         found_pct=_percent(seen & found_lung, found_lung),
+        bounds_pct=_bounds_pct(found, name),
     )
+
+
+def _bounds_pct(found: PatternMap, name: str) -> tuple[float, float] | None:
+    own = [bounds for bounds in found.bounds if bounds.region == name]
+    return (100 * own[0].lower, 100 * own[0].upper) if own else None
 
 
 def _percent(part: Mask, whole: Mask) -> float:

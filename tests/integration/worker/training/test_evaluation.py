@@ -14,7 +14,7 @@ from worker.analysis import patterns
 from worker.analysis.patterns.model import PatternModel
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.training.data.labelled import Labelled, from_phantom
-from worker.training.evaluation import evaluate, judge, report, score, summary, sweep
+from worker.training.evaluation import evaluate, judge, lines, report, score, summary, sweep
 from worker.training.evaluation.score import LungMaskScore, PatientScore, Region
 from worker.training.fit import calibrate, train
 
@@ -109,6 +109,17 @@ def test_a_healthy_patient_without_findings_lowers_no_dice() -> None:
     assert pooled["regions"]["total"]["dice"] == 0.9
 
 
+def test_how_often_bounds_hold_the_truth_is_counted() -> None:
+    bounded = [
+        PatientScore(
+            name, dict.fromkeys(score.REGIONS, Region(0.9, 0.9, 20.0, 21.0, bounds)), LungMaskScore(0.98, 0.9), ()
+        )
+        for name, bounds in (("held", (18.0, 23.0)), ("missed", (20.5, 23.0)))
+    ]
+    assert evaluate.pooled(bounded)["regions"]["total"]["held_by_bounds_pct"] == 50.0
+    assert evaluate.pooled([row("none", 20.0, 20.0, 0.9)])["regions"]["total"]["held_by_bounds_pct"] is None
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     plan = tiny_plan(tmp_path_factory.mktemp("judged"))
@@ -123,6 +134,8 @@ def test_an_evaluation_is_written_for_people_and_for_machines(weights: Path, tmp
     stored = json.loads((tmp_path / "evaluation.json").read_text())
     assert stored["pooled"] == json.loads(json.dumps(evaluate.pooled(found.patients)))
     assert {(line["axis"], line["value"]) for line in stored["sweep"]} == {(s.axis, s.value) for s in sweep.SETTINGS}
+    assert {line["kind"] for line in stored["lines"]} == {kind[0] for kind in lines.KINDS}
+    assert len(stored["lines"]) == len(lines.KINDS) * len(lines.KERNELS) * len(lines.MERGED)
     text = (tmp_path / "evaluation.md").read_text()
     assert "scleroscan evaluate --phantoms 2" in text
     assert all(f"| {name} | {value} |" in text for name, value in summary.rows(stored["pooled"]))
