@@ -18,6 +18,7 @@ SEGMENT_HU = {
     "Right lung": "Scleroscan right lung",
     "Ground glass opacity": "Scleroscan ground glass",
     "Reticulation": "Scleroscan reticulation",
+    "Consolidation": "Scleroscan consolidation",
 }
 MEAN_HU = "Attenuation Coefficient, Mean"
 

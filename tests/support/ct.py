@@ -9,7 +9,15 @@ from pydicom import Dataset
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from worker.analysis.records import GROUND_GLASS, LEFT_LUNG, RETICULATION, RIGHT_LUNG, LungMask, PatternMap
+from worker.analysis.records import (
+    CONSOLIDATION,
+    GROUND_GLASS,
+    LEFT_LUNG,
+    RETICULATION,
+    RIGHT_LUNG,
+    LungMask,
+    PatternMap,
+)
 from worker.reading.volume import CTVolume
 
 ROOT = "1.2.826.0.1.3680043.10.999"
@@ -61,6 +69,7 @@ class TinyCT:
         lungs[3:9, 6:18, 18:29] = LEFT_LUNG
         patterns[2:5, 12:20, 3:8] = GROUND_GLASS
         patterns[3:4, 14:18, 18:24] = RETICULATION
+        patterns[6:8, 8:12, 5:9] = CONSOLIDATION
         return LungMask(lungs), PatternMap(patterns)
 
     def _sop_uid(self, index: int) -> str:

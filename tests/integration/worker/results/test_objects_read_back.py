@@ -38,6 +38,7 @@ def test_others_see_every_segment_where_we_see_it(files: tuple[Path, Path, Path]
         "Right lung": lungs.labels == 1,
         "Ground glass opacity": patterns.labels == 1,
         "Reticulation": patterns.labels == 2,
+        "Consolidation": patterns.labels == 3,
     }
     found = independent.segments(files[1], tmp_path)
     assert set(found) == set(ours)
@@ -53,6 +54,7 @@ def test_others_read_our_numbers(files: tuple[Path, Path, Path], tmp_path: Path)
         ("right lung", "lung", "right"),
         ("ground glass", "ggo", "both"),
         ("reticulation", "reticulation", "both"),
+        ("consolidation", "consolidation", "both"),
         ("interstitial disease", "total", "both"),
     ):
         theirs = report[f"Scleroscan {finding}"]
