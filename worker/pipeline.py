@@ -99,6 +99,12 @@ def _result_source(task: Task, model: PatternModel, series_read: SourceSeries) -
     )
 
 
+def _below(source: ResultSource, assessment: Assessment) -> str:
+    """Return what stands below the pictures: the statement of the model, and what speaks against the result."""
+    doubts = ", ".join(flag.code for flag in assessment.flags)
+    return f"{source.maker.statement} Quality flags: {doubts}." if doubts else source.maker.statement
+
+
 def _encode(
     task: Task, model: PatternModel, series_read: SourceSeries, found: tuple[LungMask, PatternMap, Assessment]
 ) -> tuple[OutputFile, ...]:
@@ -115,7 +121,7 @@ def _encode(
             files.write_picture(
                 task.folder,
                 "overlay",
-                picture.contact_sheet(series_read.volume, lung_mask, pattern_map, source.maker.statement),
+                picture.contact_sheet(series_read.volume, lung_mask, pattern_map, _below(source, assessment)),
             ),
         )
     except ENCODING_ERRORS as error:

@@ -1,5 +1,6 @@
 """SEG and SR of a tiny series, as the tests of results need them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,11 +9,13 @@ from pydicom import Dataset
 from tests.support.ct import TinyCT
 from worker.analysis import quantify
 from worker.analysis.records import Assessment, PatternMap
+from worker.reading.quality import QualityFlag
 from worker.results import seg, sr
 from worker.results.source import Maker, ResultSource
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 STATEMENT = "Trained on labelled data of 9 patients; research use only; not clinically validated."
+FLAGS = (QualityFlag("reticulation_not_assessable", "slices this thick hide lines", 5.0),)
 MAKER = Maker("0.1.0", "ssc-ild-unet-site 1 (labelled)", "1", "ab" * 32, STATEMENT)
 
 
@@ -27,7 +30,7 @@ def source(ct: TinyCT, job_key: str = "k" * 64) -> ResultSource:
 def assessed(ct: TinyCT, patterns: PatternMap | None = None) -> Assessment:
     """Return the numbers of a tiny series."""
     lungs, found = ct.masks()
-    return quantify.assess(ct.volume(), lungs, patterns or found)
+    return replace(quantify.assess(ct.volume(), lungs, patterns or found), flags=FLAGS)
 
 
 def encoded(ct: TinyCT, patterns: PatternMap | None = None) -> tuple[Dataset, Dataset]:

@@ -35,8 +35,15 @@ HOUNSFIELD = _code("[hnsf'U]", "UCUM", "Hounsfield unit")
 PRIVATE_SCHEME = "99SCLEROSCAN"
 PRIVATE_SCHEME_NAME = "Scleroscan measurement codes"
 EXTENT = _code("EXTENT-VOLUME", PRIVATE_SCHEME, "Extent, volume of finding divided by volume of lung")
+QUALITY_FLAG = _code("QUALITY-FLAG", PRIVATE_SCHEME, "Quality flag")
 EXTENT_LOWER = _code("EXTENT-LOWER", PRIVATE_SCHEME, "Extent, lower bound of 95 % interval")
 EXTENT_UPPER = _code("EXTENT-UPPER", PRIVATE_SCHEME, "Extent, upper bound of 95 % interval")
+
+
+def quality_flag(name: str) -> CodedConcept:
+    """Return the code of a quality flag: its own stable name."""
+    return CodedConcept(name, PRIVATE_SCHEME, name.replace("_", " ").capitalize())
+
 
 # The report
 IMAGING_MEASUREMENT_REPORT = _code("126000", "DCM", "Imaging Measurement Report")

@@ -134,7 +134,12 @@ def _whole_group(
         finding_sites=[sr.FindingSite(codes.LUNG, laterality=LATERALITY[side])],
         algorithm_id=_algorithm(source),
         measurements=numbers,
+        qualitative_evaluations=_doubts(assessment) if region is Region.LUNG else None,
     )
+
+
+def _doubts(assessment: Assessment) -> list[sr.QualitativeEvaluation]:
+    return [sr.QualitativeEvaluation(codes.QUALITY_FLAG, codes.quality_flag(flag.code)) for flag in assessment.flags]
 
 
 def _numbers(assessment: Assessment, region: Region, side: Side) -> Iterator[sr.Measurement]:

@@ -7,7 +7,7 @@ import pytest
 from pydicom import Dataset
 
 from tests.support.ct import TinyCT
-from tests.support.results import MAKER, STATEMENT, encoded, source
+from tests.support.results import FLAGS, MAKER, STATEMENT, encoded, source
 from worker.analysis.records import PatternMap
 from worker.results import picture, seg, uids
 
@@ -94,13 +94,18 @@ def test_seg_and_sr_say_what_the_card_of_their_model_says(objects: tuple[Dataset
         assert STATEMENT in [item.get("ContributionDescription") for item in result.ContributingEquipmentSequence]
 
 
+def test_the_report_says_what_speaks_against_it(objects: tuple[Dataset, Dataset]) -> None:
+    concepts = [element.value for element in objects[1].iterall() if element.keyword == "LongCodeValue"]
+    assert concepts == [flag.code for flag in FLAGS]
+
+
 def test_seg_and_sr_name_the_model_by_version_and_origin(objects: tuple[Dataset, Dataset]) -> None:
     segmentation, report = objects
     for segment in segmentation.SegmentSequence:
         assert segment.SegmentAlgorithmName == MAKER.model
         (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
         assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == (MAKER.model, "0.1.0/1")
-    # The device that observed once, the algorithm of each of the eight groups.
+    # The device that observed once, the algorithm of each of the nine groups.
     assert texts(report).count(MAKER.model) == 10
     for result in objects:
         assert MAKER.model in [item.get("ManufacturerModelName") for item in result.ContributingEquipmentSequence]
