@@ -23,7 +23,7 @@ TINY = CasePlan(slices=(12, 14), side=48)
 CROP = CropPlan(side=32)
 LAYOUTS = ("nifti", "nrrd", "dicom", "png")
 # In the masks written here, and as segment numbers of our own SEG.
-VALUES = {"ground_glass": [3], "reticulation": [4], "lung": [1, 2]}
+VALUES = {"ground_glass": [3], "reticulation": [4], "consolidation": [5], "lung": [1, 2]}
 WINDOW_HU = (-1100.0, 300.0)
 
 

@@ -109,7 +109,7 @@ def test_a_seg_of_another_series_is_refused(tmp_path: Path) -> None:
 
 def test_without_lung_labels_segmented_lungs_hold_all_disease(tmp_path: Path) -> None:
     path = write_dataset(tmp_path, "nifti", patients=1)
-    changed(path, labels={"ground_glass": [3], "reticulation": [4]})
+    changed(path, labels={"ground_glass": [3], "reticulation": [4], "consolidation": [5]})
     (read,) = layouts.labelled(path, {"P0"})
     lung, truth = read.lungs.labels > 0, render(patient(0))
     assert not ((read.patterns.labels > 0) & ~lung).any()

@@ -116,32 +116,33 @@ def test_crops_keep_targets_inside_the_lung_and_repeat_by_seed(tmp_path: Path) -
     for _ in range(30):
         (stack, target, near), again = (next(stream) for stream in streams)
         assert torch.equal(stack, again[0])
-        assert (stack.shape, target.shape, near.shape) == ((3, 32, 32), (3, 32, 32), (1, 32, 32))
-        lesion, reticulation, lung = target
-        assert bool((reticulation <= lesion).all())
+        assert (stack.shape, target.shape, near.shape) == ((3, 32, 32), (4, 32, 32), (1, 32, 32))
+        lesion, reticulation, consolidation, lung = target
+        assert bool((reticulation + consolidation <= lesion).all())
         assert bool((lesion <= lung).all())
         assert bool((lung <= near[0]).all())
 
 
-def test_what_a_scanner_has_seen_is_not_exposed_again(tmp_path: Path) -> None:
+def test_what_a_scanner_has_seen_mostly_stays_as_it_is(tmp_path: Path) -> None:
     (case,) = phantoms([TINY.spec(1)], tmp_path, 1)
     flat = replace(case, hu=np.full_like(case.hu, -500))
 
-    def grain(exposed: bool) -> float:
+    def grains(exposed: bool) -> list[float]:
         stream = iter(Crops([replace(flat, exposed=exposed)], CROP, seed=1))
-        return max(float(next(stream)[0][:, 8:16, 8:16].std()) for _ in range(5))
+        return [float(next(stream)[0][:, 8:16, 8:16].std()) for _ in range(40)]
 
-    assert grain(exposed=True) < 1e-6
-    assert grain(exposed=False) > 1e-3
+    # A quarter is given noise; softened or sharpened, what is flat stays flat.
+    assert 20 < sum(grain < 1e-6 for grain in grains(exposed=True)) < 40
+    assert max(grains(exposed=False)[:5]) > 1e-3
 
 
 def test_the_loss_falls_to_the_truth_and_ignores_far_lesions() -> None:
-    target, near = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
+    target, near = torch.zeros(1, 4, 8, 8), torch.zeros(1, 1, 8, 8)
     target[..., :4], near[..., :6] = 1.0, 1.0
     right = torch.where(target > 0, 9.0, -9.0)
     lesion_outside, lung_outside = right.clone(), right.clone()
-    lesion_outside[:, :2, :, 6:] = 9.0
-    lung_outside[:, 2, :, 6:] = 9.0
+    lesion_outside[:, :3, :, 6:] = 9.0
+    lung_outside[:, 3, :, 6:] = 9.0
     assert float(optimise.loss(right, target, near)) < 0.05
     assert float(optimise.loss(lesion_outside, target, near)) == float(optimise.loss(right, target, near))
     assert float(optimise.loss(lung_outside, target, near)) > float(optimise.loss(right, target, near)) + 0.1

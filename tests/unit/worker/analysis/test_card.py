@@ -19,8 +19,10 @@ def test_the_shipped_model_is_named_for_its_task_and_origin() -> None:
     assert for_people.startswith(f"# Model card: {card.title(shipped)}\n\n**{card.statement(shipped)}**\n")
 
 
-def test_the_shipped_model_says_what_it_always_said() -> None:
-    assert card.statement(card.read(PACKAGED_WEIGHTS)) == f"Trained on computed lesions; {RESEARCH_USE}"
+def test_the_shipped_model_says_that_its_lesions_are_computed() -> None:
+    said = card.statement(card.read(PACKAGED_WEIGHTS))
+    assert said.startswith("Trained on computed lesions")
+    assert said.endswith(f"; {RESEARCH_USE}")
 
 
 @pytest.mark.parametrize(
