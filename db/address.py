@@ -1,10 +1,11 @@
 """Addresses of DICOM application entities, as settings, the site file and rows of deliveries write them."""
 
 import re
+import ssl
 from dataclasses import dataclass, replace
 
 from db.errors import BadAddress
-from db.tls_profile import TlsFiles
+from db.tls_profile import TlsFiles, client_context
 
 FORM = re.compile(r"(?P<ae_title>[^@/]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:/@\s]+):(?P<port>\d{1,5})")
 # PS3.5 6.2: an AE title is printable ASCII without backslash, and not blank.
@@ -56,6 +57,10 @@ class ApplicationEntity:
         if self.secure and tls is None:
             raise BadAddress(f"{SECURE_SCHEME}{self} is called by TLS, and the settings name no certificate of ours")
         return replace(self, tls=tls if self.secure else None)
+
+    def tls_arguments(self) -> tuple[ssl.SSLContext, str] | None:
+        """Return what pynetdicom needs to call the entity by TLS; None where it is called in the clear."""
+        return (client_context(self.tls), self.host) if self.tls else None
 
     def __str__(self) -> str:
         return f"{self.ae_title}@{self.host}:{self.port}"

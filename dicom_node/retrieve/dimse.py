@@ -16,7 +16,7 @@ from db.address import ApplicationEntity
 from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.errors import PeerAway, PullIncomplete, ReceiveError
 from dicom_node.retrieve.request import Retrieved, RetrieveRequest
-from dicom_node.retrieve.source import STUDY_ROOT_FIND, tls_arguments
+from dicom_node.retrieve.source import STUDY_ROOT_FIND
 from dicom_node.spool import part10
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.image import CT_CLASSES
@@ -79,7 +79,7 @@ class DimseArchive:
             ae_title=self.peer.ae_title,
             ext_neg=[build_role(sop_class, scp_role=True) for sop_class in CT_CLASSES],
             evt_handlers=[KEPT_FOR_WHO_ASKED, (evt.EVT_C_STORE, self._keeper(taken))],
-            tls_args=tls_arguments(self.peer),
+            tls_args=self.peer.tls_arguments(),
         )
         if not association.is_established:
             raise PeerAway(f"{self.peer} does not take our association; does it know {self.our_ae}?")

@@ -1,6 +1,5 @@
 """Asks the archive that the images come from how many instances of a series it holds."""
 
-import ssl
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +10,7 @@ from pynetdicom import AE
 
 from db.address import SCHEME, SECURE_SCHEME, ApplicationEntity
 from db.errors import BadAddress
-from db.tls_profile import TlsFiles, client_context
+from db.tls_profile import TlsFiles
 from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.errors import BadSetting, PeerAway
 
@@ -69,7 +68,7 @@ class DicomSource:
             peer.port,
             ae_title=peer.ae_title,
             evt_handlers=[KEPT_FOR_WHO_ASKED],
-            tls_args=tls_arguments(peer),
+            tls_args=peer.tls_arguments(),
         )
         if not association.is_established:
             raise PeerAway(f"{peer} does not take our C-FIND association")
@@ -80,11 +79,6 @@ class DicomSource:
             raise PeerAway(f"{peer} broke off") from error
         finally:
             association.release()
-
-
-def tls_arguments(peer: ApplicationEntity) -> tuple[ssl.SSLContext, str] | None:
-    """Return what pynetdicom needs to call a peer by TLS; None where it is called in the clear."""
-    return (client_context(peer.tls), peer.host) if peer.tls else None
 
 
 def _query(study_uid: str, series_uid: str) -> Dataset:

@@ -12,7 +12,6 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from db.address import ApplicationEntity
-from db.tls_profile import client_context
 from worker.delivery.answers import KEPT_FOR_WHO_ASKED
 from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
 from worker.reading.headers import MALFORMED
@@ -132,7 +131,7 @@ def _asked(destination: ApplicationEntity, calling_ae: str, wanted: Sequence[tup
             ae_title=destination.ae_title,
             max_pdu=MAX_PDU_BYTES,
             evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), KEPT_FOR_WHO_ASKED],
-            tls_args=(client_context(destination.tls), destination.host) if destination.tls else None,
+            tls_args=destination.tls_arguments(),
         )
     except OSError as error:
         # A host name that cannot be resolved raises at once; the name server may be back later, so it is tried again.
