@@ -122,11 +122,11 @@ def evaluate(
     that the model was
     trained on are refused.
     """
-    from worker.training.evaluation import judge  # noqa: PLC0415
-
     if look is not None:
         _look(look, weights, folder, device, as_json)
         return
+    from worker.training.evaluation import judge  # noqa: PLC0415
+
     command = shlex.join(["scleroscan", *sys.argv[1:]])
     asked = judge.Request(
         weights, tuple(dataset or ()), everyone, phantoms, SWEEP_PATIENTS if sweep else 0, seed, device, processes

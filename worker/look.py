@@ -14,7 +14,7 @@ from worker.analysis import card as model_card
 from worker.analysis import lungs, patterns, quantify
 from worker.analysis.patterns.model import PatternModel
 from worker.analysis.records import Assessment, Quantity, Region, Side
-from worker.errors import ImplausibleResult, InputRejected
+from worker.errors import InputRejected
 from worker.reading import chest, series
 from worker.reading.volume import CTVolume
 from worker.results import files, picture
@@ -99,11 +99,12 @@ def _looked(name: str, path: Path, model: PatternModel, out: Path) -> Looked:
         return Looked(name, error.code)
     seconds = time.monotonic() - started
     assessment = quantify.assess(volume, lung_mask, found)
+    doubt = quantify.implausible(assessment)
     sheet = picture.contact_sheet(volume, lung_mask, found, model_card.statement(model.card), PAIRS)
     files.write_picture(out, name.replace("/", "-"), sheet)
     return Looked(
         name=name,
-        outcome=_outcome(assessment),
+        outcome=doubt.code if doubt else MEASURED,
         slices=len(volume.hu),
         slice_mm=round(volume.anatomical_spacing_mm[0], 2),
         lung_ml={
@@ -123,14 +124,6 @@ def _read(path: Path) -> tuple[CTVolume, Mask | None]:
         return volume, None
     mask = path.with_name(path.name.replace(IMAGE_SUFFIX, LUNGS_SUFFIX))
     return layouts.image_with_mask(path, mask if mask.exists() else None)
-
-
-def _outcome(assessment: Assessment) -> str:
-    try:
-        quantify.require_plausible(assessment)
-    except ImplausibleResult as doubt:
-        return doubt.code
-    return MEASURED
 
 
 def _value(assessment: Assessment, region: Region, quantity: Quantity, side: Side = Side.BOTH) -> float:

@@ -71,15 +71,7 @@ def run(task: Task, model: PatternModel, enter: Callable[[str], None]) -> Result
     assessment = replace(measured, flags=measured.flags + source.flags)
     enter("encode")
     outputs = _encode(task, model, source, (lung_mask, found, assessment))
-    return Result(assessment, outputs, _implausible(assessment))
-
-
-def _implausible(assessment: Assessment) -> ImplausibleResult | None:
-    try:
-        quantify.require_plausible(assessment)
-    except ImplausibleResult as implausible:
-        return implausible
-    return None
+    return Result(assessment, outputs, quantify.implausible(assessment))
 
 
 def _result_source(task: Task, model: PatternModel, series_read: SourceSeries) -> ResultSource:

@@ -96,6 +96,15 @@ def _attenuation(tally: _Tally, region: Region, side: Side, labels: tuple[int, .
     yield Measurement(region, side, WHOLE, Quantity.ATTENUATION_SD, float(np.sqrt(variance)), Unit.HOUNSFIELD)
 
 
+def implausible(assessment: Assessment) -> ImplausibleResult | None:
+    """Return what :func:`require_plausible` raises, None where it raises nothing."""
+    try:
+        require_plausible(assessment)
+    except ImplausibleResult as doubt:
+        return doubt
+    return None
+
+
 def require_plausible(assessment: Assessment) -> None:
     """Raise ImplausibleResult where the numbers are not those of a chest.
 

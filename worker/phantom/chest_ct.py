@@ -9,7 +9,7 @@ from scipy import ndimage
 from worker.analysis.records import LEFT_LUNG, RIGHT_LUNG, LungMask, PatternMap
 from worker.phantom import acquisition, anatomy, parenchyma
 from worker.phantom.acquisition import Protocol
-from worker.phantom.fields import Field, Grid
+from worker.phantom.fields import Field, Grid, middles, thickened
 from worker.phantom.lesions import Disease, paint
 from worker.reading.volume import HU_FLOOR, CTVolume
 
@@ -82,6 +82,11 @@ class Scene:
     lungs: LungMask
     patterns: PatternMap
 
+    def thickened(self, parts: int, every: int = 1) -> "Scene":
+        """Return the scene in slices of ``parts`` thin ones, of which one in ``every`` is kept."""
+        lungs, patterns = (middles(mask.labels, parts, every) for mask in (self.lungs, self.patterns))
+        return Scene(thickened(self.hu, parts, every), LungMask(lungs), PatternMap(patterns))
+
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
@@ -111,9 +116,7 @@ def scene(spec: PhantomSpec) -> Scene:
         return _drawn(spec)
     thin_mm = (spec.spacing_mm[0] / parts, *spec.spacing_mm[1:])
     thin = _drawn(replace(spec, shape=(slices * parts, rows, columns), spacing_mm=thin_mm))
-    hu = thin.hu.reshape(slices, parts, rows, columns).mean(axis=1)
-    lungs, patterns = (mask.labels[parts // 2 :: parts].copy() for mask in (thin.lungs, thin.patterns))
-    return Scene(hu, LungMask(lungs), PatternMap(patterns))
+    return thin.thickened(parts)
 
 
 def _drawn(spec: PhantomSpec) -> Scene:

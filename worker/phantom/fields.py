@@ -1,12 +1,14 @@
 """Random fields and coordinates on a grid in millimetres: the raw matter of the phantom."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 Field = NDArray[np.float32]
+Voxel = TypeVar("Voxel", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,18 @@ def enlarge(field: Field, shape: tuple[int, int, int]) -> Field:
         lower += upper
         result = lower
     return result
+
+
+def thickened(thin: NDArray[np.generic], parts: int, every: int = 1) -> Field:
+    """Return slices that are each the mean of ``parts`` thin ones, one in ``every`` of them; a rest is left out."""
+    starts = range(0, len(thin) - parts + 1, parts * every)
+    return np.stack([thin[start : start + parts].mean(axis=0, dtype=np.float32) for start in starts])
+
+
+def middles(thin: NDArray[Voxel], parts: int, every: int = 1) -> NDArray[Voxel]:
+    """Return what a mask of thin slices says of the thickened ones: what it says of their middles."""
+    count = len(range(0, len(thin) - parts + 1, parts * every))
+    return thin[parts // 2 :: parts * every][:count].copy()
 
 
 def smooth_noise(grid: Grid, scale_mm: float, rng: np.random.Generator) -> Field:

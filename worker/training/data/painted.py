@@ -12,7 +12,7 @@ from scipy import ndimage
 from worker.analysis import lungs
 from worker.analysis.records import LungMask, PatternMap
 from worker.phantom import lesions
-from worker.phantom.fields import Field, Grid
+from worker.phantom.fields import Field, Grid, middles, thickened
 from worker.phantom.lesions import Disease
 from worker.reading import series
 from worker.reading.volume import CTVolume
@@ -82,12 +82,8 @@ def _as_seen(volume: CTVolume, lung_mask: LungMask, rng: np.random.Generator) ->
     parts = 1
     if slice_mm <= THIN_MM and rng.random() < MERGED_SHARE:
         parts = int(rng.integers(2, max(2, int(THICKEST_MM / slice_mm)), endpoint=True))
-    count = len(hu) // parts
-    merged = np.empty((count, *hu.shape[1:]), np.float32)
-    for index in range(count):
-        merged[index] = hu[index * parts : (index + 1) * parts].mean(axis=0, dtype=np.float32)
-    middle = np.ascontiguousarray(inside[parts // 2 :: parts][:count])
-    grid = Grid((count, hu.shape[1], hu.shape[2]), (slice_mm * parts, in_plane_mm[0], in_plane_mm[1]))
+    merged, middle = thickened(hu, parts), middles(inside, parts)
+    grid = Grid((len(merged), hu.shape[1], hu.shape[2]), (slice_mm * parts, in_plane_mm[0], in_plane_mm[1]))
     return merged, middle, grid
 
 

@@ -104,14 +104,12 @@ def _thin(seed: int, kind: tuple[str, float, float, float], side: int) -> tuple[
 
 def _acquired(scene: Scene, thin: PhantomSpec, protocol: Protocol, merged: int) -> Phantom:
     """Merge thin slices and expose them."""
-    count = len(scene.hu) // merged
-    hu = scene.hu[: count * merged].reshape(count, merged, *scene.hu.shape[1:]).mean(axis=1)
-    lungs, labels = (mask.labels[merged // 2 :: merged][:count] for mask in (scene.lungs, scene.patterns))
+    thick = scene.thickened(merged)
     noise_hu = max(8.0, protocol.noise_hu / merged**0.5)
     spec = replace(
         thin,
-        shape=hu.shape,
+        shape=(len(thick.hu), *thin.shape[1:]),
         spacing_mm=(thin.spacing_mm[0] * merged, *thin.spacing_mm[1:]),
         protocol=replace(protocol, noise_hu=noise_hu),
     )
-    return chest_ct.exposed(spec, hu, LungMask(lungs), PatternMap(labels))
+    return chest_ct.exposed(spec, thick.hu, thick.lungs, thick.patterns)

@@ -1,18 +1,17 @@
 """How far kernel, noise and slice thickness move the result: the same patients, acquired in other ways."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from worker.analysis import patterns
 from worker.analysis.patterns.model import PatternModel
-from worker.analysis.records import RETICULATION, LungMask, PatternMap
+from worker.analysis.records import RETICULATION
 from worker.phantom import chest_ct
 from worker.phantom.acquisition import Protocol
 from worker.phantom.anatomy import CHEST_HEIGHT_MM
 from worker.phantom.chest_ct import Phantom, PhantomSpec, Scene
-from worker.phantom.fields import Field
 from worker.training.evaluation import score
 
 THIN_SLICES, THIN_MM = 220, CHEST_HEIGHT_MM / 220
@@ -87,18 +86,10 @@ def _thin(seed: int, side: int) -> tuple[PhantomSpec, Scene]:
 
 def _acquired(scene: Scene, thin: PhantomSpec, setting: Setting) -> Phantom:
     """Merge thin slices, keep some of them, and expose them."""
-    hu = np.stack(list(_merged(scene.hu, setting)))
-    # The truth of a thick slice is that of its middle.
-    middle = slice(setting.merged // 2, None, setting.merged * setting.every)
-    lungs, labels = (mask.labels[middle][: len(hu)] for mask in (scene.lungs, scene.patterns))
+    thick = scene.thickened(setting.merged, setting.every)
     spacing = (thin.spacing_mm[0] * setting.merged * setting.every, *thin.spacing_mm[1:])
-    spec = replace(thin, shape=hu.shape, spacing_mm=spacing, protocol=setting.protocol)
-    return chest_ct.exposed(spec, hu, LungMask(lungs), PatternMap(labels))
-
-
-def _merged(hu: Field, setting: Setting) -> Iterator[Field]:
-    for start in range(0, len(hu) - setting.merged + 1, setting.merged * setting.every):
-        yield hu[start : start + setting.merged].mean(axis=0)
+    spec = replace(thin, shape=(len(thick.hu), *thin.shape[1:]), spacing_mm=spacing, protocol=setting.protocol)
+    return chest_ct.exposed(spec, thick.hu, thick.lungs, thick.patterns)
 
 
 def _scored(acquired: Phantom, model: PatternModel) -> tuple[float, float, float]:
