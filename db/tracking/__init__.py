@@ -3,16 +3,9 @@
 Each function takes a session inside a transaction (``with sessions.begin() as session``) and the time as a parameter.
 """
 
-from db.tracking.arrivals import (
-    Arrival,
-    ReceivingSeries,
-    Registered,
-    close_series,
-    open_series,
-    register,
-    series_to_judge,
-)
+from db.tracking.arrivals import Arrival, Registered, register
 from db.tracking.clock import forget_the_future
+from db.tracking.closing import ReceivingSeries, close_series, open_series, series_to_judge
 from db.tracking.commitments import (
     answer_later,
     answered,
