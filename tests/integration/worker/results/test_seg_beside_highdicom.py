@@ -1,0 +1,75 @@
+"""The SEG is, to the byte, the one that highdicom makes from a stack of all segments."""
+
+from io import BytesIO
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.datadict import keyword_for_tag
+
+from tests.support.ct import TinyCT
+from tests.support.results import source
+from worker.analysis.records import LungMask, PatternMap
+from worker.results import seg
+
+ALL, LUNGS_ALONE, NOTHING = "lungs and lesions", "lungs alone", "nothing"
+
+
+def stacked(lungs: LungMask, patterns: PatternMap) -> NDArray[np.uint8]:
+    """Return the masks (slices, rows, columns, segments), as highdicom takes those that overlap."""
+    masks = [lungs.labels == 2, lungs.labels == 1, *(patterns.labels == value for value in (1, 2, 3))]
+    return np.stack(masks, axis=-1).astype(np.uint8)
+
+
+def masks(ct: TinyCT, found: str) -> tuple[LungMask, PatternMap]:
+    """Return what is found."""
+    lungs, patterns = ct.masks()
+    nowhere = np.zeros_like(lungs.labels)
+    if found == NOTHING:
+        return LungMask(nowhere), PatternMap(nowhere)
+    return lungs, PatternMap(nowhere) if found == LUNGS_ALONE else patterns
+
+
+def written(dataset: Dataset) -> bytes:
+    """Return an object as it stands in a file."""
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def differing(ours: bytes, theirs: bytes) -> list[str]:
+    """Return the attributes that differ: their names tell more than bytes."""
+    left, right = (dcmread(BytesIO(one)) for one in (ours, theirs))
+    tags = sorted({*left.keys(), *right.keys()})
+    return [keyword_for_tag(tag) for tag in tags if left.get(tag) != right.get(tag)]
+
+
+# Frames of 23 × 29 begin inside bytes.
+SERIES = {"": TinyCT(), "odd": TinyCT(rows=23, columns=29), "turned": TinyCT(step_mm=-2.5)}
+
+
+@pytest.mark.parametrize("ct", SERIES.values(), ids=SERIES)
+@pytest.mark.parametrize("found", [ALL, LUNGS_ALONE, NOTHING])
+def test_it_is_what_highdicom_makes_of_a_stack(monkeypatch: pytest.MonkeyPatch, ct: TinyCT, found: str) -> None:
+    asked: dict[str, Any] = {}
+    really = hd.seg.Segmentation
+
+    def note(**attributes: Any) -> hd.seg.Segmentation:
+        asked.update(attributes)
+        return really(**attributes)
+
+    monkeypatch.setattr(hd.seg, "Segmentation", note)
+    one, (lungs, patterns) = source(ct), masks(ct, found)
+    ours = written(seg.encode(one, lungs, patterns))
+    theirs = really(**asked | {"pixel_array": stacked(lungs, patterns)})
+    if -(-theirs.NumberOfFrames * ct.rows * ct.columns // 8) % 2:
+        # An odd number of bytes is padded by the digit 0 there; here by a zero byte, as all else is.
+        theirs.PixelData = theirs.PixelData[:-1] + b"\0"
+    one.stamp(theirs, seg.DESCRIPTION)
+    for item in (*theirs.DimensionOrganizationSequence, *theirs.DimensionIndexSequence):
+        item.DimensionOrganizationUID = one.uid("seg dimensions")
+    assert differing(ours, written(theirs)) == []
+    assert ours == written(theirs)
