@@ -1,6 +1,5 @@
 """The attributes that every result object has from its source images and its maker."""
 
-import copy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -67,13 +66,15 @@ class ResultSource:
         completed = [self._completed(header) for header in self.headers]
         for number, image in zip(self.frames, completed, strict=False):
             if number is not None:
-                image.SOPInstanceUID = self.uid(f"frame {number} of {image.SOPInstanceUID}")
-                image.SOPClassUID = CTImageStorage
+                image.add_new("SOPInstanceUID", "UI", self.uid(f"frame {number} of {image.SOPInstanceUID}"))
+                image.add_new("SOPClassUID", "UI", CTImageStorage)
         return completed
 
     @cached_property
     def objects(self) -> list[Dataset]:
         """The source objects that the archive knows, each once, completed like :attr:`images`."""
+        if not any(self.frames):
+            return self.images
         by_uid = {str(header.SOPInstanceUID): header for header in self.headers}
         return [self._completed(header) for header in by_uid.values()]
 
@@ -98,13 +99,14 @@ class ResultSource:
             series.ReferencedInstanceSequence = [_named(source) for source in self.objects]
 
     def _completed(self, header: Dataset) -> Dataset:
-        image = copy.deepcopy(header)
+        # A copy that shares the elements. Each that differs is a new one: to assign a value would change the header's.
+        image = Dataset(dict(header.items()))
         for keyword in TYPE_2:
             if keyword not in image:
                 setattr(image, keyword, "")
         if not image.get("SliceThickness"):
-            image.SliceThickness = round(self.volume.spacing_mm[0], 4)
-        image.FrameOfReferenceUID = self.volume.frame_of_reference_uid
+            image.add_new("SliceThickness", "DS", round(self.volume.spacing_mm[0], 4))
+        image.add_new("FrameOfReferenceUID", "UI", self.volume.frame_of_reference_uid)
         return image
 
     def uid(self, role: str) -> str:

@@ -1,5 +1,6 @@
 """SEG and SR: bound to their source, repeatable, and honest about what they are."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -144,6 +145,14 @@ def test_odd_headers_still_give_objects(changes: dict[str, object]) -> None:
         assert segmentation.PatientName == report.PatientName == changes["PatientName"]
     shared = segmentation.SharedFunctionalGroupsSequence[0]
     assert float(shared.PixelMeasuresSequence[0].SliceThickness) == 2.5
+
+
+def test_the_headers_of_the_source_stay_as_they_are() -> None:
+    one = replace(source(TinyCT(changes={"SliceThickness": ""})), frames=tuple(range(1, CT.slices + 1)))
+    before = deepcopy(one.headers)
+    assert one.images[0].SliceThickness
+    assert one.images[0].SOPInstanceUID != before[0].SOPInstanceUID
+    assert one.headers == before
 
 
 def test_the_contact_sheet_colours_disease_on_the_right_side() -> None:
