@@ -62,7 +62,7 @@ def assert_read_alike_by_others(site: Site, ct: Path, tmp_path: Path) -> None:
     for label, mask in masks.items():
         ours = report[SEGMENT_HU[label]]
         if MEAN_HU in ours:
-            assert independent.mean_hu(ct, mask) == pytest.approx(ours[MEAN_HU], abs=0.5), label
+            assert independent.mean_hu(ct, mask) == pytest.approx(ours[MEAN_HU], abs=1), label
 
 
 def test_a_chest_ct_comes_back_as_seg_and_sr(site: Site, phantom_series: Path, tmp_path: Path) -> None:

@@ -23,12 +23,23 @@ OF_SEGMENT = {
     5: (Region.CONSOLIDATION, Side.BOTH),
 }
 # (finding, region, side, kind of finding) of the groups without a segment (TID 1501).
-WHOLE_LUNG = (
-    ("both lungs", Region.LUNG, Side.BOTH, codes.LUNG),
-    ("interstitial disease", Region.TOTAL, Side.BOTH, codes.ABNORMAL_INTERSTITIAL_PATTERN),
-    ("interstitial disease left", Region.TOTAL, Side.LEFT, codes.ABNORMAL_INTERSTITIAL_PATTERN),
-    ("interstitial disease right", Region.TOTAL, Side.RIGHT, codes.ABNORMAL_INTERSTITIAL_PATTERN),
+TOTAL = ("interstitial disease", Region.TOTAL, Side.BOTH, codes.ABNORMAL_INTERSTITIAL_PATTERN)
+TOTAL_LEFT = ("interstitial disease left", Region.TOTAL, Side.LEFT, codes.ABNORMAL_INTERSTITIAL_PATTERN)
+TOTAL_RIGHT = ("interstitial disease right", Region.TOTAL, Side.RIGHT, codes.ABNORMAL_INTERSTITIAL_PATTERN)
+BOTH_LUNGS = ("both lungs", Region.LUNG, Side.BOTH, codes.LUNG)
+# As people read a report: what there is in all, of which kind, on which side, and of how much lung.
+LUNGS, PATTERNS = SEGMENTS[:2], SEGMENTS[2:]
+ORDER = (TOTAL, *PATTERNS, TOTAL_LEFT, TOTAL_RIGHT, BOTH_LUNGS, *LUNGS)
+QUANTITIES = (
+    Quantity.EXTENT,
+    Quantity.EXTENT_LOWER,
+    Quantity.EXTENT_UPPER,
+    Quantity.VOLUME,
+    Quantity.MEAN_ATTENUATION,
+    Quantity.ATTENUATION_SD,
 )
+# Volumes from here on are told in whole millilitres.
+WHOLE_ML = 10
 EXTENTS = {
     Quantity.EXTENT: codes.EXTENT,
     Quantity.EXTENT_LOWER: codes.EXTENT_LOWER,
@@ -40,10 +51,13 @@ LATERALITY = {Side.LEFT: codes.LEFT, Side.RIGHT: codes.RIGHT, Side.BOTH: codes.R
 
 def encode(source: ResultSource, assessment: Assessment, seg: Dataset) -> Dataset:
     """Return the Comprehensive 3D SR for an assessment whose masks are in ``seg``."""
-    groups: list[Group] = [
-        g for segment in SEGMENTS if (g := _segment_group(source, assessment, seg, segment)) is not None
-    ]
-    groups += [whole for row in WHOLE_LUNG if (whole := _whole_group(source, assessment, *row)) is not None]
+    made = (
+        _segment_group(source, assessment, seg, one)
+        if isinstance(one, Segment)
+        else _whole_group(source, assessment, *one)
+        for one in ORDER
+    )
+    groups: list[Group] = [group for group in made if group is not None]
     report = sr.MeasurementReport(
         observation_context=_observers(source),
         procedure_reported=codes.CT_CHEST,
@@ -51,7 +65,8 @@ def encode(source: ResultSource, assessment: Assessment, seg: Dataset) -> Datase
         title=codes.IMAGING_MEASUREMENT_REPORT,
     )
     result = sr.Comprehensive3DSR(
-        evidence=[seg, *source.objects],
+        # The first of them is taken for what was acquired, and its device for the acquisition equipment.
+        evidence=[*source.objects, seg],
         content=report[0],
         series_instance_uid=source.uid("sr series"),
         series_number=SERIES_NUMBER,
@@ -143,19 +158,32 @@ def _doubts(assessment: Assessment) -> list[sr.QualitativeEvaluation]:
 
 
 def _numbers(assessment: Assessment, region: Region, side: Side) -> Iterator[sr.Measurement]:
-    for m in assessment.measurements:
-        if (m.region, m.side, m.zone) == (region, side, WHOLE):
-            yield _measurement(m.quantity, m.value)
+    own = [m for m in assessment.measurements if (m.region, m.side, m.zone) == (region, side, WHOLE)]
+    for m in sorted(own, key=lambda one: QUANTITIES.index(one.quantity)):
+        yield measurement(m.quantity, m.value)
 
 
-def _measurement(quantity: Quantity, value: float) -> sr.Measurement:
-    """Return a number with its coded name, unit, and method or derivation."""
+def measurement(quantity: Quantity, value: float) -> sr.Measurement:
+    """Return a number with its coded name, unit, and method or derivation, rounded as people read it.
+
+    The database has it in full.
+    """
     if quantity is Quantity.VOLUME:
-        return sr.Measurement(codes.VOLUME, round(value, 3), codes.MILLILITRE, method=codes.SEGMENTED_VOXEL_METHOD)
+        digits = 0 if value >= WHOLE_ML else 1
+        return _said(sr.Measurement(codes.VOLUME, value, codes.MILLILITRE, method=codes.SEGMENTED_VOXEL_METHOD), digits)
     if quantity in EXTENTS:
-        return sr.Measurement(EXTENTS[quantity], round(value, 4), codes.PERCENT)
+        return _said(sr.Measurement(EXTENTS[quantity], value, codes.PERCENT), 1)
     derivation = codes.MEAN if quantity is Quantity.MEAN_ATTENUATION else codes.STANDARD_DEVIATION
-    return sr.Measurement(codes.ATTENUATION, round(value, 2), codes.HOUNSFIELD, derivation=derivation)
+    return _said(sr.Measurement(codes.ATTENUATION, value, codes.HOUNSFIELD, derivation=derivation), 0)
+
+
+def _said(made: sr.Measurement, digits: int) -> sr.Measurement:
+    """Round the number of a measurement as text: no trailing zeros, no minus before a zero."""
+    (measured,) = made[0].MeasuredValueSequence
+    measured.NumericValue = f"{round(float(measured.NumericValue), digits) + 0.0:.{digits}f}"
+    if "FloatingPointValue" in measured:
+        del measured.FloatingPointValue
+    return made
 
 
 def _declare_codes(result: Dataset) -> None:

@@ -1,5 +1,6 @@
 """SEG and SR: bound to their source, repeatable, and honest about what they are."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 
@@ -9,8 +10,8 @@ from pydicom import Dataset
 
 from tests.support.ct import TinyCT
 from tests.support.results import FLAGS, MAKER, STATEMENT, encoded, source
-from worker.analysis.records import PatternMap
-from worker.results import picture, seg, uids
+from worker.analysis.records import PatternMap, Quantity
+from worker.results import codes, picture, seg, sr, uids
 
 CT = TinyCT()
 
@@ -98,6 +99,62 @@ def test_seg_and_sr_say_what_the_card_of_their_model_says(objects: tuple[Dataset
 def test_the_report_says_what_speaks_against_it(objects: tuple[Dataset, Dataset]) -> None:
     concepts = [element.value for element in objects[1].iterall() if element.keyword == "LongCodeValue"]
     assert concepts == [flag.code for flag in FLAGS]
+
+
+def groups(report: Dataset) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return (tracking identifier, [(name, number with unit)]) of each measurement group, in the order of the report."""
+    container = next(item for item in report.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "126010")
+    return [
+        (next(item.TextValue for item in group.ContentSequence if item.ValueType == "TEXT"), list(_numbers(group)))
+        for group in container.ContentSequence
+    ]
+
+
+def _numbers(group: Dataset) -> Iterator[tuple[str, str]]:
+    for item in group.ContentSequence:
+        if item.ValueType == "NUM":
+            value = item.MeasuredValueSequence[0]
+            unit = value.MeasurementUnitsCodeSequence[0].CodeValue
+            yield item.ConceptNameCodeSequence[0].CodeMeaning, f"{value.NumericValue} {unit}"
+
+
+def test_the_total_comes_first_then_patterns_then_lungs(objects: tuple[Dataset, Dataset]) -> None:
+    assert [name.removeprefix("Scleroscan ") for name, _ in groups(objects[1])] == [
+        "interstitial disease",
+        "ground glass",
+        "reticulation",
+        "consolidation",
+        "interstitial disease left",
+        "interstitial disease right",
+        "both lungs",
+        "left lung",
+        "right lung",
+    ]
+    assert groups(objects[1])[0][1][0][0] == codes.EXTENT.meaning
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "said"),
+    [
+        (Quantity.EXTENT, 0.2249, "0.2"),
+        (Quantity.EXTENT, 12.35, "12.3"),
+        (Quantity.VOLUME, 1782.418, "1782"),
+        (Quantity.VOLUME, 3.4567, "3.5"),
+        (Quantity.MEAN_ATTENUATION, -863.26, "-863"),
+    ],
+)
+def test_numbers_are_rounded_as_people_read_them(quantity: Quantity, value: float, said: str) -> None:
+    assert str(sr.measurement(quantity, value)[0].MeasuredValueSequence[0].NumericValue) == said
+
+
+def test_the_acquisition_equipment_is_the_scanner() -> None:
+    _, report = encoded(TinyCT(changes={"Manufacturer": "ACME", "ManufacturerModelName": "Scan 64"}))
+    made = [
+        (item.PurposeOfReferenceCodeSequence[0].CodeMeaning, item.Manufacturer)
+        for item in report.ContributingEquipmentSequence
+    ]
+    assert [maker for purpose, maker in made if purpose == "Acquisition Equipment"] == ["ACME"]
+    assert ("Processing Equipment", "Scleroscan") in made
 
 
 def test_seg_and_sr_name_the_model_by_version_and_origin(objects: tuple[Dataset, Dataset]) -> None:
