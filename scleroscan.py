@@ -23,7 +23,6 @@ from compose.settings import SiteSettings
 from db import audit, schema, tracking
 from db.engine import open_database, open_engine
 from db.errors import BadAddress, TrackingError
-from db.states import JobState
 from dicom_node import listening, scheduling, site_file
 from dicom_node.errors import BadSetting, NodeError, ReceiveError
 from dicom_node.spool import backlog
@@ -185,7 +184,7 @@ def run_demo(
     SR delivered to an embedded archive; the result is compared with the truth.
     """
     # The phantom and its mathematics would double the start-up time of every other command.
-    from compose import demo  # noqa: PLC0415
+    from compose import demo, demo_report  # noqa: PLC0415
 
     with ERR.status("starting") as spinner:
 
@@ -197,9 +196,9 @@ def run_demo(
     if as_json:
         print_json(outcome.as_json())
     else:
-        OUT.print(*printing.demo_report(outcome), sep="\n")
+        demo_report.show(outcome)
         OUT.print(RESEARCH, style="dim")
-    if outcome.status.state != JobState.DELIVERED or not outcome.agrees:
+    if not outcome.is_delivered or not outcome.agrees:
         raise typer.Exit(1)
 
 

@@ -1,11 +1,7 @@
 """The main job end to end on one machine, with nothing to install beside the package."""
 
-import os
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -14,27 +10,25 @@ from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from compose import broker, folders, processes
+from compose import demo_site, folders
+from compose.demo_site import POLL_S
 from compose.errors import DemoFailed
-from db import audit, schema
-from db.address import ApplicationEntity
+from db import audit
 from db.audit import SeriesStatus
 from db.engine import open_database
-from db.states import JobState
+from db.states import JobState, SeriesState
 from dicom_node.scp.archive import Archive
 from dicom_node.spool import part10
 from worker.analysis import quantify
 from worker.analysis.records import Assessment, Quantity, Region
 from worker.delivery import dicom
-from worker.errors import PeerUnreachable
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.phantom.dicom_series import PhantomIdentity, write_series
-from worker.settings import EMBEDDED
 
-ARCHIVE_AE, OUR_AE = "ARCHIVE", "SCLEROSCAN"
-POLL_S = 0.2
-START_TIMEOUT_S = 60.0
+ARCHIVE_AE = "ARCHIVE"
 JOB_TIMEOUT_S = 1800.0
+# Nothing more is sent, so what was left out or is short of images stays so.
+UNMEASURED = frozenset({SeriesState.SKIPPED, SeriesState.INCOMPLETE})
 ENDED = frozenset({JobState.DELIVERED, JobState.REJECTED, JobState.REVIEW, JobState.FAILED})
 VOLUME_TOLERANCE_PCT, EXTENT_TOLERANCE_POINTS = 3.0, 5.0
 PHANTOM = PhantomSpec(
@@ -50,16 +44,50 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the demo has to show.
-
-    ``truth`` is the phantom's own assessment, None for a series of the user's; ``row`` is the audit row; ``trail`` the
-    events of the series, oldest first; ``no_dicom`` the number of files left out; ``seconds`` the time each stage took.
-    """
+class Measured:
+    """One series: where it stands, its audit row (empty where it was not measured), its events, oldest first."""
 
     status: SeriesStatus
     row: dict[str, Any]
     trail: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return its part of what ``scleroscan demo --json`` prints."""
+        regions = ("total", "ggo", "reticulation", "consolidation")
+        return {
+            "series_uid": self.status.series_uid,
+            "seg_uid": self.row.get("seg_uid"),
+            "sr_uid": self.row.get("sr_uid"),
+            "state": self.status.state,
+            "code": self.status.code,
+            "lung_volume_ml": self.row.get("lung_volume_ml"),
+            "extent_pct": {name: self.row.get(f"{name}_extent_pct") for name in regions},
+            "seconds": stage_seconds(self.trail),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One number beside the truth; ``tolerance`` says how near it has to be."""
+
+    name: str
+    measured: float
+    true: float
+    unit: str
+    tolerance: str
+    is_near: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the demo has to show.
+
+    ``series`` are all that the folder held; ``truth`` is the phantom's own assessment, None for images of the user's;
+    ``no_dicom`` the number of files left out; ``seconds`` the time that preparing and sending took, and each stage
+    of the first series.
+    """
+
+    series: tuple[Measured, ...]
     truth: Assessment | None
     pictures: tuple[Path, ...]
     archived: tuple[Path, ...]
@@ -69,32 +97,37 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return the object that ``scleroscan demo --json`` prints."""
         return {
-            "series_uid": self.status.series_uid,
-            "seg_uid": self.row.get("seg_uid"),
-            "sr_uid": self.row.get("sr_uid"),
-            "state": self.status.state,
-            "lung_volume_ml": self.row.get("lung_volume_ml"),
-            "extent_pct": {name: self.row.get(f"{name}_extent_pct") for name in ("total", "ggo", "reticulation")},
+            "series": [one.as_json() for one in self.series],
             "no_dicom": self.no_dicom,
             "seconds": self.seconds,
         }
 
     @property
+    def is_delivered(self) -> bool:
+        """Whether what was to be measured was measured and delivered; a series that a rule skips does not count."""
+        states = [one.status.state for one in self.series if one.status.state != SeriesState.SKIPPED]
+        return bool(states) and all(state == JobState.DELIVERED for state in states)
+
+    @property
     def agrees(self) -> bool:
         """Whether the numbers are as near to the truth as this phantom demands; true where no truth is known."""
-        return self.truth is None or all(within for *_, within in self.comparison())
+        return self.truth is None or all(row.is_near for row in self.comparison())
 
-    def comparison(self) -> list[tuple[str, float, float, str, bool]]:
-        """Return rows (name, measured, truth, unit, near enough)."""
-        if self.truth is None or not self.row:
+    def comparison(self) -> list[Comparison]:
+        """Return each number of the phantom beside its truth; nothing where no truth is known."""
+        if self.truth is None or not self.series or not self.series[0].row:
             return []
-        volume, true_volume = self.row["lung_volume_ml"], self.truth.value(Region.LUNG, Quantity.VOLUME)
-        near = abs(volume / true_volume - 1) * 100 <= VOLUME_TOLERANCE_PCT
-        rows = [("lung volume", volume, true_volume, "ml", near)]
-        for region, name in NAMES.items():
-            measured, true = self.row[f"{region}_extent_pct"], self.truth.value(region, Quantity.EXTENT)
-            rows.append((name, measured, true, "%", abs(measured - true) <= EXTENT_TOLERANCE_POINTS))
-        return rows
+        return list(_beside(self.series[0].row, self.truth))
+
+
+def _beside(row: dict[str, Any], truth: Assessment) -> Iterator[Comparison]:
+    volume, true_volume = row["lung_volume_ml"], truth.value(Region.LUNG, Quantity.VOLUME)
+    near = abs(volume / true_volume - 1) * 100 <= VOLUME_TOLERANCE_PCT
+    yield Comparison("lung volume", volume, true_volume, "ml", f"{VOLUME_TOLERANCE_PCT:g} %", near)
+    for region, name in NAMES.items():
+        measured, true = row[f"{region}_extent_pct"], truth.value(region, Quantity.EXTENT)
+        near = abs(measured - true) <= EXTENT_TOLERANCE_POINTS
+        yield Comparison(name, measured, true, "%", f"{EXTENT_TOLERANCE_POINTS:g} points", near)
 
 
 def run(folder: Path, dicom_dir: Path | None, report: Report) -> Outcome:
@@ -124,29 +157,30 @@ def run(folder: Path, dicom_dir: Path | None, report: Report) -> Outcome:
     paths, others = folders.dicom_below(dicom_dir)
     if not paths:
         raise DemoFailed("the folder holds no DICOM file: name one with the images of a CT series")
-    series_uid = part10.read_file(paths[0]).header.uid("SeriesInstanceUID")
+    series_uids = list(dict.fromkeys(part10.read_file(path).header.uid("SeriesInstanceUID") for path in paths))
     prepared = time.monotonic()
     archive = Archive(home / "archive", ae_title=ARCHIVE_AE, port=0)
-    with archive, _site(home, f"dicom://{ARCHIVE_AE}@127.0.0.1:{archive.port}") as listener:
+    with archive, demo_site.running(home, f"dicom://{ARCHIVE_AE}@127.0.0.1:{archive.port}") as listener:
         beside = f"; {len(others)} other files are no DICOM" if others else ""
-        report(f"sending {len(paths)} images to {listener}{beside}")
+        several = f" of {len(series_uids)} series" if len(series_uids) > 1 else ""
+        report(f"sending {len(paths)} images{several} to {listener}{beside}")
         sending = time.monotonic()
         dicom.store(paths, listener, "SCANNER")
         sent = time.monotonic()
-        sessions = open_database(_db_url(home))
-        status = _follow(sessions, series_uid, report)
-        with sessions.begin() as session:
-            rows, trail = audit.results(session, series_uid), audit.trail(session, series_uid)
+        sessions = open_database(demo_site.db_url(home))
+        measured = _measured(sessions, _follow(sessions, series_uids, report))
         sessions.kw["bind"].dispose()
     return Outcome(
-        status=status,
-        row=rows[0] if rows else {},
-        trail=trail,
+        series=measured,
         truth=truth,
         pictures=tuple(sorted((home / "results").rglob("*.png"))),
         archived=tuple(archive.instances()),
         no_dicom=len(others),
-        seconds={"prepare": round(prepared - started, 2), "send": round(sent - sending, 2), **stage_seconds(trail)},
+        seconds={
+            "prepare": round(prepared - started, 2),
+            "send": round(sent - sending, 2),
+            **stage_seconds(measured[0].trail),
+        },
     )
 
 
@@ -156,71 +190,31 @@ def _phantom_series(folder: Path) -> tuple[Path, Assessment]:
     return folder, quantify.assess(phantom.volume, phantom.lungs, phantom.patterns)
 
 
-def _db_url(home: Path) -> str:
-    return f"sqlite:///{home / 'scleroscan.db'}"
+def _measured(sessions: sessionmaker[Session], ended: list[SeriesStatus]) -> tuple[Measured, ...]:
+    with sessions.begin() as session:
+        return tuple(
+            Measured(
+                one,
+                next(iter(audit.results(session, one.series_uid)), {}),
+                audit.trail(session, one.series_uid),
+            )
+            for one in ended
+        )
 
 
-@contextmanager
-def _site(home: Path, destination: str) -> Iterator[ApplicationEntity]:
-    """Run listener and workers for the length of the block; yield the listener's address once it answers."""
-    schema.upgrade(_db_url(home))
-    listener = ApplicationEntity.parse(f"{OUR_AE}@127.0.0.1:{_free_port()}")
-    with broker.running(EMBEDDED) as broker_url:
-        environ = os.environ | {
-            "DB_URL": _db_url(home),
-            "DICOM_NODE_AE_TITLE": OUR_AE,
-            "DICOM_NODE_HOST": listener.host,
-            "DICOM_NODE_PORT": str(listener.port),
-            "DICOM_NODE_SPOOL_DIR": str(home / "spool"),
-            "DICOM_NODE_QUIET_S": "1",
-            "WORKER_BROKER_URL": broker_url,
-            "WORKER_DESTINATIONS": f'["{destination}"]',
-            "WORKER_RESULTS_DIR": str(home / "results"),
-        }
-        supervisor = processes.Supervisor(processes.SITE, environ, log=home / "site.log")
-        stop = threading.Event()
-        runner = threading.Thread(target=supervisor.run, args=(stop,), name="site")
-        runner.start()
-        try:
-            _wait_for(listener, home / "site.log")
-            yield listener
-        finally:
-            stop.set()
-            runner.join()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_for(listener: ApplicationEntity, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            dicom.echo(listener, OUR_AE)
-        except PeerUnreachable as error:
-            if time.monotonic() > deadline:
-                raise DemoFailed(f"the listener did not start: read {log}") from error
-            time.sleep(POLL_S)
-        else:
-            return
-
-
-def _follow(sessions: sessionmaker[Session], series_uid: str, report: Report) -> SeriesStatus:
-    """Report each change of state or stage until the job has ended."""
-    deadline, shown = time.monotonic() + JOB_TIMEOUT_S, ""
+def _follow(sessions: sessionmaker[Session], series_uids: Collection[str], report: Report) -> list[SeriesStatus]:
+    """Report each change of state or stage until all series have ended; return where they stand, in order."""
+    deadline, shown = time.monotonic() + JOB_TIMEOUT_S, dict.fromkeys(series_uids, "")
     while time.monotonic() < deadline:
         with sessions.begin() as session:
-            rows = audit.status(session, series_uid)
-        if rows:
-            now_at = rows[0].stage or rows[0].state
-            if now_at != shown:
-                shown = now_at
-                report(now_at)
-            if rows[0].state in ENDED:
-                return rows[0]
+            rows = [row for uid in series_uids for row in audit.status(session, uid)]
+        for row in rows:
+            now_at = row.stage or row.state
+            if now_at != shown[row.series_uid]:
+                shown[row.series_uid] = now_at
+                report(f"{row.series_uid[-8:]}: {now_at}" if len(series_uids) > 1 else now_at)
+        if len(rows) == len(series_uids) and all(row.state in ENDED | UNMEASURED for row in rows):
+            return rows
         time.sleep(POLL_S)
     raise DemoFailed(f"the job did not end within {JOB_TIMEOUT_S:.0f} s")
 

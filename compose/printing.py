@@ -14,7 +14,6 @@ from db.states import JobState, SeriesState
 from dicom_node.spool.backlog import Backlog
 
 if TYPE_CHECKING:
-    from compose.demo import Outcome
     from compose.routes import Route
 
 COLOURS = {
@@ -187,19 +186,3 @@ def trail_table(trail: Sequence[dict[str, Any]]) -> Table:
             " ".join(part for part in (event["code"], facts) if part),
         )
     return table
-
-
-def demo_report(outcome: "Outcome") -> list[Table | Text | str]:
-    """What the demo has to show: the comparison, the audit row, the times, where the pictures lie."""
-    parts: list[Table | Text | str] = []
-    if comparison := outcome.comparison():
-        table = Table("", "measured", "truth", "unit", "", title="Measured against the phantom's truth")
-        for name, measured, true, unit, near in comparison:
-            table.add_row(name, f"{measured:.1f}", f"{true:.1f}", unit, _mark(near))
-        parts.append(table)
-    parts.append(status_table([outcome.status]) if not outcome.row else record_table(outcome.row, "audit_result"))
-    times = " · ".join(f"{name} {seconds:.1f}" for name, seconds in outcome.seconds.items())
-    parts += [f"seconds: {times}", f"{len(outcome.archived)} objects in the archive:"]
-    parts += [f"  {path}" for path in outcome.archived]
-    parts += ["overlay pictures:"] + [f"  {path}" for path in outcome.pictures]
-    return parts

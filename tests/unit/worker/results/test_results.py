@@ -102,7 +102,7 @@ def test_the_report_says_what_speaks_against_it(objects: tuple[Dataset, Dataset]
 
 
 def groups(report: Dataset) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return (tracking identifier, [(name, number with unit)]) of each measurement group, in the order of the report."""
+    """Return (tracking identifier, [(name, number with unit)]) of each measurement group, in order."""
     container = next(item for item in report.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "126010")
     return [
         (next(item.TextValue for item in group.ContentSequence if item.ValueType == "TEXT"), list(_numbers(group)))
