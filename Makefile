@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: help install demo services test check bench chaos fuzz soak stalls clean
+.PHONY: help install demo services test test-quick check bench chaos fuzz soak stalls clean
 
 help:
 	@echo "make install   the environment, in $(VENV)"
 	@echo "make demo      the main job end to end on this machine"
 	@echo "make test      every test; installs the services they use where missing"
+	@echo "make test-quick  the unit tests alone: no server, about a minute"
 	@echo "make check     format, lint, types, import arrows"
 	@echo "make bench     speeds beside those of a peer"
 	@echo "make chaos     kill -9 at random moments of receiving; ROUNDS=200 SEED=1"
@@ -39,6 +40,9 @@ services:
 
 test: install services
 	$(BIN)/python -m pytest
+
+test-quick: install
+	$(BIN)/python -m pytest -q tests/unit
 
 check: install
 	$(BIN)/ruff format --check .
