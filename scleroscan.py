@@ -43,7 +43,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 database = typer.Typer(help="The database of the site, named by DB_URL.", no_args_is_help=True)
+labelled = typer.Typer(help="Labelled data to train and judge on.", no_args_is_help=True)
 app.add_typer(database, name="db")
+app.add_typer(labelled, name="dataset")
 
 Open = Annotated[
     bool, typer.Option("--open", help="Take images from anybody on the network, though the site file lists no peer.")
@@ -259,6 +261,7 @@ for command in (images.send, images.route, images.pull):
     app.command()(command)
 app.command()(research.train)
 app.command()(research.evaluate)
+labelled.command()(research.check)
 
 
 def _ready(log_format: logs.LogFormat, *checks: Callable[[SiteSettings], None]) -> SiteSettings:

@@ -1,12 +1,15 @@
 """The YAML file that describes labelled data: what it holds, where, and what its labels mean."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from worker.training.data import scan_patterns
 from worker.training.errors import DatasetRejected
 
 
@@ -16,6 +19,15 @@ class Side(StrEnum):
     train = "train"
     calibrate = "calibrate"
     test = "test"
+
+
+class Kind(StrEnum):
+    """What a reader marks."""
+
+    ground_glass = "ground_glass"
+    reticulation = "reticulation"
+    consolidation = "consolidation"
+    lung = "lung"
 
 
 class _Strict(BaseModel):
@@ -30,41 +42,96 @@ class LabelValues(_Strict):
     consolidation: tuple[int, ...] = ()
     lung: tuple[int, ...] = ()
 
+    def of(self, kind: Kind) -> tuple[int, ...]:
+        """Return the values of one kind."""
+        values: tuple[int, ...] = getattr(self, kind)
+        return values
+
+
+class MaskFiles(_Strict):
+    """A mask for each kind: whatever is not 0 is of that kind. Without ``lung`` the lungs are segmented."""
+
+    ground_glass: Path
+    reticulation: Path
+    consolidation: Path | None = None
+    lung: Path | None = None
+
 
 class _Scan(_Strict):
     patient: str = Field(min_length=1)
     side: Side | None = None
+    reader: str | None = Field(default=None, min_length=1)
+
+    @property
+    def image_path(self) -> Path:
+        """Where the image lies, relative to the file."""
+        raise NotImplementedError
+
+    @property
+    def drawn(self) -> Path | MaskFiles:
+        """Where the masks lie."""
+        raise NotImplementedError
+
+    @property
+    def mask_files(self) -> Mapping[Kind | None, Path]:
+        """The masks by what they hold; None is one that holds all kinds as values."""
+        if isinstance(self.drawn, Path):
+            return {None: self.drawn}
+        return {kind: path for kind in Kind if (path := getattr(self.drawn, kind)) is not None}
 
 
 class VolumeScan(_Scan):
-    """An image in HU and its mask as NIfTI or NRRD, on one grid."""
+    """An image in HU and its masks as NIfTI or NRRD, on one grid."""
 
     layout: Literal["volume"]
     image: Path
-    mask: Path
+    mask: Path | MaskFiles
+
+    @property
+    def image_path(self) -> Path:
+        return self.image
+
+    @property
+    def drawn(self) -> Path | MaskFiles:
+        return self.mask
 
 
 class DicomScan(_Scan):
-    """A folder with one CT series, and the DICOM SEG that refers to it."""
+    """A folder with one CT series, and the DICOM SEG, or one for each kind, that refers to it."""
 
     layout: Literal["dicom"]
     series: Path
-    segmentation: Path
+    segmentation: Path | MaskFiles
+
+    @property
+    def image_path(self) -> Path:
+        return self.series
+
+    @property
+    def drawn(self) -> Path | MaskFiles:
+        return self.segmentation
 
 
 class PngScan(_Scan):
-    """A folder of PNG slices, sorted by name from feet to head, and a folder of masks of the same names.
+    """A folder of PNG slices, sorted by name from feet to head, and folders of masks of the same names.
 
-    Grey values from black to white stand for ``window_hu``; ``spacing_mm`` is (slices, rows, columns). Rows run from
-    front to back,
-    columns from the patient's right to the left.
+    Grey values from black to white stand for ``window_hu``; ``spacing_mm`` is (slices, rows, columns), None where
+    nobody knows it. Rows run from front to back, columns from the patient's right to the left.
     """
 
     layout: Literal["png"]
     images: Path
-    masks: Path
+    masks: Path | MaskFiles
     window_hu: tuple[float, float]
-    spacing_mm: tuple[float, float, float]
+    spacing_mm: tuple[float, float, float] | None = None
+
+    @property
+    def image_path(self) -> Path:
+        return self.images
+
+    @property
+    def drawn(self) -> Path | MaskFiles:
+        return self.masks
 
 
 Scan = Annotated[VolumeScan | DicomScan | PngScan, Field(discriminator="layout")]
@@ -74,18 +141,85 @@ class DatasetFile(_Strict):
     """A data set: its name, what the labels mean, and its scans. Paths are relative to the file."""
 
     name: str = Field(min_length=1)
-    labels: LabelValues
+    labels: LabelValues | None = None
     scans: tuple[Scan, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _labels_have_a_meaning(self) -> Self:
+        if self.labels is None and any(None in scan.mask_files for scan in self.scans):
+            raise ValueError("labels are missing: say what the values of a mask mean, or give a mask for each kind")
+        return self
 
     @property
     def patients(self) -> tuple[str, ...]:
         """Every patient once, in the order of the file."""
         return tuple(dict.fromkeys(scan.patient for scan in self.scans))
 
+    @cached_property
+    def by_image(self) -> tuple[tuple[Scan, ...], ...]:
+        """The scans of each image: one, or one for each reader."""
+        grouped: dict[Path, list[Scan]] = {}
+        for scan in self.scans:
+            grouped.setdefault(scan.image_path, []).append(scan)
+        return tuple(map(tuple, grouped.values()))
+
+    @property
+    def first_read(self) -> tuple[Scan, ...]:
+        """Each image once, as the reader named first has drawn it: so no patient is judged twice."""
+        return tuple(scans[0] for scans in self.by_image)
+
+    @property
+    def read_twice(self) -> tuple[tuple[Scan, ...], ...]:
+        """The scans of each image that several readers have drawn on."""
+        return tuple(scans for scans in self.by_image if len(scans) > 1)
+
 
 def read(path: Path) -> DatasetFile:
-    """Read and check a data set's YAML file. Raises DatasetRejected (``dataset_unreadable``)."""
+    """Read and check a data set's YAML file.
+
+    Raises
+    ------
+    DatasetRejected
+        ``dataset_unreadable``: no such file, or it says too little or too much; ``one_image_two_patients``;
+        ``two_masks_unnamed``: an image has several masks, and no names say that they are of several readers.
+    """
     try:
-        return DatasetFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        described = DatasetFile.model_validate(_expanded(written, path.parent))
+    except ValidationError as error:
+        raise DatasetRejected(f"{path.name} cannot be used: {_said(error)}", code="dataset_unreadable") from error
+    except (OSError, yaml.YAMLError, ValueError) as error:
         raise DatasetRejected(f"{path.name} cannot be used: {error}", code="dataset_unreadable") from error
+    _require_readers(described)
+    return described
+
+
+def _expanded(written: Any, folder: Path) -> Any:
+    if not isinstance(written, dict) or not isinstance(scans := written.get("scans"), list):
+        return written
+    one_by_one = [
+        one for scan in scans for one in (scan_patterns.expanded(scan, folder) if isinstance(scan, dict) else [scan])
+    ]
+    return {**written, "scans": one_by_one}
+
+
+def _said(error: ValidationError) -> str:
+    return "; ".join(
+        ": ".join(part for part in (".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) if part)
+        for one in error.errors()
+    )
+
+
+def _require_readers(described: DatasetFile) -> None:
+    for scans in described.read_twice:
+        patients = sorted({scan.patient for scan in scans})
+        if len(patients) > 1:
+            message = f"one image, {scans[0].image_path}, stands under several patients: {', '.join(patients)}"
+            raise DatasetRejected(message, code="one_image_two_patients", detail={"patients": patients})
+        readers = {scan.reader for scan in scans}
+        if None in readers or len(readers) < len(scans):
+            raise DatasetRejected(
+                f"{patients[0]} has two masks for one image: leave one out, or name a reader for each",
+                code="two_masks_unnamed",
+                detail={"patients": patients},
+            )

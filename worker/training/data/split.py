@@ -36,24 +36,42 @@ class Split:
                 detail={"patients": twice},
             )
 
+    def as_json(self) -> dict[str, list[str]]:
+        """Return the names of each side, in order."""
+        return {side: sorted(getattr(self, side)) for side in Side}
 
-def assign(described: DatasetFile, seed: int = 0, barred: Barred | None = None) -> Split:
+
+@dataclass(frozen=True)
+class Fold:
+    """One of several folds of a cross-validation, counted from 0."""
+
+    index: int
+    of: int
+
+
+def assign(described: DatasetFile, seed: int = 0, barred: Barred | None = None, fold: Fold | None = None) -> Split:
     """Return the split of a data set: as its scans name it, the rest by a hash of the patient's name.
 
     Parameters
     ----------
     barred
         Who must not be on a side, because the model that training goes on from knows them: they are trained on.
+    fold
+        Which part is judged; the next one calibrates. Over all folds each patient without a named side is judged
+        once; those named to be tested rest, for a later model.
 
     Raises
     ------
     DatasetRejected
         ``patient_on_both_sides``: somebody is named for two sides, or for one where they are barred;
-        ``too_few_patients``: fewer than three without a named side, or nobody is left for a side.
+        ``too_few_patients``: fewer than three without a named side, fewer than there are folds, or nobody is left
+        for a side.
     """
     named = {side: {scan.patient for scan in described.scans if scan.side == side} for side in Side}
     chosen = set().union(*named.values())
-    rest = _dealt([patient for patient in described.patients if patient not in chosen], seed)
+    rest = _dealt([patient for patient in described.patients if patient not in chosen], seed, fold)
+    if fold:
+        named[Side.test] = set()
     for side, known in (barred or {}).items():
         _require_allowed(side, sorted(named[side] & known))
         moved = rest[side] & known
@@ -74,16 +92,27 @@ def _require_allowed(side: Side, wrong: Sequence[str]) -> None:
         )
 
 
-def _dealt(patients: Iterable[str], seed: int) -> dict[Side, set[str]]:
+def _dealt(patients: Iterable[str], seed: int, fold: Fold | None) -> dict[Side, set[str]]:
     ordered = sorted(patients, key=lambda patient: hashlib.sha256(f"{seed} {patient}".encode()).digest())
     if not ordered:
         return {side: set() for side in Side}
     if len(ordered) < LEAST_PATIENTS:
         message = f"{len(ordered)} patients cannot be split three ways; name a side for each, or add patients"
         raise DatasetRejected(message, code="too_few_patients")
+    if fold:
+        return _folded(ordered, fold)
     held = max(1, round(HELD_OUT_SHARE * len(ordered)))
     return {
         Side.test: set(ordered[:held]),
         Side.calibrate: set(ordered[held : 2 * held]),
         Side.train: set(ordered[2 * held :]),
     }
+
+
+def _folded(ordered: Sequence[str], fold: Fold) -> dict[Side, set[str]]:
+    if len(ordered) < fold.of:
+        raise DatasetRejected(f"{len(ordered)} patients are too few for {fold.of} folds", code="too_few_patients")
+    parts = [set(ordered[start :: fold.of]) for start in range(fold.of)]
+    calibrate = (fold.index + 1) % fold.of
+    learnt = [part for number, part in enumerate(parts) if number not in {fold.index, calibrate}]
+    return {Side.test: parts[fold.index], Side.calibrate: parts[calibrate], Side.train: set().union(*learnt)}

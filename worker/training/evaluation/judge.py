@@ -1,17 +1,17 @@
 """``scleroscan evaluate``: who is judged, by which weights, and what is written of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker.analysis import card as model_card
 from worker.analysis.patterns import model as pattern_model
-from worker.training.data import dataset_file, patients, split
+from worker.training.data import dataset_file, patients, split, survey
 from worker.training.data.cases import CasePlan
 from worker.training.data.dataset_file import Side
 from worker.training.data.patients import Known
 from worker.training.errors import DatasetRejected
-from worker.training.evaluation import dense_lungs, evaluate, lines, report, sweep
+from worker.training.evaluation import dense_lungs, evaluate, lines, readers, report, sweep
 from worker.training.evaluation.dense_lungs import DenseLungRow
 from worker.training.evaluation.evaluate import HELD_OUT_SEED, PhantomScorer, Report
 from worker.training.evaluation.lines import LinesRow
@@ -56,7 +56,10 @@ def run(asked: Request, command: str, tell: Report) -> Evaluation:
     WeightsMismatch, DeviceUnavailable
         The model cannot be loaded.
     """
-    rows = _patients(asked, tell)
+    judged = require_unknown(asked)
+    for path in judged:
+        survey.of(path, tell).require()
+    rows = _patients(asked, judged, tell)
     varied: list[SweepRow] = []
     repeat: float | None = None
     dense: list[DenseLungRow] = []
@@ -77,6 +80,7 @@ def run(asked: Request, command: str, tell: Report) -> Evaluation:
         sweep=tuple(varied),
         repeatability_points=repeat,
         lines=tuple(told),
+        readers=tuple(row for path, own in judged.items() for row in readers.of(path, own)),
     )
 
 
@@ -87,18 +91,23 @@ def _named(asked: Request) -> str:
     return names if asked.everyone else f"{names}, test side"
 
 
-def _patients(asked: Request, tell: Report) -> list[PatientScore]:
-    if not asked.datasets:
+def require_unknown(asked: Request) -> dict[Path, Sequence[str]]:
+    """Return who is judged of each data set. Raises DatasetRejected where the model knows one of them."""
+    known = Known.by(model_card.read(asked.weights))
+    judged: dict[Path, Sequence[str]] = {}
+    for path in asked.datasets:
+        described = dataset_file.read(path)
+        judged[path] = described.patients if asked.everyone else sorted(split.assign(described, asked.seed).test)
+        _require_unknown(judged[path], patients.barred(known, patients.digests(path, described))[Side.test])
+    return judged
+
+
+def _patients(asked: Request, judged: Mapping[Path, Sequence[str]], tell: Report) -> list[PatientScore]:
+    if not judged:
         scorer = PhantomScorer(asked.weights, asked.device, asked.case)
         return evaluate.phantoms(scorer, range(HELD_OUT_SEED, HELD_OUT_SEED + asked.phantoms), asked.processes, tell)
     model = pattern_model.load(asked.weights, asked.device)
-    rows = []
-    for path in asked.datasets:
-        described = dataset_file.read(path)
-        judged = described.patients if asked.everyone else sorted(split.assign(described, asked.seed).test)
-        _require_unknown(judged, patients.barred(Known.by(model.card), patients.digests(path, described))[Side.test])
-        rows += evaluate.dataset(path, judged, model, tell)
-    return rows
+    return [row for path, own in judged.items() for row in evaluate.dataset(path, own, model, tell)]
 
 
 def _require_unknown(judged: Sequence[str], known: frozenset[str]) -> None:

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from worker.training.evaluation import evaluate, figures, summary
+from worker.training.evaluation import evaluate, figures, readers, summary
 from worker.training.evaluation.dense_lungs import DenseLungRow
 from worker.training.evaluation.lines import LinesRow
+from worker.training.evaluation.readers import Readers
 from worker.training.evaluation.score import PatientScore
 from worker.training.evaluation.summary import said
 from worker.training.evaluation.sweep import SweepRow
@@ -23,8 +24,10 @@ LINES_HEAD = ("lesion", "kernel", "slice, mm", "found", "called reticulation", "
 class Evaluation:
     """What was scored, by which weights, with which result.
 
+    ``weights`` is the digest, or several with a comma between where every patient has a model of its own.
     ``intended_use`` is what the card of the model says. ``repeatability_points`` is the mean change of extent between
-    two scans that differ in their noise alone; None without a sweep.
+    two scans that differ in their noise alone; None without a sweep. ``readers`` are those of images that several
+    people have drawn on: the model is judged by the one whom the data set names first.
     """
 
     of: str
@@ -36,6 +39,7 @@ class Evaluation:
     sweep: tuple[SweepRow, ...] = ()
     repeatability_points: float | None = None
     lines: tuple[LinesRow, ...] = ()
+    readers: tuple[Readers, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, pooled and patient by patient."""
@@ -57,13 +61,15 @@ def markdown(evaluation: Evaluation) -> str:
     pooled = evaluate.pooled(evaluation.patients)
     parts = [
         f"# Evaluation: {evaluation.of}\n\n**{evaluation.intended_use}**\n",
-        f"Weights `{evaluation.weights[:16]}…`. Made by\n\n    {evaluation.command}\n",
+        f"Weights {_short(evaluation.weights)}. Made by\n\n    {evaluation.command}\n",
         "## Together\n",
-        _table(["score", "value"], summary.rows(pooled, evaluation.repeatability_points)),
+        table(["score", "value"], summary.rows(pooled, evaluation.repeatability_points)),
         "![Bland–Altman plots of total extent and reticulation](bland-altman.png)\n",
         "## Patient by patient\n",
         _patients_table(evaluation.patients),
     ]
+    if evaluation.readers:
+        parts += ["## Readers among themselves\n", table(readers.HEAD, readers.table_rows(evaluation.readers))]
     if evaluation.dense_lungs:
         parts += ["## The lung mask of lungs with dense disease\n", _numbers(DENSE_LUNGS_HEAD, evaluation.dense_lungs)]
     if evaluation.lines:
@@ -73,6 +79,10 @@ def markdown(evaluation: Evaluation) -> str:
         title = "## Kernel, noise and thickness, inside the true lungs\n"
         parts += [title, _numbers(SWEEP_HEAD, evaluation.sweep), "![Sweep](sweep.png)\n"]
     return "\n".join(parts)
+
+
+def _short(digests: str) -> str:
+    return ", ".join(f"`{digest[:16]}…`" for digest in digests.split(", "))
 
 
 def _patients_table(patients: Sequence[PatientScore]) -> str:
@@ -100,13 +110,14 @@ def _patients_table(patients: Sequence[PatientScore]) -> str:
         )
         shown = [said(value) for value in (*values, row.lung_mask.dice, row.lung_mask.dice_threshold)]
         rows.append([row.patient, *shown])
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _numbers(head: Sequence[str], rows: Sequence[DenseLungRow | LinesRow | SweepRow]) -> str:
-    return _table(head, [[v if isinstance(v, str) else said(v) for v in asdict(row).values()] for row in rows])
+    return table(head, [[v if isinstance(v, str) else said(v) for v in asdict(row).values()] for row in rows])
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -84,8 +84,8 @@ def _region(true: PatternMap, found: PatternMap, masks: tuple[Mask, Mask], name:
     return Region(
         dice=dice(seen & found_lung, truly),
         dice_in_true_lung=dice(seen & true_lung, truly),
-        true_pct=_percent(truly, true_lung),
-        found_pct=_percent(seen & found_lung, found_lung),
+        true_pct=percent(truly, true_lung),
+        found_pct=percent(seen & found_lung, found_lung),
         bounds_pct=_bounds_pct(found, name),
     )
 
@@ -95,7 +95,8 @@ def _bounds_pct(found: PatternMap, name: str) -> tuple[float, float] | None:
     return (100 * own[0].lower, 100 * own[0].upper) if own else None
 
 
-def _percent(part: Mask, whole: Mask) -> float:
+def percent(part: Mask, whole: Mask) -> float:
+    """Return how much a part is of the whole, in percent."""
     return 100 * int(np.count_nonzero(part)) / max(int(np.count_nonzero(whole)), 1)
 
 

@@ -6,17 +6,20 @@ from typing import Final
 
 from worker.training.data.cases import CasePlan
 from worker.training.data.crops import CropPlan
+from worker.training.data.split import Fold
 from worker.training.errors import TrainingError
 
 # Results say name, version and origin in an attribute of 64 characters, and " (synthetic and labelled)" has 25.
 LONGEST_NAME: Final = 39
+FEWEST_FOLDS: Final = 3
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
     """Where a training run reads and writes, how long it goes on, and on what.
 
-    A name and version that results cannot say raise TrainingError (``model_name_unfit``).
+    A name and version that results cannot say raise TrainingError (``model_name_unfit``), and so does a fold that
+    cannot be (``folds_unfit``).
 
     Attributes
     ----------
@@ -44,6 +47,8 @@ class TrainingPlan:
         sides serve instead.
     start_from
         Weights of an earlier run to go on from, with their card beside them; None begins at random.
+    fold
+        Which fold of a cross-validation of the data sets this is; None for a run by itself.
     step_mm
         In-plane voxel size at which slices will be shown to the network at work; about that of the training cases.
     """
@@ -66,13 +71,19 @@ class TrainingPlan:
     device: str = "auto"
     processes: int = 2
     start_from: Path | None = None
+    fold: Fold | None = None
     step_mm: float = 0.7
     case: CasePlan = field(default_factory=CasePlan)
     crop: CropPlan = field(default_factory=CropPlan)
 
     def __post_init__(self) -> None:
-        """Refuse a name before an hour is spent on it."""
+        """Refuse a name or a fold before an hour is spent on it."""
         said = f"{self.name} {self.version}"
         if len(said) > LONGEST_NAME or "\\" in said or not said.isprintable() or not self.name.strip():
             message = f"name and version have at most {LONGEST_NAME} characters together, none of them a backslash"
             raise TrainingError(message, code="model_name_unfit")
+        if self.fold and not (self.fold.of >= FEWEST_FOLDS and 0 <= self.fold.index < self.fold.of):
+            message = (
+                f"a cross-validation has at least {FEWEST_FOLDS} folds: one judged, one to calibrate on, one learnt"
+            )
+            raise TrainingError(message, code="folds_unfit")

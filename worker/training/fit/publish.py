@@ -12,6 +12,7 @@ from worker.analysis import card as model_card
 from worker.analysis.patterns import network
 from worker.analysis.patterns.model import PatternModel
 from worker.training.data import dataset_file
+from worker.training.data.survey import Survey
 from worker.training.evaluation import evaluate, summary
 from worker.training.evaluation.score import PatientScore
 from worker.training.fit.plan import TrainingPlan
@@ -47,7 +48,11 @@ def weights(unet: torch.nn.Module, model: PatternModel, plan: TrainingPlan) -> N
 
 
 def card(
-    plan: TrainingPlan, sides: Sides, losses: Sequence[float], scores: Sequence[PatientScore] = ()
+    plan: TrainingPlan,
+    sides: Sides,
+    surveys: Sequence[Survey],
+    losses: Sequence[float],
+    scores: Sequence[PatientScore] = (),
 ) -> dict[str, Any]:
     """Write both forms of the card beside the weights; return it."""
     base = model_card.read(plan.start_from) if plan.start_from else None
@@ -62,7 +67,10 @@ def card(
         "network": f"U-Net, {network.ENCODER} encoder, {network.SLICES_IN} slices in",
         "outputs": list(network.OUTPUTS),
         "trained_on": _trained_on(plan),
-        "not_seen": NOT_SEEN if not plan.datasets else "whatever is not in the data it was trained on",
+        "not_seen": NOT_SEEN
+        if LABELLED not in _origin(plan, base)
+        else "whatever is not in the data it was trained on",
+        "labels": [survey.as_json() for survey in surveys],
         "known_patients": sides.known.as_card(),
         "training": {k: v for k, v in asdict(plan).items() if k not in NOT_IN_CARD},
         "started_from": base["digest"] if base else None,

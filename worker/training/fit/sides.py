@@ -45,8 +45,8 @@ class Sides:
         for path in plan.datasets:
             described = dataset_file.read(path)
             own = patients.digests(path, described)
-            sided = split.assign(described, plan.seed, patients.barred(known, own))
-            moved += len(sided.train - split.assign(described, plan.seed).train)
+            sided = split.assign(described, plan.seed, patients.barred(known, own), plan.fold)
+            moved += len(sided.train - split.assign(described, plan.seed, fold=plan.fold).train)
             known = known.and_of(*(_all(own, side) for side in (sided.train, sided.calibrate)))
             tested += [(patient, own[patient]) for patient in sided.test]
             splits.append(sided)

@@ -1,7 +1,7 @@
 """Training the pattern model: gather, optimise, calibrate, score, publish."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,9 +10,10 @@ from worker.analysis.patterns import engine, network
 from worker.analysis.patterns import model as pattern_model
 from worker.analysis.patterns.model import PatternModel
 from worker.phantom.chest_ct import render
-from worker.training.data import layouts, painted
+from worker.training.data import layouts, painted, survey
 from worker.training.data.cases import Case, phantoms
 from worker.training.data.labelled import Labelled, from_phantom
+from worker.training.data.survey import Survey
 from worker.training.evaluation import evaluate, figures
 from worker.training.evaluation.evaluate import CALIBRATION_SEED, HELD_OUT_SEED, PhantomScorer, Report
 from worker.training.evaluation.score import PatientScore
@@ -21,15 +22,26 @@ from worker.training.fit.plan import TrainingPlan
 from worker.training.fit.sides import Sides
 
 SEEDS_APART = 10_000
+Show = Callable[[Survey], None]
 
 
-def run(plan: TrainingPlan, tell: Report) -> dict[str, Any]:
-    """Train, calibrate, score and write the model; return its card. A run that was cut off goes on from its checkpoint.
+@dataclass(frozen=True)
+class Trained:
+    """The card of a trained model, and its scores on the patients held out."""
+
+    card: dict[str, Any]
+    scores: tuple[PatientScore, ...]
+
+
+def run(plan: TrainingPlan, tell: Report, show: Show = lambda _: None) -> Trained:
+    """Train, calibrate, score and write the model. A run that was cut off goes on from its checkpoint.
 
     Parameters
     ----------
     tell
         Called with (what is being done, how much is done, how much there is).
+    show
+        Called with what each data set holds, before anything is learnt from it.
 
     Raises
     ------
@@ -47,6 +59,7 @@ def run(plan: TrainingPlan, tell: Report) -> dict[str, Any]:
     sides = Sides.from_plan(plan)
     if sides.moved:
         tell("patients known before, learnt from and not judged", sides.moved, sides.moved)
+    surveys = _looked_at(plan, tell, show)
     source = list(_source(plan, sides, tell))
     device = pattern_model.choose_device(plan.device)
     unet = network.placed(_beginning(plan), device, torch.float32)
@@ -55,9 +68,18 @@ def run(plan: TrainingPlan, tell: Report) -> dict[str, Any]:
     model = calibrate.calibrated(_calibrating(plan, sides, tell), model)
     publish.weights(unet, model, plan)
     # The weights are loaded as at work to be scored, and that takes their card.
-    publish.card(plan, sides, losses)
+    publish.card(plan, sides, surveys, losses)
     figures.curve(losses, plan.out.with_suffix(".png"))
-    return publish.card(plan, sides, losses, _scores(plan, sides, tell))
+    scores = _scores(plan, sides, tell)
+    return Trained(publish.card(plan, sides, surveys, losses, scores), tuple(scores))
+
+
+def _looked_at(plan: TrainingPlan, tell: Report, show: Show) -> list[Survey]:
+    surveys = [survey.of(path, tell) for path in plan.datasets]
+    for found in surveys:
+        show(found)
+        found.require()
+    return surveys
 
 
 def _beginning(plan: TrainingPlan) -> torch.nn.Module:
@@ -78,8 +100,8 @@ def _source(plan: TrainingPlan, sides: Sides, tell: Report) -> Iterator[Case]:
             tell("painting into healthy lungs", done, plan.painted)
             yield case
     for path, sided in zip(plan.datasets, sides.splits, strict=True):
-        for done, patient in enumerate(layouts.labelled(path, sided.train), start=1):
-            tell(f"reading {path.stem}", done, len(sided.train))
+        for done, patient in enumerate(layouts.labelled(path, sided.train, every_reader=True), start=1):
+            tell(f"reading {path.stem}", done, max(done, len(sided.train)))
             yield patient.as_case()
 
 

@@ -68,6 +68,14 @@ def test_a_card_carries_all_generations_without_names(first: tuple[TrainingPlan,
         assert not any(f'"{patient}"' in written for patient in dataset_file.read(first[1]).patients)
 
 
+def test_a_model_whose_forerunner_saw_patients_has_seen_disease(third: TrainingPlan) -> None:
+    card = model_card.read(third.out)
+    assert (card["origin"], card["not_seen"]) == (
+        "synthetic and labelled",
+        "whatever is not in the data it was trained on",
+    )
+
+
 def test_another_seed_brings_nobody_known_to_another_side(first: tuple[TrainingPlan, Path], tmp_path: Path) -> None:
     base, data = first
     data = write_dataset(tmp_path, "nrrd", patients=12)

@@ -46,7 +46,7 @@ def test_every_layout_reads_back_to_the_same_voxels(dataset: Path) -> None:
 
 def test_every_layout_trains_and_is_judged_on_unseen_patients(dataset: Path, tmp_path: Path) -> None:
     plan = replace(tiny_plan(tmp_path), cases=0, datasets=(dataset,), epochs=2, batch=8)
-    card = train.run(plan, silent)
+    card = train.run(plan, silent).card
     sides = split.assign(dataset_file.read(dataset))
     slices = sum(len(one.as_case().hu) for one in layouts.labelled(dataset, sides.train))
     assert card["steps"] == math.ceil(2 * slices / plan.batch)
@@ -76,7 +76,7 @@ def test_a_model_that_goes_on_from_a_synthetic_one_says_both(tmp_path: Path) -> 
     train.run(base, silent)
     path = write_dataset(tmp_path / "set", "nrrd", patients=4)
     plan = replace(tiny_plan(tmp_path), cases=0, datasets=(path,), epochs=1, start_from=base.out)
-    card = train.run(plan, silent)
+    card = train.run(plan, silent).card
     assert card["training_data"] == "labelled data of 2 patients, fine-tuned from base 1 (synthetic)"
     assert model_card.title(card) == "ssc-ild-unet-site 1 (synthetic and labelled)"
 

@@ -30,7 +30,7 @@ def silent(what: str, done: int, total: int) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     plan = tiny_plan(tmp_path_factory.mktemp("training"))
     said: list[str] = []
-    return plan, train.run(plan, lambda what, _done, _total: said.append(what)), said
+    return plan, train.run(plan, lambda what, _done, _total: said.append(what)).card, said
 
 
 def test_a_run_writes_weights_that_the_worker_loads(trained: Trained) -> None:
@@ -55,7 +55,7 @@ def test_both_cards_say_what_the_model_is_not_and_what_it_scored(trained: Traine
 def test_a_run_that_goes_on_from_weights_names_them(trained: Trained, tmp_path: Path) -> None:
     plan, written, _ = trained
     further = replace(plan, out=tmp_path / "further.safetensors", start_from=plan.out, learning_rate=0.0, steps=1)
-    card = train.run(further, silent)
+    card = train.run(further, silent).card
     assert card["started_from"] == written["digest"]
     assert card["training_data"] == "computed lesions, fine-tuned from ssc-ild-unet-site 1 (synthetic)"
     assert card["origin"] == "synthetic"
