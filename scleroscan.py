@@ -7,26 +7,24 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from sqlalchemy.exc import OperationalError
 
-from compose import broker, doctor, images, logs, operate, preflight, printing, processes, research
+from compose import broker, doctor, images, logs, operate, preflight, printing, processes, queries, research
 from compose import settings as site_settings
 from compose.errors import MisspeltSetting, UnusableSetting, WiringError
 from compose.json_output import AsJson, print_json
 from compose.screen import ERR, OUT, say, styled
 from compose.settings import SiteSettings
-from db import audit, schema, tracking
+from db import schema
 from db.engine import open_database, open_engine
 from db.errors import BadAddress, TrackingError
 from dicom_node import listening, scheduling, site_file
 from dicom_node.errors import BadSetting, NodeError, ReceiveError
-from dicom_node.spool import backlog
-from dicom_node.spool.folder import Spool
 from worker import app as celery_app
 from worker import identity
 from worker.errors import PipelineError, WeightsMismatch
@@ -204,43 +202,6 @@ def run_demo(
         raise typer.Exit(1)
 
 
-@app.command()
-def status(
-    series_uid: Annotated[str | None, typer.Argument(help="One series; without it the newest hundred.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show where every series stands and, if it stopped, why."""
-    site = site_settings.load()
-    with schema.open_current(site.db_url).begin() as session:
-        rows = audit.status(session, series_uid, retention=scheduling.retention(site.node))
-    if as_json:
-        print_json([asdict(row) for row in rows])
-    else:
-        OUT.print(printing.status_table(rows))
-        for line in printing.backlog_lines(backlog.waiting(Spool(site.node.spool_dir), datetime.now(UTC))):
-            OUT.print(line, style="dim")
-
-
-@app.command(name="audit")
-def show_audit(
-    series_uid: Annotated[
-        str | None, typer.Argument(help="One series, with every event; without it all results.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show where the numbers come from: the rows of audit_result; for one series also its events and their hashes."""
-    with schema.open_current(site_settings.load().db_url).begin() as session:
-        results = audit.results(session, series_uid)
-        trail = audit.trail(session, series_uid) if series_uid else []
-        fault = tracking.verify_series(session, series_uid) if series_uid else None
-    if as_json:
-        print_json({"results": results, "trail": trail, "chain_fault": fault})
-    else:
-        OUT.print(*printing.audit_report(results, trail, fault), sep="\n")
-    if fault:
-        raise typer.Exit(1)
-
-
 @app.command(name="doctor")
 def examine(as_json: AsJson = False) -> None:
     """Check settings, database, broker, disk, weights and archives, and say how to mend each."""
@@ -255,6 +216,8 @@ def examine(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+app.command()(queries.status)
+app.command(name="audit")(queries.show_audit)
 for act in (operate.release, operate.discard, operate.recompute, operate.retry):
     app.command()(act)
 for command in (images.send, images.route, images.pull):

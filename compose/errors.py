@@ -1,6 +1,7 @@
 """Errors of putting the parts together.
 
-WiringError            BrokerFailed · DemoFailed · MisspeltSetting · NothingToSend · PartUnusable · UnusableSetting
+WiringError            BrokerFailed · DemoFailed · MisspeltSetting · NothingToSend · PartUnusable · Unknown
+                       UnusableSetting
 """
 
 
@@ -26,6 +27,10 @@ class NothingToSend(WiringError):
 
 class PartUnusable(WiringError):
     """A part of a site cannot run with its settings, however often it is started."""
+
+
+class Unknown(WiringError):
+    """A series or a patient that is asked for is in no row."""
 
 
 class UnusableSetting(WiringError):

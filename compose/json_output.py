@@ -1,6 +1,7 @@
 """What commands print for machines."""
 
 import json
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -11,8 +12,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 
 
 def print_json(value: object) -> None:
-    """Print a value as one line of JSON; what JSON has no form for, such as a time, as text, and no secret of a URL."""
-    print(json.dumps(_without_secrets(value), default=str))
+    """Print a value as one line of JSON, times in ISO 8601 with their offset from UTC, and no secret of a URL."""
+    print(json.dumps(_without_secrets(value), default=_text))
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _without_secrets(value: Any) -> Any:

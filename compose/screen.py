@@ -1,11 +1,29 @@
 """The screen: the one place that prints for people. What a stranger wrote is shown sign by sign and never obeyed."""
 
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from compose.log_lines import escaped
+from db.states import JobState, SeriesState
+
+COLOURS = {
+    JobState.DELIVERED: "green",
+    JobState.ENCODED: "cyan",
+    JobState.RUNNING: "yellow",
+    JobState.QUEUED: "yellow",
+    SeriesState.RECEIVING: "blue",
+    JobState.REJECTED: "red",
+    JobState.FAILED: "bold red",
+    SeriesState.INCOMPLETE: "red",
+    SeriesState.SKIPPED: "dim",
+    "measured": "green",
+    "refused": "red",
+    JobState.REVIEW: "magenta",
+    JobState.DISCARDED: "dim",
+}
 
 
 class Screen(Console):
@@ -30,6 +48,11 @@ def shown(text: str) -> str:
 def styled(text: str, style: str) -> Text:
     """Return text in a style."""
     return Text(shown(text), style)
+
+
+def when(time: datetime) -> str:
+    """Return a time as people read it: local, to the second, with its offset from UTC (ISO 8601)."""
+    return time.astimezone().isoformat(timespec="seconds")
 
 
 def say(line: str) -> None:

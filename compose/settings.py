@@ -18,7 +18,11 @@ from worker.settings import WorkerSettings
 CLASSES: tuple[type[BaseSettings], ...] = (DbSettings, NodeSettings, WorkerSettings)
 # Of the command itself; typer reads it.
 OWN_PREFIX = "SCLEROSCAN_"
-OWN = {f"{OWN_PREFIX}LOG_FORMAT": "Log lines for people (console) or machines (json)"}
+SHOW_PATIENTS = f"{OWN_PREFIX}SHOW_PATIENTS"
+OWN = {
+    f"{OWN_PREFIX}LOG_FORMAT": "Log lines for people (console) or machines (json)",
+    SHOW_PATIENTS: "Whether `scleroscan status` may show PatientIDs (true), as its option --patients has it",
+}
 LIKENESS = 0.75
 
 
