@@ -218,7 +218,7 @@ def examine(as_json: AsJson = False) -> None:
 
 app.command()(queries.status)
 app.command(name="audit")(queries.show_audit)
-for act in (operate.release, operate.discard, operate.recompute, operate.retry):
+for act in (operate.release, operate.discard, operate.recompute, operate.retry, operate.reconsider, operate.measure):
     app.command()(act)
 for command in (images.send, images.route, images.pull):
     app.command()(command)

@@ -79,7 +79,7 @@ def show_audit(
     with schema.open_current(settings.load().db_url).begin() as session:
         if series_uid is not None:
             _require_known(session, series_uid)
-        results = audit.results(session, series_uid, patient)
+        results = audit.results(session, series_uid, patient, superseded=series_uid is not None)
         if patient is not None and not results:
             raise Unknown(f"patient {patient} is unknown here, or nothing of theirs was measured yet")
         trail = audit.trail(session, series_uid) if series_uid else []

@@ -37,13 +37,19 @@ def spool_rate(session: Session, now: datetime) -> SpoolRate | None:
     return SpoolRate(float(came) / days, float(left) / days)
 
 
-def results(session: Session, series_uid: str | None = None, patient_id: str | None = None) -> list[dict[str, Any]]:
-    """Return the rows of the view ``audit_result``, newest first: of one series, of one patient, or all."""
-    view = table("audit_result", *(column(name) for name in ("series_uid", "patient_id", "job_id")))
+def results(
+    session: Session, series_uid: str | None = None, patient_id: str | None = None, superseded: bool = False
+) -> list[dict[str, Any]]:
+    """Return the rows of the view ``audit_result``, newest first: of one series, of one patient, or all.
+
+    With ``superseded`` those of ``audit_every_result``, which also has the results that newer ones supersede.
+    """
+    name = "audit_every_result" if superseded else "audit_result"
+    view = table(name, *(column(name) for name in ("series_uid", "patient_id", "job_id")))
     query = select(text("*")).select_from(view).order_by(view.c.job_id.desc())
-    for name, value in (("series_uid", series_uid), ("patient_id", patient_id)):
+    for key, value in (("series_uid", series_uid), ("patient_id", patient_id)):
         if value is not None:
-            query = query.where(view.c[name] == value)
+            query = query.where(view.c[key] == value)
     return _rows(session, query)
 
 

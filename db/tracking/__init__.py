@@ -59,6 +59,7 @@ from db.tracking.routing import (
     skip_series,
     study_series,
 )
+from db.tracking.series_operators import measure, reconsider
 from db.tracking.verification import verify_series
 
 __all__ = [
@@ -107,6 +108,7 @@ __all__ = [
     "keep_facts",
     "kept_instances",
     "leadership",
+    "measure",
     "move",
     "open_answer",
     "open_job",
@@ -114,6 +116,7 @@ __all__ = [
     "pending",
     "postpone",
     "recompute",
+    "reconsider",
     "reconsidered",
     "record_commitment",
     "record_for_review",

@@ -80,10 +80,11 @@ def register(
 
     The same image again changes nothing, unless its file was removed meanwhile: it is then taken as if it were new.
     Other bytes under a known SOP Instance UID replace the earlier ones in later jobs; all versions stay recorded, and
-    the one that was sent last counts, even if it is the first one again. A new image opens a closed series again; one
-    that was closed as ``association_broken_off`` is opened by known images too, because its sender may have sent all of
-    it this time. An image that names another study than its series belongs to gets no row; nor does one that names
-    another patient than the images before it, unless its senders may correct patients.
+    the one that was sent last counts, even if it is the first one again. A new image opens a closed series again.
+    Known images do so where it was closed as ``association_broken_off``, because its sender may have sent all of it
+    this time, and where it was skipped, because the rules may be others now. An image that names another study than its
+    series belongs to gets no row; nor does one that names another patient than the images before it, unless its
+    senders may correct patients.
     """
     by_series: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
@@ -145,7 +146,8 @@ def _register_series(session: Session, series: Series, arrivals: list[Arrival], 
 
 
 def _sent_again(session: Session, series: Series, arrivals: list[Arrival], now: datetime) -> bool:
-    if not arrivals or (series.state, series.code) != (SeriesState.INCOMPLETE, ASSOCIATION_BROKEN_OFF):
+    broke_off = (series.state, series.code) == (SeriesState.INCOMPLETE, ASSOCIATION_BROKEN_OFF)
+    if not arrivals or not (broke_off or series.state == SeriesState.SKIPPED):
         return False
     series.last_arrival_at = min(now, max(series.last_arrival_at, *(a.received_at for a in arrivals)))
     move(session, series, SeriesState.RECEIVING, Change(WHO, now, "sent_again"))

@@ -1,4 +1,4 @@
-"""Closing series: what the rows say of one that is still receiving, and the end of it."""
+"""The series that are being received: what the rows say for judging them, and how they are closed."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -73,18 +73,24 @@ def open_job(session: Session, series_uid: str, identity: JobIdentity, now: date
         No such series.
     """
     lock_series(session, series_uid)
+    images = current_images(session, series_uid)
+    older = _current_job(session, series_uid)
+    existing = session.scalar(select(Job).where(Job.key == images.job_key(identity)))
+    if existing is not None and (older is None or older.instances_digest == images.digest):
+        return existing.id
+    return place_job(session, images, identity, older, Change(WHO, now, "newer_images")).id
+
+
+def current_images(session: Session, series_uid: str) -> ImageSet:
+    """Return the images of a series that are current and in the spool."""
     instances = session.scalars(
         select(Instance)
         .where(Instance.series_uid == series_uid, Instance.replaced_at.is_(None), Instance.removed_at.is_(None))
         .order_by(Instance.sop_uid)
     ).all()
-    instances_digest = _digest(*(f"{i.sop_uid} {i.digest}" for i in instances))
-    images = ImageSet(series_uid, instances_digest, tuple(i.id for i in instances))
-    older = _current_job(session, series_uid)
-    existing = session.scalar(select(Job).where(Job.key == images.job_key(identity)))
-    if existing is not None and (older is None or older.instances_digest == instances_digest):
-        return existing.id
-    return place_job(session, images, identity, older, Change(WHO, now, "newer_images")).id
+    return ImageSet(
+        series_uid, _digest(*(f"{i.sop_uid} {i.digest}" for i in instances)), tuple(i.id for i in instances)
+    )
 
 
 def place_job(session: Session, images: ImageSet, identity: JobIdentity, older: Job | None, change: Change) -> Job:

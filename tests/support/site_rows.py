@@ -22,7 +22,7 @@ from tests.support.arrivals import arrivals
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PACS = "dicom://PACS@127.0.0.1:104"
 IDENTITY = JobIdentity("m" * 64, "s" * 64)
-DELIVERED, WAITING = f"1.2.826.0.1.{'1' * 50}", f"1.2.826.0.1.{'2' * 50}"
+DELIVERED, WAITING = f"1.2.826.0.1.{'1' * 48}", f"1.2.826.0.1.{'2' * 48}"
 NEXT_TRY = NOW + timedelta(minutes=7)
 EXTENTS = {"total": 12.5, "ggo": 8.0, "reticulation": 3.25, "consolidation": 1.25}
 
