@@ -1,19 +1,14 @@
 """Computes volumes, extents and densities from masks, by counting voxels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from worker.analysis import densitometry, levels, zones
 from worker.analysis.records import (
-    CONSOLIDATION,
-    GROUND_GLASS,
-    LEFT_LUNG,
-    NO_PATTERN,
-    RETICULATION,
-    RIGHT_LUNG,
     WHOLE,
     Assessment,
+    Bounds,
     LungMask,
     Measurement,
     PatternMap,
@@ -22,72 +17,49 @@ from worker.analysis.records import (
     Side,
     Unit,
 )
+from worker.analysis.tally import EVERYTHING, REGIONS, SIDES, Tally
 from worker.errors import ImplausibleResult
 from worker.reading.volume import CTVolume
 
-SIDES = {Side.RIGHT: (RIGHT_LUNG,), Side.LEFT: (LEFT_LUNG,), Side.BOTH: (RIGHT_LUNG, LEFT_LUNG)}
-REGIONS = {
-    Region.TOTAL: (GROUND_GLASS, RETICULATION, CONSOLIDATION),
-    Region.GROUND_GLASS: (GROUND_GLASS,),
-    Region.RETICULATION: (RETICULATION,),
-    Region.CONSOLIDATION: (CONSOLIDATION,),
-}
 # No living adult's lungs on CT hold less or more (total capacity in both sexes is 3 to 9 l).
 PLAUSIBLE_LUNG_ML = (500.0, 10_000.0)
 PLAUSIBLE_EXTENT_PCT = 95.0
 # Above these values a flag says that the lung mask may be of no use: a person looks before anything is sent.
 DOUBTFUL = {"outline_disagreement": 25.0, "much_recovered": 50.0, "dense_at_ribs": 0.0}
-EVERYTHING = (NO_PATTERN, GROUND_GLASS, RETICULATION, CONSOLIDATION)
-LUNG_LABELS, PATTERN_LABELS = 1 + len(SIDES[Side.BOTH]), len(EVERYTHING)
-Counts = NDArray[np.int64]
 
 
 def assess(volume: CTVolume, lungs: LungMask, patterns: PatternMap) -> Assessment:
     """Measure a series. A lung that is absent gets no numbers rather than zeros."""
-    tally = _Tally(volume, lungs, patterns)
-    return Assessment(tuple(_measurements(tally)), lungs.flags + patterns.flags)
+    tally = Tally(volume, lungs, patterns)
+    measurements = (
+        *_measurements(tally, patterns.bounds),
+        *zones.measure(tally),
+        *densitometry.measure(tally),
+        *levels.measure(tally, lungs.carina),
+    )
+    return Assessment(measurements, lungs.flags + patterns.flags)
 
 
-class _Tally:
-    """Counts, sums and sums of squares of HU by (lung label, pattern label), in one pass over the slices."""
-
-    def __init__(self, volume: CTVolume, lungs: LungMask, patterns: PatternMap) -> None:
-        self.voxels, self.sums, self.squares = (np.zeros((LUNG_LABELS, PATTERN_LABELS), np.int64) for _ in range(3))
-        self.voxel_ml = volume.voxel_ml
-        self.bounds = patterns.bounds
-        for hu, lung, pattern in zip(volume.hu, lungs.labels, patterns.labels, strict=True):
-            inside = np.flatnonzero(lung)
-            kind = lung.ravel()[inside] * np.intp(PATTERN_LABELS) + pattern.ravel()[inside]
-            values = hu.ravel()[inside].astype(np.float64)
-            for table, weights in ((self.voxels, None), (self.sums, values), (self.squares, values**2)):
-                counted = np.rint(np.bincount(kind, weights, minlength=table.size)).astype(np.int64)
-                np.add(table, counted.reshape(table.shape), out=table)
-
-    def total(self, table: Counts, side: Side, patterns: tuple[int, ...]) -> int:
-        """Return the sum of a table for one side and some patterns."""
-        return int(table[np.ix_(SIDES[side], patterns)].sum())
-
-
-def _measurements(tally: _Tally) -> Iterator[Measurement]:
+def _measurements(tally: Tally, bounds: Sequence[Bounds]) -> Iterator[Measurement]:
     for side in SIDES:
-        lung = tally.total(tally.voxels, side, EVERYTHING)
+        lung = tally.count(side, EVERYTHING)
         if lung == 0:
             continue
         yield Measurement(Region.LUNG, side, WHOLE, Quantity.VOLUME, lung * tally.voxel_ml, Unit.MILLILITRE)
         yield from _attenuation(tally, Region.LUNG, side, EVERYTHING)
         for region, labels in REGIONS.items():
-            count = tally.total(tally.voxels, side, labels)
+            count = tally.count(side, labels)
             yield Measurement(region, side, WHOLE, Quantity.VOLUME, count * tally.voxel_ml, Unit.MILLILITRE)
             yield Measurement(region, side, WHOLE, Quantity.EXTENT, 100 * count / lung, Unit.PERCENT)
             if side is Side.BOTH:
                 yield from _attenuation(tally, region, side, labels)
-    for bounds in tally.bounds:
-        for quantity, share in ((Quantity.EXTENT_LOWER, bounds.lower), (Quantity.EXTENT_UPPER, bounds.upper)):
-            yield Measurement(bounds.region, Side.BOTH, WHOLE, quantity, 100 * share, Unit.PERCENT)
+    for one in bounds:
+        for quantity, share in ((Quantity.EXTENT_LOWER, one.lower), (Quantity.EXTENT_UPPER, one.upper)):
+            yield Measurement(one.region, Side.BOTH, WHOLE, quantity, 100 * share, Unit.PERCENT)
 
 
-def _attenuation(tally: _Tally, region: Region, side: Side, labels: tuple[int, ...]) -> Iterator[Measurement]:
-    count = tally.total(tally.voxels, side, labels)
+def _attenuation(tally: Tally, region: Region, side: Side, labels: tuple[int, ...]) -> Iterator[Measurement]:
+    count = tally.count(side, labels)
     if count == 0:
         return
     mean = tally.total(tally.sums, side, labels) / count

@@ -18,10 +18,12 @@ class LungMask:
     """The lungs without trachea and main bronchi.
 
     ``labels`` is uint8 (slices, rows, columns) on the volume's grid: 0 outside, 1 right lung, 2 left lung.
+    ``carina`` is the slice in which the trachea parts; None where that is not seen.
     """
 
     labels: NDArray[np.uint8]
     flags: tuple[QualityFlag, ...] = ()
+    carina: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +66,21 @@ class Side(StrEnum):
     BOTH = "both"
 
 
+class Zone(StrEnum):
+    """A third of a lung by height; not a lobe."""
+
+    UPPER = "upper"
+    MIDDLE = "middle"
+    LOWER = "lower"
+
+
 class Quantity(StrEnum):
     """What was measured.
 
     ``EXTENT`` is the share of the lung's volume. It is the ratio of areas of the source paper as well, Σ lesion area /
     Σ lung area over all slices: the slices of a volume have one pixel size and one step. ``EXTENT_LOWER`` and
-    ``EXTENT_UPPER`` hold the true extent in 95 of 100 phantoms that the model was not trained on.
+    ``EXTENT_UPPER`` hold the true extent in 95 of 100 phantoms that the model was not trained on. ``HIGH_ATTENUATION``
+    is the share of the lung between −600 and −250 HU, ``LEVEL_EXTENT`` that of diseased lung in one slice, approximate.
     """
 
     VOLUME = "volume"
@@ -78,6 +89,11 @@ class Quantity(StrEnum):
     EXTENT_UPPER = "extent_upper"
     MEAN_ATTENUATION = "mean_attenuation"
     ATTENUATION_SD = "attenuation_sd"
+    SKEWNESS = "skewness"
+    KURTOSIS = "kurtosis"
+    HIGH_ATTENUATION = "high_attenuation"
+    LEVEL_EXTENT = "level_extent"
+    FIVE_LEVEL_EXTENT = "five_level_extent"
 
 
 class Unit(StrEnum):
@@ -86,11 +102,12 @@ class Unit(StrEnum):
     MILLILITRE = "ml"
     PERCENT = "%"
     HOUNSFIELD = "[hnsf'U]"
+    ONE = "1"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One number with its place; ``zone`` is ``whole``."""
+    """One number with its place; ``zone`` is ``whole``, a :class:`Zone`, or the name of a level."""
 
     region: Region
     side: Side

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from worker.analysis.lungs import airways, body, cage, coarse, gas, pair, quality, recovery
+from worker.analysis.lungs import airways, body, cage, carina, coarse, gas, pair, quality, recovery
 from worker.analysis.lungs.coarse import CoarseVolume, Mask
 from worker.analysis.lungs.pair import Pair
 from worker.analysis.records import LEFT_LUNG, RIGHT_LUNG, LungMask
@@ -55,7 +55,8 @@ def segment(volume: CTVolume) -> LungMask:
     if not inside.any():
         raise pair.no_lungs(0.0)
     middle = body.middle_column(inside)
-    tubes = airways.with_wall(airways.find(grid, inside), grid.spacing_mm)
+    lumen = airways.find(grid, inside)
+    tubes = airways.with_wall(lumen, grid.spacing_mm)
     hollow = gas.enclosed(grid, inside & ~tubes, middle)
     no_lung = tubes | hollow | ~inside
     aerated = pair.choose((grid.hu < AIR_HU) & ~no_lung, grid, middle)
@@ -65,7 +66,7 @@ def segment(volume: CTVolume) -> LungMask:
     if not labels.any():
         raise pair.no_lungs(thresholded_ml)
     flags = quality.about(labels, volume, thresholded_ml, cage.gap_pct(grid, completed.both, middle))
-    return LungMask(np.ascontiguousarray(volume.from_anatomical(labels)), flags)
+    return LungMask(np.ascontiguousarray(volume.from_anatomical(labels)), flags, carina.find(lumen, grid))
 
 
 def _completed(aerated: Pair, excluded: tuple[Mask, Mask], grid: CoarseVolume, middle: float) -> _CoarseLungs:

@@ -1,23 +1,14 @@
 """How well two raters of the same patients agree: the statistics of the field, on extents in percent of lung."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Goh et al., Am J Respir Crit Care Med 2008, 10.1164/rccm.200706-877OC.
-LIMITED_BELOW_PCT, EXTENSIVE_ABOVE_PCT = 10.0, 30.0
+from worker.analysis.goh import Goh
+
 # 95 % of differences lie within so many standard deviations of their mean (Bland and Altman, Lancet 1986).
 NORMAL_95 = 1.96
-
-
-class Goh(StrEnum):
-    """Goh's category by extent alone; between 10 and 30 % the forced vital capacity decides, which CT does not know."""
-
-    limited = "limited"
-    indeterminate = "indeterminate"
-    extensive = "extensive"
 
 
 @dataclass(frozen=True)
@@ -27,13 +18,6 @@ class BlandAltman:
     bias: float
     lower: float
     upper: float
-
-
-def goh(extent_pct: float) -> Goh:
-    """Return the category of an extent in percent of lung."""
-    if extent_pct < LIMITED_BELOW_PCT:
-        return Goh.limited
-    return Goh.extensive if extent_pct > EXTENSIVE_ABOVE_PCT else Goh.indeterminate
 
 
 def bland_altman(true: ArrayLike, found: ArrayLike) -> BlandAltman | None:

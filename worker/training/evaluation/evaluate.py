@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from worker.analysis import goh
 from worker.analysis.patterns import model as pattern_model
 from worker.analysis.patterns.model import PatternModel
 from worker.phantom.chest_ct import render
@@ -86,7 +87,7 @@ def pooled(rows: Sequence[PatientScore]) -> dict[str, Any]:
     """
     ill, healthy = [row for row in rows if not row.healthy], [row for row in rows if row.healthy]
     true, found = ([getattr(row.regions["total"], name) for row in rows] for name in ("true_pct", "found_pct"))
-    stages = [[agreement.goh(value) for value in values] for values in (true, found)]
+    stages = [[goh.category(value) for value in values] for values in (true, found)]
     false = [row.regions["total"].found_pct for row in healthy]
     return {
         "patients": len(rows),

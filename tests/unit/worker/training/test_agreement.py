@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from worker.analysis.goh import Goh
 from worker.training.evaluation import agreement
-from worker.training.evaluation.agreement import Goh
 
 # Shrout and Fleiss, Psychol Bull 1979;86:420, table 2: six targets, four judges; their ICC(2,1) is .29.
 JUDGES = ((9, 6, 8, 7, 10, 6), (2, 1, 4, 1, 5, 2), (5, 3, 6, 2, 6, 4), (8, 2, 8, 6, 9, 7))
@@ -33,14 +33,6 @@ def test_bias_and_limits_are_mean_and_spread_of_the_differences() -> None:
     assert limits.bias == pytest.approx(2.0)
     assert limits.upper - limits.bias == pytest.approx(1.96 * np.std([1, 3, 2], ddof=1))
     assert agreement.bland_altman([1.0], [1.0]) is None
-
-
-@pytest.mark.parametrize(
-    ("extent", "category"),
-    [(0, Goh.limited), (9.99, Goh.limited), (10, Goh.indeterminate), (30, Goh.indeterminate), (30.01, Goh.extensive)],
-)
-def test_goh_has_its_borders_at_ten_and_thirty_percent(extent: float, category: Goh) -> None:
-    assert agreement.goh(extent) == category
 
 
 def test_kappa_takes_away_what_chance_would_agree_on() -> None:

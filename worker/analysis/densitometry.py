@@ -1,0 +1,43 @@
+"""Densitometry: what the histogram of the lung's attenuation says, whatever pattern it is.
+
+High attenuation areas, −600 to −250 HU, and the shape of the histogram are associated with lung function and survival
+in systemic sclerosis (10.1513/AnnalsATS.201910-741OC). Skewness and kurtosis are those of the Image Biomarker
+Standardisation Initiative (10.1148/radiol.2020191145: KE2A, and IPH6, which is 0 for a normal distribution).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from worker.analysis.records import WHOLE, Measurement, Quantity, Region, Unit
+from worker.analysis.tally import HU_VALUES, SIDES, Counts, Tally
+from worker.reading.volume import HU_FLOOR
+
+HIGH_ATTENUATION_HU = (-600, -250)
+HU = np.arange(HU_VALUES, dtype=np.float64) + HU_FLOOR
+
+
+def measure(tally: Tally) -> Iterator[Measurement]:
+    """Yield high attenuation areas, skewness and kurtosis of each lung and of both; one density alone has no shape."""
+    for side in SIDES:
+        counts = tally.densities(side)
+        if counts.any():
+            share = high_attenuation_pct(counts)
+            yield Measurement(Region.LUNG, side, WHOLE, Quantity.HIGH_ATTENUATION, share, Unit.PERCENT)
+        if np.count_nonzero(counts) > 1:
+            for quantity, value in zip((Quantity.SKEWNESS, Quantity.KURTOSIS), shape(counts), strict=True):
+                yield Measurement(Region.LUNG, side, WHOLE, quantity, value, Unit.ONE)
+
+
+def high_attenuation_pct(counts: Counts) -> float:
+    """Return the share of voxels, in percent, of −600 to −250 HU, both included."""
+    low, high = HIGH_ATTENUATION_HU
+    return float(100 * counts[low - HU_FLOOR : high - HU_FLOOR + 1].sum() / counts.sum())
+
+
+def shape(counts: Counts) -> tuple[float, float]:
+    """Return skewness and excess kurtosis of a histogram over HU that holds more than one value."""
+    share = counts / counts.sum()
+    offset = HU - float(share @ HU)
+    second, third, fourth = (float(share @ offset**power) for power in (2, 3, 4))
+    return third / second**1.5, fourth / second**2 - 3
