@@ -13,6 +13,8 @@ SCAN_MARKER, END_MARKER = 0xDA, 0xD9
 # Any number of 0xFF may stand before a marker (T.81 B.1.1.2). In compressed data 0xFF00 is a value and 0xFFD0 to
 # 0xFFD7 restart the decoder (B.1.1.5, B.2.1): any other marker ends them.
 MARKER, AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff]"), re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# In data of JPEG-LS a bit 0 follows 0xFF (T.87 A.1), so what has its highest bit set ends them.
+AFTER_LS_SCAN = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 
 
 def declared_size(frame: bytes) -> tuple[int, int, int] | None:
@@ -37,6 +39,11 @@ def jpeg_end(frame: bytes) -> int | None:
     return next((at for marker, at in _markers(frame) if marker == END_MARKER), None)
 
 
+def jpeg_ls_end(frame: bytes) -> int | None:
+    """Return where a JPEG-LS stream ends, as :func:`jpeg_end` does for other JPEG."""
+    return next((at for marker, at in _markers(frame, AFTER_LS_SCAN) if marker == END_MARKER), None)
+
+
 def _j2k_size(frame: bytes, at: int) -> tuple[int, int, int] | None:
     """Read SIZ: marker, length, capabilities, reference grid, tiles, then the number of components (T.800 A.5.1)."""
     if len(frame) < at + J2K_SIZE_BYTES:
@@ -57,7 +64,7 @@ def _jpeg_size(frame: bytes) -> tuple[int, int, int] | None:
     return None
 
 
-def _markers(frame: bytes) -> Iterator[tuple[int, int]]:
+def _markers(frame: bytes, after_scan: re.Pattern[bytes] = AFTER_SCAN) -> Iterator[tuple[int, int]]:
     """Yield each marker of a JPEG stream and the place behind it, up to the end marker."""
     found = MARKER.match(frame, len(JPEG_START))
     while found:
@@ -66,4 +73,4 @@ def _markers(frame: bytes) -> Iterator[tuple[int, int]]:
         if marker == END_MARKER or len(frame) < at + 2:
             return
         at += int(struct.unpack_from(">H", frame, at)[0])
-        found = AFTER_SCAN.search(frame, at) if marker == SCAN_MARKER else MARKER.match(frame, at)
+        found = after_scan.search(frame, at) if marker == SCAN_MARKER else MARKER.match(frame, at)

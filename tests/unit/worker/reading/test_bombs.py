@@ -1,6 +1,7 @@
 """Compressed frames that grow: refused by what they declare, and held by a limit where they declare nothing."""
 
 import struct
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,18 @@ def test_run_lengths_take_no_more_than_the_header_says() -> None:
 def test_a_stream_that_declares_nothing_is_not_decoded(tmp_path: Path) -> None:
     code, detail = refusal(tmp_path, JPEG2000Lossless, b"\x01" * 64)
     assert (code, detail["error"]) == ("undecodable_pixels", "ValueError")
+
+
+def test_a_jpeg_ls_stream_that_is_cut_off_takes_no_time() -> None:
+    # Where runs of nothing but air are cut off, the codec counts to 2³² before it gives up: several seconds.
+    whole = imagecodecs.jpegls_encode(np.full((64, 64), 24, np.uint16))
+    preview = whole[:2] + b"\xff\xe1\x00\x06\xff\xd8\xff\xd9" + whole[2:]
+    begun = time.process_time()
+    for cut in (93, 94, 95):
+        for stream in (whole[:cut], preview[: cut + 8]):
+            with pytest.raises((ValueError, RuntimeError)):
+                decoders.decode(stream, JPEGLSLossless, (64, 64))
+    assert time.process_time() - begun < 1
 
 
 def hoard(frame: bytes) -> np.ndarray[Any, Any]:
