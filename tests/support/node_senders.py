@@ -94,11 +94,13 @@ def storescu_succeeds(port: int, folder: Path, *options: str) -> None:
 
 
 @contextmanager
-def association(port: int, sop_classes: tuple[str, ...] = (CTImageStorage,)) -> Iterator[Association]:
-    """Hold an association that offers the classes in Explicit VR Little Endian."""
+def association(
+    port: int, sop_classes: tuple[str, ...] = (CTImageStorage,), syntax: str = ExplicitVRLittleEndian
+) -> Iterator[Association]:
+    """Hold an association that offers the classes in one transfer syntax."""
     entity = AE("SCANNER")
     for sop_class in sop_classes:
-        entity.add_requested_context(sop_class, ExplicitVRLittleEndian)
+        entity.add_requested_context(sop_class, syntax)
     opened = entity.associate("127.0.0.1", port, ae_title="SCLEROSCAN", evt_handlers=[KEPT_FOR_WHO_ASKED])
     assert opened.is_established
     try:
