@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from compose import folders, printing, settings
+from compose import folders, route_lines, settings
 from compose.errors import NothingToSend
 from compose.json_output import AsJson, print_json
 from compose.screen import ERR, OUT
@@ -57,7 +57,8 @@ def route(
     if as_json:
         print_json({"series": [asdict(one) for one in found], "no_dicom": others})
     else:
-        OUT.print(printing.routes_table(found, verbose))
+        for line in route_lines.route_lines(found, verbose):
+            OUT.print(line, soft_wrap=True, highlight=False)
         OUT.print(f"{others} files are no DICOM", style="dim")
 
 

@@ -2,34 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Column, Table
 from rich.text import Text
 
 from compose.check import Check
-from compose.screen import COLOURS, styled, when
-
-if TYPE_CHECKING:
-    from compose.routes import Route
-
-
-def routes_table(routes: Iterable["Route"], verbose: bool) -> Table:
-    """One line a series of a folder: what would happen and why; ``verbose``: the rules passed on the way."""
-    table = Table(whole("series"), "files", whole("what the rules see"), "outcome", whole("why"), title="Routes")
-    for one in routes:
-        seen = one.facts
-        words = (seen.modality, seen.body_part, " ".join(seen.kernel), " ".join(seen.image_type))
-        thickness = "" if seen.thickness_mm is None else f"{seen.thickness_mm:g} mm"
-        lines = [one.why, *(f"  not {name}: {reason}" for name, reason in one.passed)] if verbose else [one.why]
-        table.add_row(
-            one.series_uid,
-            str(one.files),
-            " · ".join(part for part in (*words, thickness, f"{seen.slices} slices") if part),
-            styled(one.outcome, COLOURS.get(one.outcome, "white")),
-            "\n".join(lines),
-        )
-    return table
+from compose.screen import styled, when
 
 
 def record_table(record: dict[str, Any], title: str) -> Table:

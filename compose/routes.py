@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dicom_node.errors import UNPARSEABLE, ReceiveError, WrongSOPClass
@@ -30,6 +30,7 @@ class Route:
     outcome: str
     why: str
     passed: tuple[tuple[str, str], ...] = ()
+    not_given: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -55,7 +56,8 @@ def explain(folder: Path, routing_rules: Routing, calling_ae: str) -> tuple[list
             routes.append(Route(uid, one.study_uid, len(one.paths), seen, "refused", refusal))
         elif not decision.analyse:
             why = f"rule: {decision.rule}"
-            routes.append(Route(uid, one.study_uid, len(one.paths), seen, "skipped", why, decision.passed))
+            skipped = Route(uid, one.study_uid, len(one.paths), seen, "skipped", why, decision.passed)
+            routes.append(replace(skipped, not_given=decision.not_given))
         else:
             candidates[one.study_uid][uid] = (one, seen, decision)
     for study in candidates.values():

@@ -190,7 +190,8 @@ class Closer:
         """Close or skip a series that needs no comparison; return whether it has to be compared within its study."""
         decision = rules.decide(self._terms.routing, one.facts, isinstance(one.verdict, Complete))
         if not decision.analyse:
-            self._skip(one, tracking.NOT_ELIGIBLE, {"rule": decision.rule, **one.verdict.detail}, now)
+            lacking = {"not_given": dict(decision.not_given)} if decision.not_given else {}
+            self._skip(one, tracking.NOT_ELIGIBLE, {"rule": decision.rule, **lacking, **one.verdict.detail}, now)
             return False
         if isinstance(one.verdict, Incomplete) or self._terms.routing.choice.measure == "all":
             self._close(one, now)

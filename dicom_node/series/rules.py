@@ -1,7 +1,7 @@
 """Decides which series are analysed, by a table of rules read from top to bottom; functions of values."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,7 +18,7 @@ Patterns = tuple[str, ...]
 
 
 class Range(BaseModel):
-    """Bounds of a number; a number that the headers do not give lies in no range."""
+    """Bounds of a number; one that the headers do not give lies in no range, unless ``or_absent`` says so."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,19 +26,31 @@ class Range(BaseModel):
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
+    or_absent: bool = False
 
     def holds(self, value: float | None) -> bool:
         """Whether a number lies within the bounds."""
+        if value is None:
+            return self.or_absent
         return (
-            value is not None
-            and (self.at_least is None or value >= self.at_least)
+            (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
             and (self.at_most is None or value <= self.at_most)
             and (self.below is None or value < self.below)
         )
 
     def __str__(self) -> str:
-        return " and ".join(f"{name.replace('_', ' ')} {bound:g}" for name, bound in self if bound is not None)
+        bounds = self.model_dump(exclude={"or_absent"}, exclude_none=True)
+        return " and ".join(f"{name.replace('_', ' ')} {bound:g}" for name, bound in bounds.items())
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """A condition that does not hold, why, and whether that is only for want of a value."""
+
+    condition: str
+    why: str
+    is_absent: bool = False
 
 
 class Rule(BaseModel):
@@ -62,18 +74,27 @@ class Rule(BaseModel):
 
         Where images are missing, a condition on the number of slices never holds: the number says nothing then.
         """
+        return next((unmet.why for unmet in self._unmet(facts, is_whole)), None)
+
+    def not_given(self, facts: SeriesFacts, is_whole: bool = True) -> str:
+        """Name the conditions that do not hold for want of a value; nothing where any fails for another reason."""
+        unmet = list(self._unmet(facts, is_whole))
+        return ", ".join(one.condition for one in unmet) if all(one.is_absent for one in unmet) else ""
+
+    def _unmet(self, facts: SeriesFacts, is_whole: bool) -> Iterator[Unmet]:
         if self.slices is not None and not is_whole:
-            return "slices are missing"
+            yield Unmet("slices", "slices are missing")
         for name, patterns, values in self._texts(facts):
             if patterns and not matches(patterns, values):
-                return f"{name} is {' '.join(values) or 'not given'}"
+                is_absent = not any(values)
+                yield Unmet(name, f"{name} is {'not given' if is_absent else ' '.join(values)}", is_absent)
         for name, bounds, value in (
             ("thickness_mm", self.thickness_mm, facts.thickness_mm),
             ("slices", self.slices, float(facts.slices)),
         ):
             if bounds is not None and not bounds.holds(value):
-                return f"{name} is {'not given' if value is None else f'{value:g}'}, not {bounds}"
-        return None
+                given = "not given" if value is None else f"{value:g}"
+                yield Unmet(name, f"{name} is {given}, not {bounds}", value is None)
 
     def _texts(self, facts: SeriesFacts) -> tuple[tuple[str, Patterns, Sequence[str]], ...]:
         return (
@@ -119,19 +140,26 @@ EVERYTHING = Routing(rule=(), choice=Choice(measure="all"))
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a series is analysed, by which rule, and for each rule before it the condition that did not hold."""
+    """Whether a series is analysed, by which rule, and for each rule before it the condition that did not hold.
+
+    ``not_given`` names the rules that would have held but for values that the headers, or the question, do not give.
+    """
 
     analyse: bool
     rule: str
     passed: tuple[tuple[str, str], ...]
+    not_given: tuple[tuple[str, str], ...] = ()
 
 
 def decide(routing: Routing, facts: SeriesFacts, is_whole: bool = True) -> Decision:
     """Return the decision of the first rule that holds; ``is_whole`` is False where slices are known to be missing."""
     passed: list[tuple[str, str]] = []
+    absent: list[tuple[str, str]] = []
     for rule in routing.rule:
         missing = rule.missing(facts, is_whole)
         if missing is None:
-            return Decision(rule.action == "analyse", rule.name, tuple(passed))
+            return Decision(rule.action == "analyse", rule.name, tuple(passed), tuple(absent))
         passed.append((rule.name, missing))
-    return Decision(routing.otherwise == "analyse", NO_RULE, tuple(passed))
+        if names := rule.not_given(facts, is_whole):
+            absent.append((rule.name, names))
+    return Decision(routing.otherwise == "analyse", NO_RULE, tuple(passed), tuple(absent))

@@ -139,4 +139,8 @@ def test_the_site_file_of_the_reference_is_one() -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", reference, re.DOTALL)
     site = SiteFile.model_validate(tomllib.loads(example))
     assert [peer.ae_title for peer in site.peer] == ["CT1", "PACS"]
-    assert [rule.name for rule in site.routing.rule] == ["research scanner", "chest CT"]
+    assert [rule.name for rule in site.routing.rule] == [
+        "research scanner",
+        "chest CT by its body part",
+        "chest CT by its description",
+    ]

@@ -90,6 +90,20 @@ def test_all_conditions_of_a_rule_have_to_hold() -> None:
     assert rule.missing(of(slices=400)) is None
 
 
+def test_an_absent_number_passes_where_the_rule_says_so() -> None:
+    thin = Rule(name="thin", action="analyse", thickness_mm=Range(at_most=3.0, or_absent=True))
+    assert thin.missing(of(thickness_mm=None)) is None
+    assert thin.missing(of(thickness_mm=5.0)) == "thickness_mm is 5, not at most 3"
+
+
+def test_a_rule_that_fails_for_absent_values_alone_is_named() -> None:
+    rule = Rule(name="chest", action="analyse", words=("CHEST",), thickness_mm=Range(at_most=3.0))
+    routing = Routing(rule=(rule,), otherwise="skip")
+    assert decide(routing, of(words=(), thickness_mm=None)).not_given == (("chest", "words, thickness_mm"),)
+    assert decide(routing, of(words=(), thickness_mm=5.0)).not_given == ()
+    assert decide(routing, CHEST).not_given == ()
+
+
 @pytest.mark.parametrize(
     ("patterns", "values", "expected"),
     [
