@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy.exc import OperationalError
 
-from compose import broker, doctor, images, logs, operate, preflight, printing, processes, queries, research
+from compose import broker, doctor, history, images, logs, operate, preflight, printing, processes, queries, research
 from compose import settings as site_settings
 from compose.errors import MisspeltSetting, UnusableSetting, WiringError
 from compose.json_output import AsJson, print_json
@@ -222,6 +222,7 @@ for act in (operate.release, operate.discard, operate.recompute, operate.retry, 
     app.command()(act)
 for command in (images.send, images.route, images.pull):
     app.command()(command)
+app.command()(history.history)
 app.command()(research.train)
 app.command()(research.evaluate)
 labelled.command()(research.check)

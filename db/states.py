@@ -68,6 +68,8 @@ class OutputKind(StrEnum):
     SEG = "seg"
     SR = "sr"
     PICTURE = "picture"
+    PAGE = "page"
+    PDF = "pdf"
 
 
 ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {

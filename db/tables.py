@@ -188,7 +188,7 @@ class JobInstance(Base):
 
 
 class Output(Base):
-    """A written file of a job: SEG, SR or picture."""
+    """A written file of a job: SEG, SR, page, document or picture."""
 
     __tablename__ = "output"
     __table_args__ = (UniqueConstraint("job_id", "path"),)
@@ -211,6 +211,23 @@ class Measurement(Base):
     quantity: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[float]
     unit: Mapped[str]
+
+
+class Exam(Base):
+    """What the images of a job said of patient and scan: by it exams of one patient are compared."""
+
+    __tablename__ = "exam"
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    study_uid: Mapped[str] = mapped_column(UID)
+    acquired: Mapped[str]
+    patient_id: Mapped[str] = mapped_column(index=True)
+    issuer: Mapped[str]
+    patient_name: Mapped[str]
+    birth_date: Mapped[str]
+    kernel: Mapped[str]
+    thickness_mm: Mapped[float]
+    contrast: Mapped[bool]
+    position: Mapped[str]
 
 
 class QualityFlag(Base):

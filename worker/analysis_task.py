@@ -24,7 +24,7 @@ from db.tracking import (
     MeasurementRow,
     ModelIdentity,
 )
-from worker import identity, pipeline
+from worker import identity, past, pipeline
 from worker.analysis.patterns import model
 from worker.errors import InputRejected, PipelineError
 from worker.reading.unchanged import ReceivedFile
@@ -105,13 +105,16 @@ class AnalysisTask:
         return True
 
     def task(self, held: Claim) -> pipeline.Task:
-        """Return the pipeline's task for a claim: files, job key and results folder."""
+        """Return the pipeline's task for a claim: files, job key, results folder and the patient's earlier exams."""
+        with self._sessions.begin() as session:
+            earlier = tracking.exams_beside(session, held.job_id)
         return pipeline.Task(
             files=tuple(ReceivedFile(Path(file.path), file.digest) for file in held.files),
             job_key=held.key,
             created_at=held.created_at,
             # Absolute, because the path is kept in rows and other processes have other working directories.
             folder=self._settings.results_dir.absolute() / held.key,
+            earlier=tuple(past.timepoint_of(row) for row in earlier),
         )
 
     def _stage_noter(self, held: Claim) -> Callable[[str], None]:
@@ -130,6 +133,7 @@ class AnalysisTask:
             ),
             flags=tuple(FlagRow(flag.code, flag.text, flag.value) for flag in result.assessment.flags),
             outputs=result.outputs,
+            exam=past.row_of(result.exam),
         )
         with self._sessions.begin() as session:
             now = datetime.now(UTC)

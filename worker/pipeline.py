@@ -7,12 +7,14 @@ from pathlib import Path
 
 from db.tracking import OutputFile
 from worker.analysis import card as model_card
-from worker.analysis import lungs, patterns, quantify
+from worker.analysis import lungs, patterns, quantify, serial, timepoint
 from worker.analysis.patterns.model import PatternModel
 from worker.analysis.records import Assessment, LungMask, PatternMap
+from worker.analysis.serial import Comparison, Timepoint
 from worker.errors import EncodingFailed, ImplausibleResult
 from worker.identity import SOFTWARE_VERSION
-from worker.reading import chest, headers, series, unchanged
+from worker.reading import chest, exam_header, headers, series, unchanged
+from worker.reading.exam import Exam
 from worker.reading.series import SourceSeries
 from worker.reading.unchanged import ReceivedFile
 from worker.results import files, picture, seg, sr
@@ -24,21 +26,36 @@ ENCODING_ERRORS = (AttributeError, KeyError, TypeError, ValueError)
 
 @dataclass(frozen=True)
 class Task:
-    """The input of one run: files of a series, the key that decides all UIDs, the folder for results."""
+    """The input of one run: files of a series, the key that decides all UIDs, the folder for results.
+
+    ``earlier`` are the measured exams under the same patient ID, whosever they are.
+    """
 
     files: tuple[ReceivedFile, ...]
     job_key: str
     created_at: datetime
     folder: Path
+    earlier: tuple[Timepoint, ...] = ()
 
 
 @dataclass(frozen=True)
 class Result:
     """The output of one run; ``implausible`` is set where no chest has such numbers."""
 
+    exam: Exam
     assessment: Assessment
     outputs: tuple[OutputFile, ...]
     implausible: ImplausibleResult | None
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was found in a series; ``comparison`` None where there is no earlier exam to compare with."""
+
+    lungs: LungMask
+    patterns: PatternMap
+    assessment: Assessment
+    comparison: Comparison | None
 
 
 def run(task: Task, model: PatternModel, enter: Callable[[str], None]) -> Result:
@@ -69,9 +86,11 @@ def run(task: Task, model: PatternModel, enter: Callable[[str], None]) -> Result
     enter("quantify")
     measured = quantify.assess(source.volume, lung_mask, found)
     assessment = replace(measured, flags=measured.flags + source.flags)
+    now = timepoint.of(exam_header.read(source), source.series_uid, model.digest, assessment)
+    findings = Findings(lung_mask, found, assessment, serial.with_earlier(task.earlier, now))
     enter("encode")
-    outputs = _encode(task, model, source, (lung_mask, found, assessment))
-    return Result(assessment, outputs, quantify.implausible(assessment))
+    outputs = _encode(task, model, source, findings)
+    return Result(now.exam, assessment, outputs, quantify.implausible(assessment))
 
 
 def _result_source(task: Task, model: PatternModel, series_read: SourceSeries) -> ResultSource:
@@ -97,23 +116,22 @@ def _below(source: ResultSource, assessment: Assessment) -> str:
     return f"{source.maker.statement} Quality flags: {doubts}." if doubts else source.maker.statement
 
 
-def _encode(
-    task: Task, model: PatternModel, series_read: SourceSeries, found: tuple[LungMask, PatternMap, Assessment]
-) -> tuple[OutputFile, ...]:
-    lung_mask, pattern_map, assessment = found
+def _encode(task: Task, model: PatternModel, series_read: SourceSeries, found: Findings) -> tuple[OutputFile, ...]:
     source = _result_source(task, model, series_read)
     try:
         # Some values are decoded only now; pydicom's warnings would repeat them, and they may name a patient.
         with headers.quiet():
-            segmentation = seg.encode(source, lung_mask, pattern_map)
-            report = sr.encode(source, assessment, segmentation)
+            segmentation = seg.encode(source, found.lungs, found.patterns)
+            report = sr.encode(source, found.assessment, segmentation, found.comparison)
         written = (
             files.write_object(task.folder, "seg", segmentation),
             files.write_object(task.folder, "sr", report),
             files.write_picture(
                 task.folder,
                 "overlay",
-                picture.contact_sheet(series_read.volume, lung_mask, pattern_map, _below(source, assessment)),
+                picture.contact_sheet(
+                    series_read.volume, found.lungs, found.patterns, _below(source, found.assessment)
+                ),
             ),
         )
     except ENCODING_ERRORS as error:

@@ -18,6 +18,7 @@ from db.tracking.commitments import (
 )
 from db.tracking.deliveries import DueDelivery, PendingObject, delivered, due_deliveries, pending, postpone, refuse
 from db.tracking.events import Change, move, verify_chain
+from db.tracking.exams import ExamRow, MeasuredExam, exams_beside, exams_of
 from db.tracking.identities import correct_identity
 from db.tracking.jobs import (
     Claim,
@@ -70,12 +71,14 @@ __all__ = [
     "Claim",
     "ClaimedFile",
     "DueDelivery",
+    "ExamRow",
     "Failure",
     "FlagRow",
     "JobIdentity",
     "JobResults",
     "Leadership",
     "LeaseTerms",
+    "MeasuredExam",
     "MeasurementRow",
     "ModelIdentity",
     "OutputFile",
@@ -99,6 +102,8 @@ __all__ = [
     "due_jobs",
     "encoded_before",
     "enter_stage",
+    "exams_beside",
+    "exams_of",
     "expired_results",
     "finish",
     "forget_the_future",

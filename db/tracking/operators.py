@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.errors import IllegalTransition
 from db.states import DeliveryState, JobState
-from db.tables import Delivery, Instance, Job, JobInstance, Measurement, Output, QualityFlag
+from db.tables import Delivery, Exam, Instance, Job, JobInstance, Measurement, Output, QualityFlag
 from db.tracking.deliveries import open_deliveries
 from db.tracking.events import Change, append, move
 from db.tracking.jobs import locked_job, queue_again
@@ -55,7 +55,7 @@ def recompute(session: Session, job_id: int, who: str, now: datetime) -> None:
     outputs = session.scalars(select(Output).where(Output.job_id == job_id).order_by(Output.id)).all()
     left = {PurePath(output.path).name: output.digest for output in outputs}
     sent = list(session.scalars(select(Delivery.id).where(Delivery.job_id == job_id).order_by(Delivery.id)))
-    for table in (Delivery, Output, Measurement, QualityFlag):
+    for table in (Delivery, Output, Measurement, QualityFlag, Exam):
         session.execute(delete(table).where(table.job_id == job_id))
     queue_again(session, job, Change(who, now, "recomputed", {"outputs": left, "deliveries": sent}))
 

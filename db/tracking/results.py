@@ -1,23 +1,23 @@
 """Records the results of a job: numbers, quality flags and files, and opens the deliveries that follow."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.states import JobState
-from db.tables import Job, Measurement, Output, QualityFlag
+from db.tables import Exam, Job, Measurement, Output, QualityFlag
 from db.tracking.deliveries import open_deliveries
 from db.tracking.events import Change, move
+from db.tracking.exams import ExamRow
 from db.tracking.jobs import Claim, Failure, fenced, finish
 from db.tracking.seal import RESULTS_HASH, results_hash
 
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A written file: ``kind`` is ``seg``, ``sr`` or ``picture``; ``sop_uid`` None for a picture."""
+    """A written file: ``kind`` is a :class:`db.states.OutputKind`; ``sop_uid`` None for a picture."""
 
     kind: str
     path: str
@@ -53,7 +53,7 @@ class JobResults:
     measurements: tuple[MeasurementRow, ...]
     flags: tuple[FlagRow, ...]
     outputs: tuple[OutputFile, ...]
-    detail: dict[str, Any] = field(default_factory=dict)
+    exam: ExamRow | None = None
 
 
 def record_results(
@@ -83,6 +83,8 @@ def _keep(session: Session, job: Job, results: JobResults) -> None:
     session.add_all(
         Output(job_id=job.id, kind=o.kind, sop_uid=o.sop_uid, digest=o.digest, path=o.path) for o in results.outputs
     )
+    if results.exam is not None:
+        session.add(Exam(job_id=job.id, **asdict(results.exam)))
     session.flush()
 
 

@@ -6,13 +6,15 @@ import json
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.tables import Instance, Job, JobInstance, Measurement, Output, QualityFlag
+from db.tables import Exam, Instance, Job, JobInstance, Measurement, Output, QualityFlag
 
 RESULTS_HASH = "results_hash"
+# Of jobs before there were exams nothing stands here, and their hash is as it was.
+EXAM = tuple(column.name for column in Exam.__table__.columns if column.name != "job_id")
 
 
 def results_hash(session: Session, job: Job) -> str:
-    """Return the SHA-256 over numbers, quality flags, outputs, and images with their patient, as the rows have them."""
+    """Return the SHA-256 over numbers, quality flags, outputs, images with their patient, and exam, as the rows are."""
     session.flush()
     numbers = select(Measurement).where(Measurement.job_id == job.id)
     remarks = select(QualityFlag).where(QualityFlag.job_id == job.id)
@@ -28,6 +30,8 @@ def results_hash(session: Session, job: Job) -> str:
             for i in session.scalars(images.where(JobInstance.job_id == job.id))
         ],
     ]
+    if (exam := session.get(Exam, job.id)) is not None:
+        rows.append([[name, str(getattr(exam, name))] for name in EXAM])
     # Sorted here: every database has an order of texts of its own.
     ordered = [sorted(part, key=json.dumps) for part in rows]
     return hashlib.sha256(json.dumps(ordered, separators=(",", ":")).encode()).hexdigest()

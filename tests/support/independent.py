@@ -66,3 +66,9 @@ def mean_hu(ct_folder: Path, segment: sitk.Image) -> float:
     mask = sitk.Resample(segment, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     hu = np.clip(sitk.GetArrayFromImage(ct).astype(np.int32), -1024, None)
     return float(hu[sitk.GetArrayFromImage(mask) > 0].mean())
+
+
+def dump(sr: Path) -> str:
+    """Return an SR as DCMTK's dsrdump reads it."""
+    found = subprocess.run([services.program("dsrdump"), str(sr)], capture_output=True, text=True, check=True)
+    return found.stdout

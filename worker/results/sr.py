@@ -7,8 +7,9 @@ from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
-from worker.analysis.records import WHOLE, Assessment, Quantity, Region, Side
-from worker.results import codes
+from worker.analysis.records import WHOLE, Assessment, Region, Side
+from worker.analysis.serial import Comparison
+from worker.results import change_groups, codes, numbers, staging, zone_groups
 from worker.results.seg import SEGMENTS, Segment
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
@@ -30,27 +31,12 @@ BOTH_LUNGS = ("both lungs", Region.LUNG, Side.BOTH, codes.LUNG)
 # As people read a report: what there is in all, of which kind, on which side, and of how much lung.
 LUNGS, PATTERNS = SEGMENTS[:2], SEGMENTS[2:]
 ORDER = (TOTAL, *PATTERNS, TOTAL_LEFT, TOTAL_RIGHT, BOTH_LUNGS, *LUNGS)
-QUANTITIES = (
-    Quantity.EXTENT,
-    Quantity.EXTENT_LOWER,
-    Quantity.EXTENT_UPPER,
-    Quantity.VOLUME,
-    Quantity.MEAN_ATTENUATION,
-    Quantity.ATTENUATION_SD,
-)
-# Volumes from here on are told in whole millilitres.
-WHOLE_ML = 10
-EXTENTS = {
-    Quantity.EXTENT: codes.EXTENT,
-    Quantity.EXTENT_LOWER: codes.EXTENT_LOWER,
-    Quantity.EXTENT_UPPER: codes.EXTENT_UPPER,
-}
 Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
 LATERALITY = {Side.LEFT: codes.LEFT, Side.RIGHT: codes.RIGHT, Side.BOTH: codes.RIGHT_AND_LEFT}
 
 
-def encode(source: ResultSource, assessment: Assessment, seg: Dataset) -> Dataset:
-    """Return the Comprehensive 3D SR for an assessment whose masks are in ``seg``."""
+def encode(source: ResultSource, assessment: Assessment, seg: Dataset, comparison: Comparison | None = None) -> Dataset:
+    """Return the Comprehensive 3D SR for an assessment whose masks are in ``seg``, compared with an earlier exam."""
     made = (
         _segment_group(source, assessment, seg, one)
         if isinstance(one, Segment)
@@ -58,6 +44,8 @@ def encode(source: ResultSource, assessment: Assessment, seg: Dataset) -> Datase
         for one in ORDER
     )
     groups: list[Group] = [group for group in made if group is not None]
+    groups += change_groups.groups(source, comparison) if comparison else ()
+    groups += zone_groups.groups(source, assessment)
     report = sr.MeasurementReport(
         observation_context=_observers(source),
         procedure_reported=codes.CT_CHEST,
@@ -116,8 +104,8 @@ def _segment_group(
     source: ResultSource, assessment: Assessment, seg: Dataset, segment: Segment
 ) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations | None:
     region, side = OF_SEGMENT[segment.number]
-    numbers = list(_numbers(assessment, region, side))
-    if not numbers:
+    told = list(_numbers(assessment, region, side))
+    if not told:
         return None
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
@@ -133,57 +121,40 @@ def _segment_group(
         finding_category=segment.category,
         finding_sites=[sr.FindingSite(codes.LUNG, laterality=LATERALITY[side])],
         algorithm_id=_algorithm(source),
-        measurements=numbers,
+        measurements=told,
     )
 
 
 def _whole_group(
     source: ResultSource, assessment: Assessment, finding: str, region: Region, side: Side, kind: CodedConcept
 ) -> sr.MeasurementsAndQualitativeEvaluations | None:
-    numbers = list(_numbers(assessment, region, side))
-    if not numbers:
+    told = list(_numbers(assessment, region, side))
+    if not told:
         return None
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=source.tracking_uid(finding), identifier=f"Scleroscan {finding}"),
         finding_type=kind,
         finding_sites=[sr.FindingSite(codes.LUNG, laterality=LATERALITY[side])],
         algorithm_id=_algorithm(source),
-        measurements=numbers,
-        qualitative_evaluations=_doubts(assessment) if region is Region.LUNG else None,
+        measurements=told,
+        qualitative_evaluations=_evaluations(assessment, region, side),
     )
 
 
+def _evaluations(assessment: Assessment, region: Region, side: Side) -> list[sr.QualitativeEvaluation] | None:
+    if region is Region.LUNG:
+        return _doubts(assessment)
+    return [staging.category(assessment)] if side is Side.BOTH else None
+
+
 def _doubts(assessment: Assessment) -> list[sr.QualitativeEvaluation]:
-    return [sr.QualitativeEvaluation(codes.QUALITY_FLAG, codes.quality_flag(flag.code)) for flag in assessment.flags]
+    return [sr.QualitativeEvaluation(codes.QUALITY_FLAG, codes.own(flag.code)) for flag in assessment.flags]
 
 
 def _numbers(assessment: Assessment, region: Region, side: Side) -> Iterator[sr.Measurement]:
     own = [m for m in assessment.measurements if (m.region, m.side, m.zone) == (region, side, WHOLE)]
-    for m in sorted(own, key=lambda one: QUANTITIES.index(one.quantity)):
-        yield measurement(m.quantity, m.value)
-
-
-def measurement(quantity: Quantity, value: float) -> sr.Measurement:
-    """Return a number with its coded name, unit, and method or derivation, rounded as people read it.
-
-    The database has it in full.
-    """
-    if quantity is Quantity.VOLUME:
-        digits = 0 if value >= WHOLE_ML else 1
-        return _said(sr.Measurement(codes.VOLUME, value, codes.MILLILITRE, method=codes.SEGMENTED_VOXEL_METHOD), digits)
-    if quantity in EXTENTS:
-        return _said(sr.Measurement(EXTENTS[quantity], value, codes.PERCENT), 1)
-    derivation = codes.MEAN if quantity is Quantity.MEAN_ATTENUATION else codes.STANDARD_DEVIATION
-    return _said(sr.Measurement(codes.ATTENUATION, value, codes.HOUNSFIELD, derivation=derivation), 0)
-
-
-def _said(made: sr.Measurement, digits: int) -> sr.Measurement:
-    """Round the number of a measurement as text: no trailing zeros, no minus before a zero."""
-    (measured,) = made[0].MeasuredValueSequence
-    measured.NumericValue = f"{round(float(measured.NumericValue), digits) + 0.0:.{digits}f}"
-    if "FloatingPointValue" in measured:
-        del measured.FloatingPointValue
-    return made
+    for m in sorted(own, key=lambda one: numbers.ORDER.index(one.quantity)):
+        yield numbers.measurement(m.quantity, m.value)
 
 
 def _declare_codes(result: Dataset) -> None:
