@@ -14,7 +14,20 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy.exc import OperationalError
 
-from compose import broker, doctor, history, images, logs, operate, preflight, printing, processes, queries, research
+from compose import (
+    broker,
+    dataset,
+    doctor,
+    history,
+    images,
+    logs,
+    operate,
+    preflight,
+    printing,
+    processes,
+    queries,
+    research,
+)
 from compose import settings as site_settings
 from compose.errors import MisspeltSetting, UnusableSetting, WiringError
 from compose.json_output import AsJson, print_json
@@ -225,7 +238,7 @@ for command in (images.send, images.route, images.pull):
 app.command()(history.history)
 app.command()(research.train)
 app.command()(research.evaluate)
-labelled.command()(research.check)
+labelled.command()(dataset.check)
 
 
 def _ready(log_format: logs.LogFormat, *checks: Callable[[SiteSettings], None]) -> SiteSettings:

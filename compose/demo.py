@@ -170,18 +170,9 @@ def run(folder: Path, dicom_dir: Path | None, report: Report) -> Outcome:
         sessions = open_database(demo_site.db_url(home))
         measured = _measured(sessions, _follow(sessions, series_uids, report))
         sessions.kw["bind"].dispose()
-    return Outcome(
-        series=measured,
-        truth=truth,
-        pictures=tuple(sorted((home / "results").rglob("*.png"))),
-        archived=tuple(archive.instances()),
-        no_dicom=len(others),
-        seconds={
-            "prepare": round(prepared - started, 2),
-            "send": round(sent - sending, 2),
-            **stage_seconds(measured[0].trail),
-        },
-    )
+    seconds = {"prepare": round(prepared - started, 2), "send": round(sent - sending, 2)}
+    pictures, archived = tuple(sorted((home / "results").rglob("*.png"))), tuple(archive.instances())
+    return Outcome(measured, truth, pictures, archived, len(others), seconds | stage_seconds(measured[0].trail))
 
 
 def _phantom_series(folder: Path) -> tuple[Path, Assessment]:

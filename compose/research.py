@@ -2,26 +2,16 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from compose import research_screen
 from compose.json_output import AsJson, print_json
-from compose.screen import ERR, OUT
+from compose.screen import OUT
 from worker.settings import PACKAGED_WEIGHTS
 from worker.training.evaluation import summary
-
-if TYPE_CHECKING:
-    from worker.training.data.survey import Survey
-    from worker.training.evaluation.comparison import Comparison
-    from worker.training.evaluation.evaluate import Report
-    from worker.training.evaluation.report import Evaluation
 
 SWEEP_PATIENTS = 3
 SHIPPED = Path("shipped")
@@ -97,16 +87,18 @@ def train(
         start_from=PACKAGED_WEIGHTS if start_from == SHIPPED else start_from,
     )
     if folds is not None:
-        with _progress() as tell:
-            found = cross_validation.run(plan, folds, _typed(), tell, _show_survey)
-        _show_evaluation(found, found.of, cross_validation.folder_of(plan), as_json)
+        with research_screen.progress() as tell:
+            found = cross_validation.run(plan, folds, _typed(), tell, research_screen.show_survey)
+        research_screen.show_evaluation(found, found.of, cross_validation.folder_of(plan), as_json)
         return
-    with _progress() as tell:
-        card = training.run(plan, tell, _show_survey).card
+    with research_screen.progress() as tell:
+        card = training.run(plan, tell, research_screen.show_survey).card
     if as_json:
         print_json(card)
     else:
-        OUT.print(_table(summary.rows(card["scores"]), f"Scores of {out_file.name} on patients held out"))
+        OUT.print(
+            research_screen.table(summary.rows(card["scores"]), f"Scores of {out_file.name} on patients held out")
+        )
         OUT.print(card["intended_use"], style="dim")
 
 
@@ -151,50 +143,22 @@ def evaluate(
         weights, tuple(dataset or ()), everyone, phantoms, SWEEP_PATIENTS if sweep else 0, seed, device, processes
     )
     if against is not None:
-        with _progress() as tell:
+        with research_screen.progress() as tell:
             both = comparison.run(asked, against, _typed(), tell)
         comparison.write(both, folder)
-        _show_comparison(both, folder, as_json)
+        research_screen.show_comparison(both, folder, as_json)
         return
-    with _progress() as tell:
+    with research_screen.progress() as tell:
         evaluation = judge.run(asked, _typed(), tell)
     judge.write(evaluation, folder)
-    _show_evaluation(evaluation, f"{weights.name}: {evaluation.of}", folder, as_json)
-
-
-def check(
-    file: Annotated[Path, typer.Argument(help="The YAML file of labelled data.", exists=True, dir_okay=False)],
-    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Look at a data set before anything is learnt from it: values of the masks, sides of the patients, readers.
-
-    What training would refuse is refused here, after the table: scans that cannot be read, a declared value that
-    occurs in no mask, one image under two patients.
-    """
-    from worker.training.data import dataset_file, split, survey  # noqa: PLC0415
-    from worker.training.evaluation import readers  # noqa: PLC0415
-
-    with _progress() as tell:
-        found = survey.of(file, tell)
-    if not as_json:
-        OUT.print(_survey_table(found))
-    found.require()
-    agreed, sides = readers.of(file), split.assign(dataset_file.read(file), seed)
-    if as_json:
-        print_json({**found.as_json(), "sides": sides.as_json(), "readers": [asdict(row) for row in agreed]})
-        return
-    if agreed:
-        OUT.print(_table(readers.table_rows(agreed), "Readers among themselves", readers.HEAD))
-    for side, names in sides.as_json().items():
-        OUT.print(f"{side}: {', '.join(names)}", highlight=False)
+    research_screen.show_evaluation(evaluation, f"{weights.name}: {evaluation.of}", folder, as_json)
 
 
 def _look(series_folder: Path, weights: Path, folder: Path, device: str, as_json: bool) -> None:
     from worker import look  # noqa: PLC0415
     from worker.analysis.patterns import model  # noqa: PLC0415
 
-    with _progress() as tell:
+    with research_screen.progress() as tell:
         rows = look.run(series_folder, model.load(weights, device), folder, tell)
     if as_json:
         print_json(look.as_json(rows))
@@ -204,60 +168,3 @@ def _look(series_folder: Path, weights: Path, folder: Path, device: str, as_json
 
 def _typed() -> str:
     return shlex.join(["scleroscan", *sys.argv[1:]])
-
-
-def _show_evaluation(evaluation: "Evaluation", title: str, folder: Path, as_json: bool) -> None:
-    if as_json:
-        print_json(evaluation.as_json())
-        return
-    pooled = evaluation.as_json()["pooled"]
-    OUT.print(_table(summary.rows(pooled, evaluation.repeatability_points), title))
-    OUT.print(f"table, JSON and figures: {folder}", style="dim")
-
-
-def _show_comparison(both: "Comparison", folder: Path, as_json: bool) -> None:
-    from worker.training.evaluation import comparison  # noqa: PLC0415
-
-    if as_json:
-        print_json(both.as_json())
-        return
-    OUT.print(_table(comparison.lines(both), both.evaluations[0].of, ("score", *both.titles)))
-    OUT.print(*comparison.differences(both), sep="\n", highlight=False)
-    OUT.print(f"both side by side: {folder / 'comparison.md'}", style="dim")
-
-
-def _show_survey(found: "Survey") -> None:
-    ERR.print(_survey_table(found))
-
-
-def _survey_table(found: "Survey") -> Table:
-    """One line a value of the masks: what it means, and where it is found."""
-    table = Table("value", "means", "scans", "voxels", title=f"{found.dataset}: {found.patients} patients")
-    for row in found.rows:
-        meaning = row.kind or "nothing: ignored"
-        table.add_row(row.value, meaning, f"{row.scans} of {found.scans}", f"{row.voxels:,}")
-    if found.assumed:
-        table.caption = f"{found.assumed} scans without spacing_mm: a field of view of 350 mm is assumed"
-    return table
-
-
-def _table(lines: Sequence[Sequence[str]], title: str, heads: Sequence[str] = ("score", "value")) -> Table:
-    table = Table(*heads, title=title)
-    for line in lines:
-        table.add_row(*line)
-    return table
-
-
-@contextmanager
-def _progress() -> Iterator["Report"]:
-    """Show a bar for each part of the work as it begins."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=ERR) as progress:
-        bars: dict[str, TaskID] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in bars:
-                bars[what] = progress.add_task(what, total=total)
-            progress.update(bars[what], completed=done)
-
-        yield tell

@@ -17,9 +17,10 @@ from worker.phantom.chest_ct import HU_CEILING
 from worker.reading import segmentation, series
 from worker.reading.volume import HU_FLOOR, CTVolume
 from worker.training.data import dataset_file
-from worker.training.data.dataset_file import DatasetFile, DicomScan, Kind, PngScan, Scan, VolumeScan
+from worker.training.data.dataset_file import DatasetFile
 from worker.training.data.labelled import Labelled, from_masks
 from worker.training.data.marks import LabelImage, Layer, Marks, Segments
+from worker.training.data.scans import DicomScan, Kind, PngScan, Scan, VolumeScan
 from worker.training.errors import DatasetRejected
 
 GRID_TOLERANCE_MM = 0.01

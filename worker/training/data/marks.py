@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.training.data.dataset_file import Kind, LabelValues
+from worker.training.data.dataset_file import LabelValues
+from worker.training.data.scans import Kind
 
 BACKGROUND = 0
 Where = NDArray[np.bool_]

@@ -9,7 +9,8 @@ from typing import Any
 
 from worker.errors import InputRejected
 from worker.reading import headers
-from worker.training.data.dataset_file import DatasetFile, DicomScan, Side
+from worker.training.data.dataset_file import DatasetFile
+from worker.training.data.scans import DicomScan, Side
 
 Digests = frozenset[str]
 

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.training.data.dataset_file import DatasetFile, Side
+from worker.training.data.dataset_file import DatasetFile
+from worker.training.data.scans import Side
 from worker.training.errors import DatasetRejected
 
 # Of the patients whose side the data set leaves open.

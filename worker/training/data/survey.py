@@ -8,8 +8,8 @@ from typing import Any
 
 from worker.reading.volume import CTVolume
 from worker.training.data import dataset_file, layouts
-from worker.training.data.dataset_file import Kind, PngScan, Scan
 from worker.training.data.marks import Marks
+from worker.training.data.scans import Kind, PngScan, Scan
 from worker.training.errors import DatasetRejected
 
 Report = Callable[[str, int, int], None]
@@ -33,7 +33,7 @@ class Survey:
     """A data set as it lies on the disk.
 
     ``assumed`` counts the scans whose spacing nobody gave; ``faults`` are the scans that cannot be read;
-    ``same_images`` the patients who share an image, voxel by voxel.
+    ``same_images`` the patients under whom an image that lies at several paths stands, a name for each path.
     """
 
     dataset: str
@@ -63,8 +63,7 @@ class Survey:
             message = "; ".join(str(fault) for fault in self.faults)
             raise DatasetRejected(message, code="scan_unreadable", detail={"patients": patients})
         for shared in self.same_images:
-            message = f"{self.dataset}: the same image stands under {', '.join(shared)}"
-            raise DatasetRejected(message, code="one_image_two_patients", detail={"patients": list(shared)})
+            raise self._shared(sorted(set(shared)))
         if self.absent:
             absent = [row.value if row.value.startswith("file") else f"{row.kind} {row.value}" for row in self.absent]
             found = ", ".join(row.value for row in self.rows if row.voxels) or "none"
@@ -73,6 +72,13 @@ class Survey:
                 code="label_value_absent",
                 detail={"absent": absent},
             )
+
+    def _shared(self, patients: list[str]) -> DatasetRejected:
+        message = f"{self.dataset}: the same image lies at several paths, under {', '.join(patients)}"
+        code = "one_image_two_patients"
+        if len(patients) == 1:
+            message, code = f"{message}; name one path, and a reader for each mask", "two_masks_unnamed"
+        return DatasetRejected(message, code=code, detail={"patients": patients})
 
     def as_json(self) -> dict[str, Any]:
         """Return what the model card holds of it."""
@@ -84,11 +90,12 @@ class Survey:
 class _Tally:
     voxels: dict[tuple[str, Kind | None], int] = field(default_factory=dict)
     scans: dict[tuple[str, Kind | None], int] = field(default_factory=dict)
-    patients_of: dict[str, set[str]] = field(default_factory=dict)
+    patient_at: dict[str, dict[Path, str]] = field(default_factory=dict)
     faults: list[DatasetRejected] = field(default_factory=list)
 
     def add(self, scan: Scan, volume: CTVolume, marks: Marks) -> None:
-        self.patients_of.setdefault(hashlib.sha256(volume.hu.tobytes()).hexdigest(), set()).add(scan.patient)
+        digest = hashlib.sha256(volume.hu.tobytes()).hexdigest()
+        self.patient_at.setdefault(digest, {})[scan.image_path] = scan.patient
         for what, count in marks.found().items():
             self.voxels[what] = self.voxels.get(what, 0) + count
             self.scans[what] = self.scans.get(what, 0) + bool(count)
@@ -97,7 +104,7 @@ class _Tally:
         return tuple(ValueRow(*what, self.scans[what], self.voxels[what]) for what in sorted(self.voxels, key=_order))
 
     def shared(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(tuple(sorted(names)) for names in self.patients_of.values() if len(names) > 1)
+        return tuple(tuple(at.values()) for at in self.patient_at.values() if len(at) > 1)
 
 
 def of(path: Path, tell: Report) -> Survey:

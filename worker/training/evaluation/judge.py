@@ -8,8 +8,8 @@ from worker.analysis import card as model_card
 from worker.analysis.patterns import model as pattern_model
 from worker.training.data import dataset_file, patients, split, survey
 from worker.training.data.cases import CasePlan
-from worker.training.data.dataset_file import Side
 from worker.training.data.patients import Known
+from worker.training.data.scans import Side
 from worker.training.errors import DatasetRejected
 from worker.training.evaluation import dense_lungs, evaluate, lines, readers, report, sweep
 from worker.training.evaluation.dense_lungs import DenseLungRow

@@ -14,7 +14,7 @@ import scleroscan
 from tests.support.labelled import patient, tiny_plan
 from worker.phantom.chest_ct import render
 from worker.training.data import layouts, survey
-from worker.training.data.dataset_file import Kind
+from worker.training.data.scans import Kind
 from worker.training.fit import cross_validation
 
 HOW_TO = Path(scleroscan.__file__).parent / "docs" / "how-to" / "train-a-model.md"

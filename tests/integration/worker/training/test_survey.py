@@ -13,7 +13,7 @@ from tests.support.labelled import LAYOUTS, VALUES, patient, tiny_plan, write_da
 from worker.phantom.chest_ct import render
 from worker.settings import PACKAGED_WEIGHTS
 from worker.training.data import layouts, survey
-from worker.training.data.dataset_file import Kind
+from worker.training.data.scans import Kind
 from worker.training.errors import DatasetRejected
 from worker.training.evaluation import judge
 from worker.training.fit import train
@@ -106,6 +106,17 @@ def test_one_image_under_two_names_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetRejected, match="P0, P1") as refused:
         survey.of(path, silent).require()
     assert (refused.value.code, refused.value.detail) == ("one_image_two_patients", {"patients": ["P0", "P1"]})
+
+
+def test_a_copy_of_an_image_under_the_same_patient_is_refused(tmp_path: Path) -> None:
+    path = write_dataset(tmp_path, "nrrd", patients=1)
+    written = yaml.safe_load(path.read_text())
+    (tmp_path / "P0" / "copy.nrrd").write_bytes((tmp_path / "P0" / "image.nrrd").read_bytes())
+    written["scans"].append(written["scans"][0] | {"image": "P0/copy.nrrd"})
+    path.write_text(yaml.safe_dump(written))
+    with pytest.raises(DatasetRejected, match=r"P0.*one path") as refused:
+        survey.of(path, silent).require()
+    assert (refused.value.code, refused.value.detail) == ("two_masks_unnamed", {"patients": ["P0"]})
 
 
 def test_the_card_holds_what_was_used_and_ignored(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from worker.training.data import dataset_file
-from worker.training.data.dataset_file import DatasetFile, Kind
+from worker.training.data.dataset_file import DatasetFile
+from worker.training.data.scans import Kind
 from worker.training.errors import DatasetRejected
 
 LABELS = {"ground_glass": [1], "reticulation": [2]}

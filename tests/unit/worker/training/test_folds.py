@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.worker.training.test_split import described
 from worker.training.data import split
-from worker.training.data.dataset_file import Side
+from worker.training.data.scans import Side
 from worker.training.data.split import Fold
 from worker.training.errors import DatasetRejected, TrainingError
 from worker.training.fit.plan import TrainingPlan

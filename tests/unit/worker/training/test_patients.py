@@ -5,8 +5,9 @@ from typing import Any
 
 from tests.support import ct_files
 from worker.training.data import patients
-from worker.training.data.dataset_file import DatasetFile, Side
+from worker.training.data.dataset_file import DatasetFile
 from worker.training.data.patients import Known
+from worker.training.data.scans import Side
 
 
 def dicom_set(folder: Path, name: str, ids: dict[str, tuple[str, str]]) -> tuple[Path, DatasetFile]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from worker.training.data import split
-from worker.training.data.dataset_file import DatasetFile, Side
+from worker.training.data.dataset_file import DatasetFile
+from worker.training.data.scans import Side
 from worker.training.data.split import Split
 from worker.training.errors import DatasetRejected
 
