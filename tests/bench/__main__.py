@@ -1,4 +1,4 @@
-"""``make bench``: receiving beside DCMTK's storescp, reading beside SimpleITK and pydicom, the stages of one series."""
+"""``make bench``: receiving, reading and encoding beside their peers, and the stages of one series."""
 
 import argparse
 import statistics
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import reading, receiving
+from tests.bench import encoding, reading, receiving
 from tests.bench.figures import Row, print_json, print_table
 from worker.analysis import lungs, patterns, quantify
 from worker.analysis.patterns import model
@@ -17,7 +17,7 @@ from worker.phantom.dicom_series import PhantomIdentity, write_series
 from worker.reading import series
 from worker.settings import WorkerSettings
 
-PARTS = ("receiving", "reading", "stages")
+PARTS = ("receiving", "reading", "encoding", "stages")
 
 
 def median_s(work: Callable[[], object], rounds: int) -> float:
@@ -33,11 +33,25 @@ def median_s(work: Callable[[], object], rounds: int) -> float:
 
 def reading_beside_peers(folder: Path, home: Path, asked: argparse.Namespace) -> Iterator[Row]:
     """From files to HU, beside SimpleITK's series reader and plain pydicom, which check nothing."""
-    for encoding in reading.ENCODINGS:
-        series_folder = reading.write(sorted(folder.iterdir()), home / encoding, encoding, asked.read_slices)
+    for stored in reading.ENCODINGS:
+        series_folder = reading.write(sorted(folder.iterdir()), home / stored, stored, asked.read_slices)
         for reader in reading.READERS:
             found = reading.measured(reader, series_folder, asked.rounds)
-            yield {"encoding": encoding, "reader": reader, "seconds": found.seconds, "peak, MB": found.peak_mb}
+            yield {"encoding": stored, "reader": reader, "seconds": found.seconds, "peak, MB": found.peak_mb}
+
+
+def encoding_beside_peers(prepared: Path, asked: argparse.Namespace) -> Iterator[Row]:
+    """From masks to a SEG file, beside highdicom."""
+    for count in asked.encode_slices:
+        for encoder in encoding.ENCODERS:
+            found = encoding.measured(encoder, prepared, count, asked.rounds)
+            yield {"slices": f"{count}", "encoder": encoder} | {
+                "seconds": found.seconds,
+                "processor s": found.cpu_s,
+                "the first": found.first_cpu_s,
+                "peak, MB": found.peak_mb,
+                "of it encoding": found.peak_mb - found.before_mb,
+            }
 
 
 def stages(folder: Path, asked: argparse.Namespace) -> Iterator[Row]:
@@ -60,9 +74,13 @@ def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
     if "receiving" in asked.parts:
         found["receiving"] = list(receiving.compare(home, asked.rounds, asked.slices))
     if asked.parts != ["receiving"]:
-        write_series(render(PhantomSpec(seed=1, shape=(asked.slices, 512, 512))), home / "ct", PhantomIdentity())
+        phantom = render(PhantomSpec(seed=1, shape=(asked.slices, 512, 512)))
+        write_series(phantom, home / "ct", PhantomIdentity())
     if "reading" in asked.parts:
         found["reading"] = list(reading_beside_peers(home / "ct", home, asked))
+    if "encoding" in asked.parts:
+        prepared = encoding.prepare(home / "masks", home / "ct", phantom.lungs, phantom.patterns)
+        found["encoding"] = list(encoding_beside_peers(prepared, asked))
     if "stages" in asked.parts:
         found["stages"] = list(stages(home / "ct", asked))
     return found
@@ -75,6 +93,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of which the median is told")
     parser.add_argument("--slices", type=int, default=110, help="slices of a series that is sent or measured")
     parser.add_argument("--read-slices", type=int, default=300, help="slices of a series that is read")
+    parser.add_argument("--encode-slices", type=int, nargs="+", default=encoding.COUNTS, help="slices of SEGs")
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scleroscan-bench-") as name:

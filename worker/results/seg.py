@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -89,28 +90,32 @@ def _with_one_frame_a_plane(
     """
     # A view of one byte for each slice.
     all_over = np.broadcast_to(used.astype(np.uint8)[:, None, None], shape)
-    return hd.seg.Segmentation(
-        source_images=source.images,
-        pixel_array=all_over,
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(segment, source) for segment in SEGMENTS],
-        series_instance_uid=source.uid("seg series"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=source.uid("seg"),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=PRODUCT,
-        software_versions=source.maker.software_version,
-        device_serial_number=source.device_serial_number,
-        content_description=DESCRIPTION,
-        content_label="ILD",
-        content_creator_name="",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        contributing_equipment=[source.equipment()],
-        specific_character_set="ISO_IR 192",
-        content_qualification="RESEARCH",
-        omit_empty_frames=True,
-    )
+    return hd.seg.Segmentation(pixel_array=all_over, **attributes(source))
+
+
+def attributes(source: ResultSource) -> dict[str, Any]:
+    """Return what highdicom is told of a SEG besides its pixels."""
+    return {
+        "source_images": source.images,
+        "segmentation_type": hd.seg.SegmentationTypeValues.BINARY,
+        "segment_descriptions": [_description(segment, source) for segment in SEGMENTS],
+        "series_instance_uid": source.uid("seg series"),
+        "series_number": SERIES_NUMBER,
+        "sop_instance_uid": source.uid("seg"),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": PRODUCT,
+        "software_versions": source.maker.software_version,
+        "device_serial_number": source.device_serial_number,
+        "content_description": DESCRIPTION,
+        "content_label": "ILD",
+        "content_creator_name": "",
+        "transfer_syntax_uid": ExplicitVRLittleEndian,
+        "contributing_equipment": [source.equipment()],
+        "specific_character_set": "ISO_IR 192",
+        "content_qualification": "RESEARCH",
+        "omit_empty_frames": True,
+    }
 
 
 def _slices(made: hd.seg.Segmentation, source: ResultSource) -> list[int]:
