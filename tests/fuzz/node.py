@@ -21,6 +21,7 @@ from tests.support.node_senders import series_uid
 TOKEN = "a-token-of-some-length"  # noqa: S105  of this run alone
 # A scheduler with thousands of hostile series before it comes to a sound one all the same.
 ROWS_TIMEOUT_S = 120
+START_TIMEOUT_S = 300
 
 
 class Node:
@@ -41,7 +42,7 @@ class Node:
         self.port, self.web_port = self.settings.port, self.settings.web_port or 0
         self._processes = [self._start(part, stack) for part in ("listener", "scheduler", "web")]
         for port in (self.port, self.web_port):
-            services.wait_until(partial(services.port_answers, port), 60, "the node")
+            services.wait_until(partial(services.port_answers, port), START_TIMEOUT_S, "the node")
         self._begun = {one.pid for one in self._family()}
         self.memory_mb = 0.0
         self._sessions = open_database(self._url)
