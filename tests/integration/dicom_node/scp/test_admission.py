@@ -233,24 +233,6 @@ def test_what_is_negotiated_is_of_bcp_195(secure: Node, pki: Pki, version: ssl.T
     assert spoken in {"TLSv1.2", "TLSv1.3"}
 
 
-@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
-@pytest.mark.parametrize(
-    ("version", "ciphers"),
-    [(ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0"), (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA256")],
-)
-def test_old_tls_and_unauthenticated_ciphers_are_refused(
-    secure: Node, pki: Pki, version: ssl.TLSVersion, ciphers: str
-) -> None:
-    context = client_context(pki, pki.client("scanner"))
-    context.minimum_version = context.maximum_version = version
-    context.set_ciphers(ciphers)
-    with (
-        socket.create_connection(("127.0.0.1", secure.port)) as plain,
-        pytest.raises(OSError, match=r"(?i)alert|reset|eof"),
-    ):
-        context.wrap_socket(plain, server_hostname="127.0.0.1")
-
-
 def test_dcmtk_sends_over_tls(secure: Node, pki: Pki, tmp_path: Path) -> None:
     write(tmp_path / "ct", [ct_slice(number) for number in range(3)])
     certificate, key = pki.client("dcmtk")
