@@ -8,21 +8,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
+from db import fault_words
 from db.address import hide_secrets
-
-# By pydantic's error type; what it says in other cases is taken as it is.
-WORDS = {
-    "int_parsing": "{value} is no whole number",
-    "float_parsing": "{value} is no number",
-    "bool_parsing": "{value} is neither true nor false",
-    "greater_than": "{value} is not more than {gt}",
-    "greater_than_equal": "{value} is less than {ge}",
-    "less_than_equal": "{value} is more than {le}",
-    "string_too_short": "{value} has fewer than {min_length} characters",
-    "string_too_long": "{value} has more than {max_length} characters",
-    "string_pattern_mismatch": "{value} is not of the form wanted",
-    "value_error": "{error}",
-}
 
 
 def sentences(settings: type[BaseSettings], error: ValidationError) -> list[str]:
@@ -33,7 +20,7 @@ def sentences(settings: type[BaseSettings], error: ValidationError) -> list[str]
 def _sentence(settings: type[BaseSettings], fault: ErrorDetails) -> str:
     field = str(fault["loc"][0])
     known, name = settings.model_fields[field], variable(settings, field)
-    said = WORDS.get(fault["type"], fault["msg"]).format(value=_shown(known, fault["input"]), **fault.get("ctx", {}))
+    said = fault_words.sentence(fault, _shown(known, fault["input"]))
     return f"{name}: {hide_secrets(said)}. {known.description}. A right value: {name}={_right_value(known)}"
 
 

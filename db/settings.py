@@ -13,6 +13,7 @@ DRIVERS = {
     "sqlite": "sqlite",
     "sqlite+pysqlite": "sqlite",
 }
+ESCAPES = "in a password @ is written %40, : %3A, / %2F and % %25"
 
 
 class DbSettings(BaseSettings):
@@ -39,9 +40,9 @@ def _parsed(text: str) -> URL:
     except ArgumentError:
         raise ValueError("it is no URL of a database") from None
     except ValueError:
-        raise ValueError("the port is no number") from None
+        raise ValueError(f"the port is no number; {ESCAPES}") from None
     if "@" in f"{url.host} {url.database}" and url.host:
-        raise ValueError("an @ in the password is written %40, a % is written %25")
+        raise ValueError(f"the host has an @; {ESCAPES}")
     if url.drivername not in DRIVERS:
         raise ValueError(f"{url.drivername} is no database that Scleroscan speaks to")
     return url.set(drivername=DRIVERS[url.drivername])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from db import fault_words
 from dicom_node.errors import BadSetting
 from dicom_node.scp.access_control import Peer
 from dicom_node.series.rules import Routing
@@ -57,5 +58,8 @@ def load(path: Path | None) -> SiteFile:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadSetting(f"the site file {path} cannot be read: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault_words.sentence(fault, fault['input'])}"
+            for fault in error.errors()
+        )
         raise BadSetting(f"the site file {path}: {faults}") from error

@@ -99,6 +99,8 @@ def run(app: Celery, queue: str) -> None:
     """Consume one queue until a signal, one task at a time."""
     app.worker_main(
         [
+            # Without Celery's banner, which is no log line.
+            "--quiet",
             "worker",
             f"--queues={queue}",
             "--concurrency=1",

@@ -160,12 +160,14 @@ def _locked(session: Session, delivery_id: int) -> tuple[Delivery, Job]:
 
 def _close_job(session: Session, job: Job, change: Change) -> None:
     session.flush()
-    states = session.scalars(select(Delivery.state).where(Delivery.job_id == job.id)).all()
+    rows = session.scalars(select(Delivery).where(Delivery.job_id == job.id).order_by(Delivery.id)).all()
+    states = [row.state for row in rows]
     if job.state != JobState.ENCODED or not states or DeliveryState.PENDING in states:
         return
     job.updated_at = change.now
     if DeliveryState.FAILED not in states:
         move(session, job, JobState.DELIVERED, Change(change.who, change.now))
         return
-    job.code, job.reason = "delivery_failed", "a destination refused an object; `scleroscan status` names it"
+    why = dict.fromkeys(f"{row.destination}: {row.reason}" for row in rows if row.state == DeliveryState.FAILED)
+    job.code, job.reason = "delivery_failed", f"not delivered to {'; '.join(why)}"
     move(session, job, JobState.FAILED, Change(change.who, change.now, job.code))

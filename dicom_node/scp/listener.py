@@ -11,7 +11,7 @@ from typing import Any, cast
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from dicom_node.scp.access_control import AccessControl, Rejection
+from dicom_node.scp.access_control import CALLED_NOT_RECOGNIZED, CALLING_NOT_RECOGNIZED, AccessControl, Rejection
 from dicom_node.scp.limits import Limits
 from dicom_node.scp.server import AssociationHandler, Server
 from dicom_node.scp.tls import DeferredHandshake, SecureRequestHandler
@@ -20,6 +20,11 @@ from dicom_node.scp.upper_layer import EVT_ENDED, UpperLayer
 VERIFICATION = "1.2.840.10008.1.1"
 # PS3.8 9.3.4: transient, by the presentation-related part of the provider, local limit exceeded.
 LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
+WHY = {
+    CALLING_NOT_RECOGNIZED: "calling AE {calling_ae} at {address} is no peer",
+    CALLED_NOT_RECOGNIZED: "called AE {called_ae} is not ours",
+    LOCAL_LIMIT_EXCEEDED: "as many associations are open as may be",
+}
 BACKLOG = 128
 GRACE_S = 5.0
 logger = logging.getLogger(__name__)
@@ -73,6 +78,7 @@ class Admission:
         """Return the pairs (event, handler) as pynetdicom wants them."""
         return [
             (evt.EVT_REQUESTED, self._requested),
+            (evt.EVT_ACCEPTED, _tell_accepted),
             (EVT_ENDED, self._closed),
         ]
 
@@ -80,8 +86,9 @@ class Admission:
         asked, address = cast(A_ASSOCIATE, event.assoc.requestor.primitive), str(event.assoc.requestor.address)
         rejection = self._rejection(id(event.assoc), asked, address)
         if rejection is not None:
-            facts = {"calling_ae": asked.calling_ae_title, "address": address, "rejection": rejection}
-            logger.warning("association rejected", extra=facts)
+            caller = {"calling_ae": asked.calling_ae_title, "address": address}
+            why = WHY[rejection].format(called_ae=asked.called_ae_title, **caller)
+            logger.warning("association rejected", extra={**caller, "why": why})
             event.assoc.acse.send_reject(*rejection)
             # Returns once the rejection is sent and the peer has closed.
             event.assoc.kill()
@@ -108,6 +115,11 @@ class Admission:
         if event.assoc.requestor.primitive is None:
             # No A-ASSOCIATE-RQ arrived; None releases the thread that waits for it.
             event.assoc.dul.to_user_queue.put(None)
+
+
+def _tell_accepted(event: evt.Event) -> None:
+    asked, address = cast(A_ASSOCIATE, event.assoc.requestor.primitive), str(event.assoc.requestor.address)
+    logger.info("association accepted", extra={"calling_ae": asked.calling_ae_title, "address": address})
 
 
 class Listener:

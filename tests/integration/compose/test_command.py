@@ -13,6 +13,7 @@ from db.engine import open_database
 from tests.integration.db.test_operators import in_review
 from tests.integration.db.test_tracking import IDENTITY, NOW, images
 from tests.support import REPOSITORY, services
+from tests.support.command import run
 from tests.support.ct import TinyCT
 from tests.support.delivered import deliver
 from worker.identity import SOFTWARE_VERSION
@@ -46,12 +47,28 @@ def only_line(said: subprocess.CompletedProcess[str]) -> str:
         ("doctor", "WORKER_DESTINATIONS", "A@h:1"),
         ("up", "DICOM_NODE_PORT", "abc"),
         ("status", "DB_URL", "postgresql://me:p@ss/word@db.example/scleroscan"),
+        ("status", "DB_URL", "postgresql://me:p@a:b/c@db.example/scleroscan"),
+        ("status", "WORKER_DESTINATIONS", "[1]"),
     ],
 )
 def test_a_setting_that_cannot_be_is_one_line(tmp_path: Path, word: str, name: str, value: str) -> None:
     line = only_line(scleroscan(tmp_path, word, **{name: value}))
     assert line.startswith(f"{name}: ")
     assert f"{name}=" in line
+    assert "Input should" not in line
+
+
+def test_signs_of_a_password_are_said_how_to_write() -> None:
+    said = run("status", DB_URL="postgresql://me:p@a:b/c@db.example/scleroscan")
+    assert "in a password @ is written %40, : %3A, / %2F and % %25" in said.stderr
+
+
+def test_a_slip_in_the_site_file_is_told_in_our_words(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('[[peer]]\nae_title = 5\n[[routing.rule]]\nname = "x"\naction = "drop"\n')
+    said = run("route", str(tmp_path), DICOM_NODE_SITE_FILE=str(site))
+    assert "peer.0.ae_title: 5 is no text" in said.stderr
+    assert "routing.rule.0.action: drop is none of 'analyse' or 'skip'" in said.stderr
 
 
 def test_up_starts_no_part_where_the_site_file_has_a_slip(tmp_path: Path) -> None:

@@ -20,4 +20,7 @@ def test_nobody_can_command_a_worker_by_the_broker(tmp_path: Path, redis_url: st
     finally:
         worker.stop()
     assert "_kombu.binding.analyse" in bound
+    log = (tmp_path / "worker.log").read_text()
+    assert "[config]" not in log
+    assert "-------------- " not in log
     assert [key for key in bound if "pidbox" in key] == []

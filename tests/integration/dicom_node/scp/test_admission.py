@@ -250,3 +250,13 @@ def test_a_rejected_sender_is_logged_by_ae_title_and_address(tmp_path: Path, cap
         ask(node.port, calling="STRANGER")
     (record,) = [record for record in caplog.records if record.message == "association rejected"]
     assert (vars(record)["calling_ae"], vars(record)["address"]) == ("STRANGER", "127.0.0.1")
+    assert vars(record)["why"] == "calling AE STRANGER at 127.0.0.1 is no peer"
+
+
+def test_an_accepted_sender_has_a_line_of_its_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    node = Node(tmp_path, Security(AccessControl("SCLEROSCAN", (SCANNER,))))
+    with node.listener:
+        ask(node.port, calling=SCANNER.ae_title)
+    (record,) = [record for record in caplog.records if record.message == "association accepted"]
+    assert (vars(record)["calling_ae"], vars(record)["address"]) == (SCANNER.ae_title, "127.0.0.1")

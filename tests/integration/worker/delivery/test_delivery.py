@@ -129,7 +129,11 @@ def test_patience_ends(sessions: sessionmaker[Session], objects: list[files.Writ
     services.wait_until(lambda: datetime.now(UTC) > until)
     delivery_task.run(job_id, destination)
     with sessions.begin() as session:
-        assert audit.status(session)[0].state == "failed"
+        (row,) = audit.status(session)
+    assert (row.state, row.code) == ("failed", "delivery_failed")
+    assert row.reason is not None
+    assert row.reason.startswith(f"not delivered to {destination}: ")
+    assert "does not answer" in row.reason
 
 
 def test_a_result_file_that_was_changed_is_not_sent(
