@@ -114,6 +114,7 @@ class AnalysisTask:
             created_at=held.created_at,
             # Absolute, because the path is kept in rows and other processes have other working directories.
             folder=self._settings.results_dir.absolute() / held.key,
+            with_page=self._settings.page,
             earlier=tuple(past.timepoint_of(row) for row in earlier),
         )
 

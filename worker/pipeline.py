@@ -17,7 +17,7 @@ from worker.reading import chest, exam_header, headers, series, unchanged
 from worker.reading.exam import Exam
 from worker.reading.series import SourceSeries
 from worker.reading.unchanged import ReceivedFile
-from worker.results import files, picture, seg, sr
+from worker.results import files, page, page_object, picture, seg, sr
 from worker.results.source import Maker, ResultSource
 
 # The errors that highdicom and pydicom raise on headers from which no valid object can be made.
@@ -36,6 +36,7 @@ class Task:
     created_at: datetime
     folder: Path
     earlier: tuple[Timepoint, ...] = ()
+    with_page: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def run(task: Task, model: PatternModel, enter: Callable[[str], None]) -> Result
     now = timepoint.of(exam_header.read(source), source.series_uid, model.digest, assessment)
     findings = Findings(lung_mask, found, assessment, serial.with_earlier(task.earlier, now))
     enter("encode")
-    outputs = _encode(task, model, source, findings)
+    outputs = _encode(task, model, source, findings, now.exam)
     return Result(now.exam, assessment, outputs, quantify.implausible(assessment))
 
 
@@ -116,16 +117,33 @@ def _below(source: ResultSource, assessment: Assessment) -> str:
     return f"{source.maker.statement} Quality flags: {doubts}." if doubts else source.maker.statement
 
 
-def _encode(task: Task, model: PatternModel, series_read: SourceSeries, found: Findings) -> tuple[OutputFile, ...]:
+def _shown(source: ResultSource, exam: Exam, found: Findings) -> page.Shown:
+    return page.Shown(
+        volume=source.volume,
+        lungs=found.lungs,
+        patterns=found.patterns,
+        assessment=found.assessment,
+        comparison=found.comparison,
+        acquired=exam.acquired,
+        made_by=f"Scleroscan {source.maker.software_version}, {source.maker.model}",
+        statement=source.maker.statement,
+    )
+
+
+def _encode(
+    task: Task, model: PatternModel, series_read: SourceSeries, found: Findings, exam: Exam
+) -> tuple[OutputFile, ...]:
     source = _result_source(task, model, series_read)
     try:
         # Some values are decoded only now; pydicom's warnings would repeat them, and they may name a patient.
         with headers.quiet():
             segmentation = seg.encode(source, found.lungs, found.patterns)
             report = sr.encode(source, found.assessment, segmentation, found.comparison)
+            pages = [page_object.encode(source, page.frames(_shown(source, exam, found)))] if task.with_page else []
         written = (
             files.write_object(task.folder, "seg", segmentation),
             files.write_object(task.folder, "sr", report),
+            *(files.write_object(task.folder, "page", one) for one in pages),
             files.write_picture(
                 task.folder,
                 "overlay",

@@ -53,6 +53,7 @@ class WorkerSettings(BaseSettings):
     results_dir: Path = Field(
         Path("scleroscan-site/results"), description="Folder for SEG, SR and pictures of each job"
     )
+    page: bool = Field(True, description="Send the page that any viewer shows, a secondary capture, beside SEG and SR")
     lease_s: float = Field(
         60.0, ge=1, le=3600, description="A job not renewed for so many seconds may be claimed again"
     )

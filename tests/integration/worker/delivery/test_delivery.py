@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import audit, tracking
@@ -12,10 +13,12 @@ from db.tracking import Arrival, JobIdentity, JobResults, LeaseTerms, OutputFile
 from dicom_node.scp.archive import Archive
 from tests.integration.db.test_tracking import ARRIVAL
 from tests.support import services
+from tests.support.ct import TinyCT
+from tests.support.results import source
 from worker.delivery import dicom
 from worker.delivery_task import DeliveryTask
 from worker.errors import PeerRefused, PeerUnreachable
-from worker.results import files
+from worker.results import files, page_object
 from worker.settings import WorkerSettings
 
 
@@ -34,6 +37,14 @@ def test_an_archive_keeps_one_file_of_an_object_sent_twice(archive: Archive, obj
 def test_orthanc_takes_seg_and_sr(orthanc: services.Orthanc, objects: list[files.WrittenFile]) -> None:
     receipts = dicom.store([f.path for f in objects], ApplicationEntity.parse_url(orthanc.destination), "SCLEROSCAN")
     assert [r.status for r in receipts] == [0, 0]
+
+
+def test_orthanc_takes_the_page_of_three_frames(orthanc: services.Orthanc, tmp_path: Path) -> None:
+    drawn = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue")]
+    made = page_object.encode(source(TinyCT()), drawn)
+    written = files.write_object(tmp_path / "results", "page", made)
+    (receipt,) = dicom.store([written.path], ApplicationEntity.parse_url(orthanc.destination), "SCLEROSCAN")
+    assert receipt.status == 0
 
 
 def test_nobody_listening_may_pass(objects: list[files.WrittenFile]) -> None:

@@ -11,7 +11,7 @@ from pydicom import Dataset
 from tests.support.ct import TinyCT
 from tests.support.results import FLAGS, MAKER, STATEMENT, encoded, source
 from worker.analysis.records import PatternMap, Quantity
-from worker.results import codes, picture, seg, sr, uids
+from worker.results import codes, numbers, picture, seg, uids
 
 CT = TinyCT()
 
@@ -119,7 +119,7 @@ def _numbers(group: Dataset) -> Iterator[tuple[str, str]]:
 
 
 def test_the_total_comes_first_then_patterns_then_lungs(objects: tuple[Dataset, Dataset]) -> None:
-    assert [name.removeprefix("Scleroscan ") for name, _ in groups(objects[1])] == [
+    assert [name.removeprefix("Scleroscan ") for name, _ in groups(objects[1])][:9] == [
         "interstitial disease",
         "ground glass",
         "reticulation",
@@ -144,7 +144,7 @@ def test_the_total_comes_first_then_patterns_then_lungs(objects: tuple[Dataset, 
     ],
 )
 def test_numbers_are_rounded_as_people_read_them(quantity: Quantity, value: float, said: str) -> None:
-    assert str(sr.measurement(quantity, value)[0].MeasuredValueSequence[0].NumericValue) == said
+    assert str(numbers.measurement(quantity, value)[0].MeasuredValueSequence[0].NumericValue) == said
 
 
 def test_the_acquisition_equipment_is_the_scanner() -> None:
