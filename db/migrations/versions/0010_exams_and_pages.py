@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("patient_name", sa.String(), nullable=False),
         sa.Column("birth_date", sa.String(), nullable=False),
         sa.Column("kernel", sa.String(), nullable=False),
-        sa.Column("thickness_mm", sa.Float(), nullable=False),
+        sa.Column("thickness_mm", sa.Double(), nullable=False),
         sa.Column("contrast", sa.Boolean(), nullable=False),
         sa.Column("position", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"]),
