@@ -140,9 +140,20 @@ def node_settings(folder: Path, **settings: Any) -> NodeSettings:
 
 def listener(folder: Path, settings: NodeSettings) -> Server:
     """Return a listener; it writes its log below ``folder``."""
-    command = [sys.executable, "-m", "tests.support.node_process", "listener", "", "", settings.model_dump_json()]
-    answers = partial(services.port_answers, settings.port)
-    return Server(command, folder / "listener.log", answers, {"cwd": REPOSITORY})
+    return _door(folder, "listener", settings, settings.port)
+
+
+def web(folder: Path, settings: NodeSettings) -> Server:
+    """Return a STOW-RS server; it writes its log below ``folder``."""
+    return _door(folder, "web", settings, settings.web_port or 0)
+
+
+def _door(folder: Path, part: str, settings: NodeSettings, port: int) -> Server:
+    secret = settings.web_token.get_secret_value() if settings.web_token else None
+    # Printed settings hide the token.
+    given = json.dumps(settings.model_dump(mode="json") | {"web_token": secret})
+    command = [sys.executable, "-m", "tests.support.node_process", part, "", "", given]
+    return Server(command, folder / f"{part}.log", partial(services.port_answers, port), {"cwd": REPOSITORY})
 
 
 def scheduler(folder: Path, settings: NodeSettings, db_url: str, broker_url: str) -> Server:
