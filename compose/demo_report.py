@@ -44,5 +44,5 @@ def _series_table(series: Sequence[Measured]) -> Table:
 
 def _files(title: str, paths: tuple[object, ...]) -> Iterator[str]:
     if paths:
-        yield f"{len(paths)} {title}:"
+        yield f"{title}: {len(paths)}"
         yield from (f"  {path}" for path in paths)
