@@ -17,7 +17,7 @@ from worker.reading import chest, exam_header, headers, series, unchanged
 from worker.reading.exam import Exam
 from worker.reading.series import SourceSeries
 from worker.reading.unchanged import ReceivedFile
-from worker.results import files, page, page_object, picture, seg, sr
+from worker.results import files, page, page_object, page_sheet, picture, seg, sr
 from worker.results.source import Maker, ResultSource
 
 # The errors that highdicom and pydicom raise on headers from which no valid object can be made.
@@ -117,8 +117,8 @@ def _below(source: ResultSource, assessment: Assessment) -> str:
     return f"{source.maker.statement} Quality flags: {doubts}." if doubts else source.maker.statement
 
 
-def _shown(source: ResultSource, exam: Exam, found: Findings) -> page.Shown:
-    return page.Shown(
+def _shown(source: ResultSource, exam: Exam, found: Findings) -> page_sheet.Shown:
+    return page_sheet.Shown(
         volume=source.volume,
         lungs=found.lungs,
         patterns=found.patterns,

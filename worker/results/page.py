@@ -1,85 +1,34 @@
 """The page for people: three pictures that any viewer shows, of numbers, coronal and axial slices.
 
 No patient identity is drawn: the viewer shows that of the header, and a picture that is passed on names nobody.
-Colours are those of Okabe and Ito, which people who see colours otherwise can tell apart, and differ in lightness too.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
+from PIL import Image, ImageDraw
 
 from worker.analysis import goh, zones
-from worker.analysis.lungs import coarse
-from worker.analysis.records import Assessment, LungMask, PatternMap, Quantity, Region, Side, Zone
+from worker.analysis.records import Assessment, Quantity, Region, Side, Zone
 from worker.analysis.serial import Comparison
-from worker.reading.volume import CTVolume
-from worker.results import picture
+from worker.results.page_overlays import draw_pairs
+from worker.results.page_sheet import BACKGROUND, DIM, MARGIN, PATTERNS, RULE, TEXT, Shown, begun, day, font
 
-SIZE, MARGIN = 1024, 32
-BACKGROUND, TEXT, DIM, RULE = (12, 14, 18), (238, 240, 245), (165, 172, 186), (60, 66, 78)
-RESEARCH = "research software: not a medical device"
-PATTERNS = {
-    Region.GROUND_GLASS: ("Ground glass", (240, 228, 66)),
-    Region.RETICULATION: ("Reticulation", (213, 94, 0)),
-    Region.CONSOLIDATION: ("Consolidation", (86, 180, 233)),
-}
-FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-COLUMNS, ROWS, GAP = 4, 4, 6
-OPACITY = 0.55
-AROUND_MM = 12.0
 RIGHT_HALF = 510
-# Seen on white tissue and on dark lung.
-OUTLINE = (0, 158, 115)
-Rgb = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """What the page shows. ``acquired`` is the date of the exam, YYYYMMDD; ``made_by`` names software and model."""
-
-    volume: CTVolume
-    lungs: LungMask
-    patterns: PatternMap
-    assessment: Assessment
-    comparison: Comparison | None
-    acquired: str
-    made_by: str
-    statement: str
 
 
 def frames(shown: Shown) -> list[Image.Image]:
     """Return summary, coronal and axial overlays, each RGB of 1024 × 1024."""
-    return [_summary(shown), _overlays(shown, 1, "Coronal, front to back"), _overlays(shown, 0, "Axial, head to feet")]
-
-
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(FONTS / f"DejaVuSans{'-Bold' if bold else ''}.ttf", size)
-
-
-def _sheet(shown: Shown, title: str) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    sheet = Image.new("RGB", (SIZE, SIZE), BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, 20), title, TEXT, _font(28, bold=True))
-    draw.text((SIZE - MARGIN, 28), f"exam of {day(shown.acquired)}", DIM, _font(18), anchor="ra")
-    draw.line((MARGIN, 64, SIZE - MARGIN, 64), RULE, 2)
-    draw.text((MARGIN, SIZE - 60), f"{RESEARCH.capitalize()}.  {shown.made_by}", TEXT, _font(16, bold=True))
-    draw.text((MARGIN, SIZE - 34), shown.statement, DIM, _font(13))
-    return sheet, draw
-
-
-def day(acquired: str) -> str:
-    """Return a date as people read it."""
-    return f"{acquired[:4]}-{acquired[4:6]}-{acquired[6:8]}" if len(acquired) >= 8 else "unknown date"
+    return [
+        _summary(shown),
+        draw_pairs(shown, 1, "Coronal, front to back"),
+        draw_pairs(shown, 0, "Axial, head to feet"),
+    ]
 
 
 def _summary(shown: Shown) -> Image.Image:
-    sheet, draw = _sheet(shown, "Interstitial lung disease on CT")
+    sheet, draw = begun(shown, "Interstitial lung disease on CT")
     found = shown.assessment
     _total(draw, found)
     for number, region in enumerate(PATTERNS):
@@ -110,27 +59,27 @@ def between(found: Assessment, region: Region) -> str:
 
 def _total(draw: ImageDraw.ImageDraw, found: Assessment) -> None:
     total = _number(found, Region.TOTAL, Quantity.EXTENT)
-    draw.text((MARGIN, 84), "Diseased share of both lungs", DIM, _font(18))
-    draw.text((MARGIN, 108), f"{total:.1f} %", TEXT, _font(58, bold=True))
-    draw.text((MARGIN + 250, 124), between(found, Region.TOTAL), TEXT, _font(22))
-    draw.text((MARGIN + 250, 152), "95 % interval", DIM, _font(16))
-    draw.text((MARGIN, 186), f"Goh: {goh.category(total).words}", TEXT, _font(22, bold=True))
+    draw.text((MARGIN, 84), "Diseased share of both lungs", DIM, font(18))
+    draw.text((MARGIN, 108), f"{total:.1f} %", TEXT, font(58, bold=True))
+    draw.text((MARGIN + 250, 124), between(found, Region.TOTAL), TEXT, font(22))
+    draw.text((MARGIN + 250, 152), "95 % interval", DIM, font(16))
+    draw.text((MARGIN, 186), f"Goh: {goh.category(total).words}", TEXT, font(22, bold=True))
 
 
 def _pattern(draw: ImageDraw.ImageDraw, found: Assessment, region: Region, top: int) -> None:
     name, colour = PATTERNS[region]
     draw.rectangle((MARGIN, top + 4, MARGIN + 18, top + 22), colour)
-    draw.text((MARGIN + 28, top), name, TEXT, _font(20))
+    draw.text((MARGIN + 28, top), name, TEXT, font(20))
     draw.text(
-        (MARGIN + 270, top), f"{_number(found, region, Quantity.EXTENT):.1f} %", TEXT, _font(20, bold=True), anchor="ra"
+        (MARGIN + 270, top), f"{_number(found, region, Quantity.EXTENT):.1f} %", TEXT, font(20, bold=True), anchor="ra"
     )
-    draw.text((MARGIN + 290, top + 2), between(found, region), DIM, _font(18))
+    draw.text((MARGIN + 290, top + 2), between(found, region), DIM, font(18))
 
 
 def _facts(draw: ImageDraw.ImageDraw, top: int, title: str, lines: list[str], left: int = MARGIN) -> None:
-    draw.text((left, top), title, TEXT, _font(20, bold=True))
+    draw.text((left, top), title, TEXT, font(20, bold=True))
     for number, line in enumerate(lines, start=1):
-        draw.text((left, top + 6 + 27 * number), line, TEXT, _font(18))
+        draw.text((left, top + 6 + 27 * number), line, TEXT, font(18))
 
 
 def _lung_lines(found: Assessment) -> Iterator[str]:
@@ -195,13 +144,13 @@ def _lungs(sheet: Image.Image, draw: ImageDraw.ImageDraw, shown: Shown) -> None:
     sheet.paste(Image.fromarray(drawn), (left, top))
     for label, side in ((1, Side.RIGHT), (2, Side.LEFT)):
         _zone_numbers(draw, shown.assessment, side, cropped == label, (left, top))
-    draw.text((left, top - 26), "R", TEXT, _font(20, bold=True))
-    draw.text((left + width, top - 26), "L", TEXT, _font(20, bold=True), anchor="ra")
+    draw.text((left, top - 26), "R", TEXT, font(20, bold=True))
+    draw.text((left + width, top - 26), "L", TEXT, font(20, bold=True), anchor="ra")
     draw.text(
         (left + width / 2, top + height + 12),
         "zones: thirds of each lung by height; a bar is all of its zone",
         DIM,
-        _font(15),
+        font(15),
         anchor="ma",
     )
 
@@ -233,7 +182,7 @@ def _zone_numbers(
         column = float(np.median(np.flatnonzero(mask[row]))) if mask[row].any() else mask.shape[1] / 2
         extent = _number(found, Region.TOTAL, Quantity.EXTENT, side, zone)
         at = corner[0] + column, corner[1] + row
-        draw.text(at, f"{extent:.0f} %", TEXT, _font(22, bold=True), anchor="mm")
+        draw.text(at, f"{extent:.0f} %", TEXT, font(22, bold=True), anchor="mm")
 
 
 def _zone_bar(draw: ImageDraw.ImageDraw, found: Assessment, place: tuple[Side, Zone], middle: int) -> None:
@@ -247,55 +196,3 @@ def _zone_bar(draw: ImageDraw.ImageDraw, found: Assessment, place: tuple[Side, Z
             end = at + step * length
             draw.rectangle((min(at, end), middle - 8, max(at, end), middle + 8), colour)
             at = end
-
-
-def _overlays(shown: Shown, axis: int, title: str) -> Image.Image:
-    """Return pairs of original and overlay across the lungs, along slices (0) or rows (1)."""
-    sheet, draw = _sheet(shown, title)
-    volume, spacing = shown.volume, shown.volume.anatomical_spacing_mm
-    lungs, found = (volume.to_anatomical(mask) for mask in (shown.lungs.labels, shown.patterns.labels))
-    hu = volume.to_anatomical(volume.hu)
-    if not lungs.any():
-        return sheet
-    box = coarse.around(lungs > 0, AROUND_MM, spacing)
-    hu, lungs, found = hu[box], lungs[box], found[box]
-    held = np.flatnonzero(lungs.any(axis=tuple({0, 1, 2} - {axis})))
-    width = (SIZE - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS
-    height = (SIZE - 74 - 110 - ROWS * GAP) // ROWS
-    places = np.linspace(held[0], held[-1], COLUMNS * ROWS // 2 + 2)[1:-1].round().astype(int)
-    for number, place in enumerate(places if axis else places[::-1]):
-        planes = [np.take(a, place, axis) for a in (hu, lungs, found)]
-        grey, coloured = _pair(*(plane[::-1] if axis else plane for plane in planes))
-        for second, image in enumerate((grey, coloured)):
-            column, row = number * 2 % COLUMNS + second, number * 2 // COLUMNS
-            corner = (MARGIN + column * (width + GAP), 74 + row * (height + GAP))
-            sheet.paste(_fitted(image, (spacing[0] if axis else spacing[1], spacing[2]), (width, height)), corner)
-            draw.text((corner[0] + 4, corner[1] + 2), "R", DIM, _font(15))
-    left = MARGIN
-    for name, colour in PATTERNS.values():
-        draw.rectangle((left, SIZE - 100, left + 16, SIZE - 84), colour)
-        draw.text((left + 24, SIZE - 103), name, TEXT, _font(18))
-        left += 200
-    return sheet
-
-
-def _pair(hu: NDArray[np.int16], lungs: NDArray[np.uint8], found: NDArray[np.uint8]) -> tuple[Rgb, Rgb]:
-    low, high = picture.WINDOW_HU
-    grey = np.clip((hu.astype(np.float32) - low) * (255 / (high - low)), 0, 255)[..., None].repeat(3, axis=-1)
-    coloured = grey.copy()
-    for label, (_, colour) in enumerate(PATTERNS.values(), start=1):
-        coloured[found == label] = coloured[found == label] * (1 - OPACITY) + np.array(colour) * OPACITY
-    inside = lungs > 0
-    coloured[inside & ~ndimage.binary_erosion(inside)] = OUTLINE
-    return grey.astype(np.uint8), coloured.astype(np.uint8)
-
-
-def _fitted(image: Rgb, spacing_mm: tuple[float, float], size: tuple[int, int]) -> Image.Image:
-    """Fit a plane into a tile, true to its proportions in space."""
-    height_mm, width_mm = image.shape[0] * spacing_mm[0], image.shape[1] * spacing_mm[1]
-    scale = min(size[0] / width_mm, size[1] / height_mm)
-    fitted = max(1, round(width_mm * scale)), max(1, round(height_mm * scale))
-    tile = Image.new("RGB", size, (0, 0, 0))
-    resized = Image.fromarray(image).resize(fitted, Image.Resampling.LANCZOS)
-    tile.paste(resized, ((size[0] - fitted[0]) // 2, (size[1] - fitted[1]) // 2))
-    return tile

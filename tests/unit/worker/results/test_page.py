@@ -14,7 +14,7 @@ from tests.support import independent
 from tests.support.ct import TinyCT
 from tests.support.results import STATEMENT, assessed, save, source
 from tests.unit.worker.results.test_report_groups import compared
-from worker.results import page, page_object
+from worker.results import page, page_object, page_sheet
 
 CT = TinyCT(changes={"PatientName": "CANARY^ANNA"})
 # Dichromats' view of linear RGB (Viénot, Brettel and Mollon 1999, 10.1002/(SICI)1520-6378(199908)24:4<243).
@@ -24,9 +24,11 @@ DICHROMATS = {
 }
 
 
-def shown(**changes: object) -> page.Shown:
+def shown(**changes: object) -> page_sheet.Shown:
     lungs, patterns = CT.masks()
-    one = page.Shown(CT.volume(), lungs, patterns, assessed(CT), compared(), "20260101", "Scleroscan 0", STATEMENT)
+    one = page_sheet.Shown(
+        CT.volume(), lungs, patterns, assessed(CT), compared(), "20260101", "Scleroscan 0", STATEMENT
+    )
     return replace(one, **changes)
 
 
@@ -74,7 +76,7 @@ def test_disease_is_coloured_on_the_side_where_it_is(drawn: list[Image.Image]) -
 
 @pytest.mark.parametrize("eyes", ["usual", *DICHROMATS])
 def test_colours_of_findings_are_told_apart_by_every_eye(eyes: str) -> None:
-    seen = {name: _lab(colour, eyes) for name, colour in page.PATTERNS.values()}
+    seen = {name: _lab(colour, eyes) for name, colour in page_sheet.PATTERNS.values()}
     apart = {pair: float(np.linalg.norm(seen[pair[0]] - seen[pair[1]])) for pair in combinations(seen, 2)}
     assert min(apart.values()) > 30, apart
 
