@@ -90,7 +90,7 @@ def test_a_localizer_among_the_frames_is_set_aside(tmp_path: Path) -> None:
         (lambda whole: setattr(whole, "Rows", 2000), "pixel_bomb"),
         (lambda whole: setattr(whole, "VolumeBasedCalculationTechnique", "MAX_IP"), "derived_image"),
     ],
-    ids=str,
+    ids=["frame", "groups", "position", "number", "pixels", "rows", "technique"],
 )
 def test_a_multi_frame_object_that_contradicts_itself_is_refused(
     tmp_path: Path, spoil: Callable[[Dataset], None], code: str
