@@ -159,6 +159,7 @@ class Listener:
             ssl_context=security.tls,
             server_class=Server,
             limits=address.limits,
+            patience_s=address.request_timeout_s,
             request_handler=SecureRequestHandler if security.tls else AssociationHandler,
         )
         self._server = cast(Server, server)

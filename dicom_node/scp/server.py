@@ -11,6 +11,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from dicom_node.scp.connection import Connection, prepared
 from dicom_node.scp.limits import Limits
 from dicom_node.scp.upper_layer import IDLE_S, RingingQueue, UpperLayer
+from dicom_node.scp.waiting_room import WaitingRoom
 
 
 class _Checkpoint(Bell):
@@ -50,16 +51,30 @@ class AssociationHandler(RequestHandler):
 
 
 class Server(ThreadedAssociationServer):
-    """Accepts connections; each gets an :class:`UpperLayer` with these limits."""
+    """Accepts connections; each gets an :class:`UpperLayer` with these limits once it has said something.
 
-    def __init__(self, *words: Any, limits: Limits, **options: Any) -> None:
+    One that says nothing for ``patience_s`` is closed.
+    """
+
+    def __init__(self, *words: Any, limits: Limits, patience_s: float, **options: Any) -> None:
         self.limits = limits
+        self._waiting_room = WaitingRoom(patience_s, super().process_request)
         super().__init__(*words, **options)
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Accept connections until :meth:`stop`."""
+        self._waiting_room.open()
+        super().serve_forever(poll_interval)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Let a connection wait until it speaks; then it gets a thread of its own."""
+        self._waiting_room.take(request, client_address)
 
     def stop(self, grace_s: float) -> None:
         """Accept no more and abort the associations, each after the image it has at hand if that comes in time."""
         BaseServer.shutdown(self)
         self.server_close()
+        self._waiting_room.close()
         for association in self.active_associations:
             association._abort_nonblocking()
         deadline = time.monotonic() + grace_s

@@ -1,16 +1,17 @@
-"""Two thousand callers of STOW-RS who say nothing: a real sender beside them is served, and they are hung up on."""
+"""Two thousand callers who say nothing: a real sender beside them is served, and they are hung up on."""
 
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from dicom_node.settings import NodeSettings
 from tests.integration.dicom_node.stow.test_stow import TOKEN, part10, post
 from tests.support import servers, services
-from tests.support.node_senders import ct_slice
+from tests.support.node_senders import ct_slice, storescu_succeeds, write
 
 SILENT = 2199
 # A silent caller is hung up on after so long.
@@ -28,21 +29,37 @@ def descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def sent_by_web(port: int) -> bool:
+def sent_by_web(port: int, _: Path) -> bool:
     return post(f"127.0.0.1:{port}/dicom-web", [part10(ct_slice(0))]).status_code == 200
 
 
+def sent_by_c_store(port: int, folder: Path) -> bool:
+    """Send by DCMTK, in a process of its own: pynetdicom cannot be used beside so many descriptors."""
+    write(folder, [ct_slice(0)])
+    storescu_succeeds(port, folder)
+    return True
+
+
 @pytest.mark.usefixtures("descriptors")
-def test_2199_silent_connections_keep_no_sender_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("door", "setting", "sent"),
+    [(servers.listener, "port", sent_by_c_store), (servers.web, "web_port", sent_by_web)],
+    ids=["listening", "on_the_web"],
+)
+def test_2199_silent_connections_keep_no_sender_out(
+    door: Callable[[Path, NodeSettings], servers.Server],
+    setting: str,
+    sent: Callable[[int, Path], bool],
+    tmp_path: Path,
+) -> None:
     port = services.free_port()
-    node = servers.web(
-        tmp_path, servers.node_settings(tmp_path, web_port=port, web_token=TOKEN, request_timeout_s=PATIENCE_S)
-    )
+    own = {setting: port, "web_token": TOKEN, "request_timeout_s": PATIENCE_S}
+    node = door(tmp_path, servers.node_settings(tmp_path, **own))
     node.start()
     with ExitStack() as held:
         held.callback(node.kill)
         silent = [held.enter_context(silence(port)) for _ in range(SILENT)]
-        assert sent_by_web(port)
+        assert sent(port, tmp_path / "images")
         assert all(is_over(one) for one in silent)
 
 
