@@ -20,6 +20,9 @@ WORKING_POINT_NAMES = (
     "lesion_spread",
     "reticulation_spread",
     "consolidation_spread",
+    "lesion_margin",
+    "reticulation_margin",
+    "consolidation_margin",
     "step_mm",
     "reach_mm",
 )
@@ -73,7 +76,7 @@ def digest(weights: Path) -> str:
 
 
 def working_point(weights: Path) -> dict[str, float]:
-    """Return thresholds and spreads by name of the output, ``step_mm`` and ``reach_mm`` from the file of the weights.
+    """Return thresholds, spreads and margins by name, ``step_mm`` and ``reach_mm``, from the file of the weights.
 
     Raises
     ------

@@ -34,7 +34,7 @@ def task_of(paths: Sequence[Path], folder: Path) -> pipeline.Task:
 
 def test_a_series_without_a_chest_is_refused_before_segmentation(tmp_path: Path) -> None:
     model = PatternModel(
-        NeverRun(), (0.5, 0.5, 0.5), (0.0, 0.0, 0.0), 1.0, 2.0, "", "never", "0", {}, torch.device("cpu")
+        NeverRun(), (0.5,) * 3, (0.0,) * 3, (0.0,) * 3, 1.0, 2.0, "", "never", "0", {}, torch.device("cpu")
     )
     task = task_of(write(tmp_path / "ct", slices()), tmp_path / "results")
     stages: list[str] = []

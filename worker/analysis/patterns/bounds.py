@@ -1,7 +1,8 @@
 """Between which extents the truth lies: thresholds moved to either side, as far as phantoms said that it takes.
 
-The bounds of an extent are what other thresholds would have given, and a little for the lung mask. How far the
-thresholds move is calibrated with the model.
+The bounds of an extent are what other thresholds would have given, and a margin for what no threshold shows: an error
+of the lung mask, disease that the network is sure not to see. How far the thresholds move and how wide the margin is
+are calibrated with the model.
 """
 
 from dataclasses import dataclass, field
@@ -13,8 +14,6 @@ from worker.analysis.patterns import network
 from worker.analysis.patterns.model import PatternModel
 from worker.analysis.records import Bounds, Region
 
-# An error of the lung mask moves every extent by about so much, as a share of the lung.
-MASK_SHARE = 0.002
 NARROW, WIDE = 0, 1
 REGIONS = {
     network.LESION: Region.TOTAL,
@@ -45,8 +44,9 @@ class Counts:
         if not self.lung:
             return ()
         shares = self.above / self.lung
-        lower = np.clip(shares[:, NARROW] - MASK_SHARE, 0, 1)
-        upper = np.clip(shares[:, WIDE] + MASK_SHARE, 0, 1)
+        margins = np.array(self.model.margins)
+        lower = np.clip(shares[:, NARROW] - margins, 0, 1)
+        upper = np.clip(shares[:, WIDE] + margins, 0, 1)
         known = tuple(Bounds(region, float(lower[n]), float(upper[n])) for n, region in REGIONS.items())
         patterns = [network.RETICULATION, network.CONSOLIDATION]
         haze = (

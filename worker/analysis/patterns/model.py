@@ -24,6 +24,8 @@ class PatternModel:
         Probability above which a voxel counts, for lesion, reticulation and consolidation.
     spreads
         How far each threshold moves, in logits, to either side for the bounds of the extent.
+    margins
+        By how much the bounds lie further apart yet, as shares of the lung.
     step_mm
         In-plane voxel size that the network was trained at.
     reach_mm
@@ -33,6 +35,7 @@ class PatternModel:
     engine: Engine
     thresholds: tuple[float, float, float]
     spreads: tuple[float, float, float]
+    margins: tuple[float, float, float]
     step_mm: float
     reach_mm: float
     digest: str
@@ -64,10 +67,15 @@ def load(weights: Path, device: str = "auto", runs_on: str = "auto") -> PatternM
     card = model_card.read(weights)
     target = choose_device(device)
     point = model_card.working_point(weights)
+    thresholds, spreads, margins = (
+        (point[f"lesion{kind}"], point[f"reticulation{kind}"], point[f"consolidation{kind}"])
+        for kind in ("", "_spread", "_margin")
+    )
     return PatternModel(
         engine=engine.start(weighted(weights), target, runs_on),
-        thresholds=(point["lesion"], point["reticulation"], point["consolidation"]),
-        spreads=(point["lesion_spread"], point["reticulation_spread"], point["consolidation_spread"]),
+        thresholds=thresholds,
+        spreads=spreads,
+        margins=margins,
         step_mm=point["step_mm"],
         reach_mm=point["reach_mm"],
         digest=card["digest"],

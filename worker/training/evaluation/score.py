@@ -41,6 +41,11 @@ class Region:
         """Whether the true extent lies within its bounds; None without bounds."""
         return None if self.bounds_pct is None else self.bounds_pct[0] <= self.true_pct <= self.bounds_pct[1]
 
+    @property
+    def width_points(self) -> float | None:
+        """How far apart the bounds lie; None without bounds."""
+        return None if self.bounds_pct is None else self.bounds_pct[1] - self.bounds_pct[0]
+
 
 @dataclass(frozen=True)
 class LungMaskScore:

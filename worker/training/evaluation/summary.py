@@ -40,6 +40,7 @@ def _region(region: dict[str, Any], title: str) -> Iterator[Line]:
         yield f"bias of extent, {title}, points (95 % limits of agreement)", agreement
     yield f"ICC(2,1) of extent, {title}", said(region["icc_2_1"])
     yield f"true extent within its bounds, {title}, % of patients", said(region["held_by_bounds_pct"])
+    yield f"width of the bounds, {title}, points (median)", said(region["bounds_points"])
 
 
 def _with_worst(title: str, record: dict[str, Any], mean: str, worst: str) -> Line:

@@ -16,15 +16,17 @@ BINS = 100
 # Nearer to 0 or 1 a little more or less certainty moves much, and what phantoms gain real chests lose.
 USABLE = (0.3, 0.7)
 REGIONS = network.LUNG
-# The bounds hold this share of the true extents; spreads in logits that are tried for it.
+# The bounds hold this share of the true extents; spreads in logits and margins in shares of lung that are tried for it.
 HELD = 0.95
 SPREADS = np.arange(0.0, 4.51, 0.1)
+MARGINS = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03)
 
 
 def calibrated(patients: Iterable[Labelled], model: PatternModel) -> PatternModel:
-    """Return the model with thresholds at which the mean error of extent over the patients is least, and spreads.
+    """Return the model with thresholds at which the mean error of extent over the patients is least, and its bounds.
 
-    A spread is the least with which the bounds hold the true extent of 95 of 100 patients.
+    Of the spreads and margins with which the bounds hold the true extent of 95 of 100 patients, those are taken whose
+    bounds lie nearest to each other on average.
     """
     rows = [_Row.of(patient, model) for patient in patients]
     chosen = []
@@ -33,9 +35,9 @@ def calibrated(patients: Iterable[Labelled], model: PatternModel) -> PatternMode
         judged = [row for row in rows if row.shows_lines or region != network.RETICULATION] or rows
         shares, truth = (np.array(values) for values in zip(*(row.of_region(region) for row in judged), strict=True))
         threshold = _threshold(shares, truth)
-        chosen.append((threshold, _spread(shares, truth, threshold)))
-    thresholds, spreads = zip(*chosen, strict=True)
-    return replace(model, thresholds=thresholds, spreads=spreads)
+        chosen.append((threshold, *bounding(shares, truth, threshold)))
+    thresholds, spreads, margins = zip(*chosen, strict=True)
+    return replace(model, thresholds=thresholds, spreads=spreads, margins=margins)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,16 +67,29 @@ def _threshold(shares: NDArray[np.float64], truth: NDArray[np.float64]) -> float
     return float(candidates[usable][np.argmin(bias[usable])])
 
 
-def _spread(shares: NDArray[np.float64], truth: NDArray[np.float64], threshold: float) -> float:
-    """Return the least spread, in logits, whose bounds hold enough of the true shares; the widest where none does."""
-    for spread in SPREADS:
-        above, below = (
-            shares[:, min(int(limit * BINS), BINS - 1)] for limit in bounds.limits(threshold, float(spread))
-        )
-        held = (above - bounds.MASK_SHARE <= truth) & (truth <= below + bounds.MASK_SHARE)
-        if held.mean() >= HELD:
-            return round(float(spread), 2)
-    return float(SPREADS[-1])
+def bounding(shares: NDArray[np.float64], truth: NDArray[np.float64], threshold: float) -> tuple[float, float]:
+    """Return the spread and margin with the narrowest bounds that hold enough of the true shares.
+
+    Where none does, the widest of all.
+    """
+    holding = [
+        (width, float(spread), margin)
+        for margin in MARGINS
+        for spread in SPREADS
+        for share, width in [held(shares, truth, bounds.limits(threshold, float(spread)), margin)]
+        if share >= HELD
+    ]
+    _, spread, margin = min(holding, default=(0.0, float(SPREADS[-1]), MARGINS[-1]))
+    return round(spread, 2), margin
+
+
+def held(
+    shares: NDArray[np.float64], truth: NDArray[np.float64], limits: tuple[float, float], margin: float
+) -> tuple[float, float]:
+    """Return how many of the true shares the bounds hold, as a share, and how wide they are on average."""
+    above, below = (shares[:, min(int(limit * BINS), BINS - 1)] for limit in limits)
+    lower, upper = np.clip(above - margin, 0, 1), np.clip(below + margin, 0, 1)
+    return float(np.mean((lower <= truth) & (truth <= upper))), float(np.mean(upper - lower))
 
 
 def _share_above(patient: Labelled, model: PatternModel) -> NDArray[np.float64]:

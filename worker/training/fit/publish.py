@@ -38,6 +38,7 @@ def weights(unet: torch.nn.Module, model: PatternModel, plan: TrainingPlan) -> N
     point = {
         **dict(zip(outputs, model.thresholds, strict=True)),
         **{f"{name}_spread": spread for name, spread in zip(outputs, model.spreads, strict=True)},
+        **{f"{name}_margin": margin for name, margin in zip(outputs, model.margins, strict=True)},
         "step_mm": plan.step_mm,
         "reach_mm": plan.crop.reach_mm,
     }

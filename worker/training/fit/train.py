@@ -141,6 +141,7 @@ def as_model(unet: torch.nn.Module, plan: TrainingPlan, device: torch.device) ->
         engine=engine.start(copy, device),
         thresholds=(0.5, 0.5, 0.5),
         spreads=(0.0, 0.0, 0.0),
+        margins=(0.0, 0.0, 0.0),
         step_mm=plan.step_mm,
         reach_mm=plan.crop.reach_mm,
         digest="",

@@ -11,6 +11,7 @@ import torch
 
 from tests.support.labelled import TINY, tiny_plan
 from worker.analysis import patterns
+from worker.analysis.patterns import bounds
 from worker.analysis.patterns.model import PatternModel
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.training.data.labelled import Labelled, from_phantom
@@ -18,7 +19,7 @@ from worker.training.evaluation import evaluate, judge, lines, report, score, su
 from worker.training.evaluation.score import LungMaskScore, PatientScore, Region
 from worker.training.fit import calibrate, train
 
-SPEC = PhantomSpec(seed=4, shape=(30, 96, 96), spacing_mm=(9.0, 3.9, 3.9), extent_pct=25.0)
+SPEC = PhantomSpec(seed=4, shape=(30, 96, 96), spacing_mm=(9.0, 3.9, 3.9), extent_pct=25.0, consolidation_share=0.0)
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -37,7 +38,7 @@ class Oracle:
     def asked(self) -> PatternModel:
         device = torch.device("cpu")
         step_mm = self.patient.volume.spacing_mm[1]
-        return PatternModel(self, (0.5, 0.5, 0.5), (0.0, 0.0, 0.0), step_mm, 2.5, "", "oracle", "0", {}, device)
+        return PatternModel(self, (0.5,) * 3, (0.0,) * 3, (0.0,) * 3, step_mm, 2.5, "", "oracle", "0", {}, device)
 
     def __call__(self, stacks: torch.Tensor) -> torch.Tensor:
         slices = [self._answer(stack[1]) for stack in stacks]
@@ -88,6 +89,17 @@ def test_thresholds_are_where_extents_have_no_bias(patient: Labelled) -> None:
     sure = calibrate.calibrated([patient], Oracle(patient, certainty=0.62).asked())
     assert all(0.38 <= threshold <= 0.62 for threshold in sure.thresholds)
     assert max(sure.spreads) <= 0.1
+
+
+def test_bounds_are_the_narrowest_that_hold_what_is_true() -> None:
+    shares, truth = np.repeat([[0.1], [0.3]], 100, axis=1), np.array([0.112, 0.3])
+    # No threshold brings back what the network does not see; a margin does, and then none need move.
+    assert calibrate.bounding(shares, truth, 0.5) == (0.0, 0.015)
+    falling = np.linspace(0.3, 0.1, 100)[None]
+    spread, margin = calibrate.bounding(falling, np.array([0.23]), 0.5)
+    assert (spread, margin) != (0.0, 0.03)
+    held, _ = calibrate.held(falling, np.array([0.23]), bounds.limits(0.5, spread), margin)
+    assert held == 1
 
 
 def row(name: str, true: float, found: float, dice: float | None) -> PatientScore:
