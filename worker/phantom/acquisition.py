@@ -22,6 +22,10 @@ SHARP_BELOW_MM = 0.8
 # Of real slices that many stay as they are; the rest is softened, sharpened, or given more noise.
 UNCHANGED_SHARE, SHARPENED_FROM, NOISIER_FROM = 0.4, 0.6, 0.75
 LEAST_NOISE_HU, MOST_NOISE_HU = 8.0, 80.0
+# Some archives hold images made smaller: pixels so many times as wide.
+SHRUNK = (1.3, 2.8)
+# Shoulders and arms swallow photons sideways: noise of long, flat streaks, voxels long and high, in bands of rows.
+STREAK_VOXELS, STREAK_BAND_VOXELS, STREAK_HU = (0.6, 10.0), 12.0, (10.0, 45.0)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,23 @@ def exposed_again(slices: Field, spacing_mm: tuple[float, float], rng: np.random
     noise = _filtered(rng.standard_normal(slices.shape, dtype=np.float32), sigma, 0.0)
     noise *= rng.uniform(10, 50) / max(float(noise.std()), 1e-6)
     return slices + noise
+
+
+def shrunk(slices: Field, rng: np.random.Generator) -> Field:
+    """Return slices (n, rows, columns) as they look after they were stored with larger pixels."""
+    factor = rng.uniform(*SHRUNK)
+    small = ndimage.zoom(
+        ndimage.gaussian_filter(slices, [0.0, factor / 3, factor / 3]), (1, 1 / factor, 1 / factor), order=1
+    )
+    back = [1.0, *(whole / part for whole, part in zip(slices.shape[1:], small.shape[1:], strict=True))]
+    return np.asarray(ndimage.zoom(small, back, order=1), np.float32)
+
+
+def streaked(slices: Field, rng: np.random.Generator) -> Field:
+    """Return slices (n, rows, columns) in HU with streaks from side to side, stronger in some rows than in others."""
+    noise = ndimage.gaussian_filter(rng.standard_normal(slices.shape, dtype=np.float32), [0.0, *STREAK_VOXELS])
+    noise *= np.abs(ndimage.gaussian_filter1d(rng.standard_normal(slices.shape[1]), STREAK_BAND_VOXELS))[:, None]
+    return np.asarray(slices + noise * (rng.uniform(*STREAK_HU) / max(float(noise.std()), 1e-6)), np.float32)
 
 
 def _filtered(slices: Field, sigma: list[float], overshoot: float) -> Field:

@@ -19,7 +19,8 @@ from worker.training.data.cases import HEALTHY, OUTSIDE, Case
 
 # The lung mask found at work is not the true one: what lies just outside must be called healthy too.
 RIM_VOXELS = 2
-GAP_MM, GAPPED_SHARE, MOVED_SHARE = 10.0, 0.1, 0.15
+GAP_MM, GAPPED_SHARE, ALONE_SHARE = 10.0, 0.06, 0.1
+MOVED_SHARE, STREAKED_SHARE, SHRUNK_SHARE = 0.15, 0.1, 0.12
 PADDING_HU = -1024
 Sample = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 Slices = NDArray[np.float32]
@@ -71,7 +72,12 @@ class Crops(IterableDataset[Sample]):
         return _varied(stack, torch.from_numpy(target), torch.from_numpy(near), rng)
 
     def _reach(self, case: Case, rng: np.random.Generator) -> int:
-        """Return how many slices away the neighbours are taken; in some crops as far as in a gapped series."""
+        """Return how many slices away the neighbours are taken.
+
+        In some crops they are as far as in a gapped series; in some a slice stands alone, as it does in thick ones.
+        """
+        if rng.random() < ALONE_SHARE:
+            return 0
         reach_mm = GAP_MM if rng.random() < GAPPED_SHARE else self._plan.reach_mm
         return max(1, round(reach_mm / case.spacing_mm[0]))
 
@@ -100,13 +106,12 @@ def _seen(case: Case, index: int, window: Window, reach: int, rng: np.random.Gen
     picked = np.clip([index - reach, index, index + reach], 0, last)
     slices = _cut(hu, picked, window)
     if case.exposed:
-        return acquisition.exposed_again(slices, case.spacing_mm[1:], rng)
+        return _disturbed(acquisition.exposed_again(_at_times_moved(slices, rng), case.spacing_mm[1:], rng), rng)
     beside = _cut(hu, np.clip(picked - 1, 0, last), window) + _cut(hu, np.clip(picked + 1, 0, last), window)
     share = float(rng.uniform(0.05, 0.3))
     slices = (1 - 2 * share) * slices + share * beside
-    if rng.random() < MOVED_SHARE:
-        slices = _moved(slices, rng)
-    return acquisition.expose(slices, case.spacing_mm[1:], Protocol.drawn(case.spacing_mm[0], rng), rng)
+    protocol = Protocol.drawn(case.spacing_mm[0], rng)
+    return _disturbed(acquisition.expose(_at_times_moved(slices, rng), case.spacing_mm[1:], protocol, rng), rng)
 
 
 def _cut(hu: NDArray[np.int16], slices: NDArray[np.intp], window: Window) -> Slices:
@@ -114,8 +119,17 @@ def _cut(hu: NDArray[np.int16], slices: NDArray[np.intp], window: Window) -> Sli
     return hu[slices, rows, columns].astype(np.float32)
 
 
-def _moved(slices: Slices, rng: np.random.Generator) -> Slices:
-    """Return slices in which the chest moved a millimetre or two while they were taken: edges stand double."""
+def _disturbed(slices: Slices, rng: np.random.Generator) -> Slices:
+    """Return slices that some crops show with streaks, or with larger pixels."""
+    if rng.random() < STREAKED_SHARE:
+        slices = acquisition.streaked(slices, rng)
+    return acquisition.shrunk(slices, rng) if rng.random() < SHRUNK_SHARE else slices
+
+
+def _at_times_moved(slices: Slices, rng: np.random.Generator) -> Slices:
+    """Return slices in which the chest of some moved a millimetre or two while they were taken: edges stand double."""
+    if rng.random() >= MOVED_SHARE:
+        return slices
     shift = [int(step) for step in rng.integers(-3, 4, size=2)]
     share = float(rng.uniform(0.2, 0.5))
     return np.asarray((1 - share) * slices + share * np.roll(slices, shift, axis=(1, 2)), np.float32)
