@@ -19,7 +19,7 @@ def status_lines(rows: Iterable[SeriesStatus], shows_patients: bool = False) -> 
     yield styled(HEADING, "bold")
     for row in rows:
         yield _columns(row)
-        yield from (Text(f"{INDENT}{line}") for line in _below(row, shows_patients))
+        yield from (styled(f"{INDENT}{line}", "") for line in _below(row, shows_patients))
 
 
 def _columns(row: SeriesStatus) -> Text:
