@@ -39,10 +39,10 @@ services:
 	fi
 
 test: install services
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-quick: install
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
 
 check: install
 	$(BIN)/ruff format --check .
