@@ -63,7 +63,8 @@ def _deliveries(deliveries: Iterable[DeliveryStatus]) -> Iterator[str]:
 
 
 def _delivery(one: DeliveryStatus) -> str:
-    said = f"{one.destination}: {one.state} after {one.attempts} tries" + (f" ({one.reason})" if one.reason else "")
+    tries = "1 try" if one.attempts == 1 else f"{one.attempts} tries"
+    said = f"{one.destination}: {one.state} after {tries}" + (f" ({one.reason})" if one.reason else "")
     if one.next_try_at is not None:
         return f"{said}\n{INDENT}  next try {when(one.next_try_at)}"
     return said if one.reason else ""

@@ -1,5 +1,6 @@
 """Times and tables: what the wiring itself works out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -57,3 +58,5 @@ def test_status_says_why_and_cuts_no_uid() -> None:
     said = "\n".join(line.plain for line in status_lines([row]))
     for part in (uid, "missing_slices: 1 of 64 slices are missing", "missing = 1", "pending after 2 tries (no answer)"):
         assert part in said
+    once = replace(row, deliveries=(DeliveryStatus("dicom://P@h:104", "pending", 1, None, "no answer"),))
+    assert "pending after 1 try (no answer)" in "\n".join(line.plain for line in status_lines([once]))
