@@ -31,7 +31,7 @@ from compose import (
 from compose import settings as site_settings
 from compose.errors import MisspeltSetting, UnusableSetting, WiringError
 from compose.json_output import AsJson, print_json
-from compose.screen import ERR, OUT, say, styled
+from compose.screen import ERR, OUT, say, styled, when
 from compose.settings import SiteSettings
 from db import schema
 from db.engine import open_database, open_engine
@@ -202,7 +202,7 @@ def run_demo(
     with ERR.status("starting") as spinner:
 
         def report(line: str) -> None:
-            ERR.print(styled(f"{datetime.now().astimezone():%H:%M:%S}", "dim"), line)
+            ERR.print(styled(when(datetime.now().astimezone()), "dim"), line)
             spinner.update(styled(line, ""))
 
         outcome = demo.run(folder, dicom_dir, report)

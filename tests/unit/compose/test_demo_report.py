@@ -1,14 +1,17 @@
 """What the demo says at its end: a row a series, how near is near enough, whole paths, and what to do next."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from compose import demo_report, own_command
-from compose.demo import Measured, Outcome
+from compose import demo, demo_report, own_command
+from compose.demo import Measured, Outcome, Report
+from compose.errors import DemoFailed
 from compose.screen import OUT
 from db.audit import SeriesStatus
+from tests.support.command import run
 from worker.analysis.records import WHOLE, Assessment, Measurement, Quantity, Region, Side, Unit
 
 LONG = Path("scleroscan-demo") / "20260101-000000" / "results" / ("a" * 64) / ("b" * 64) / "overlay.png"
@@ -95,3 +98,13 @@ def test_a_demo_of_two_series_fails_where_one_is_rejected() -> None:
     assert outcome(good, Measured(status("1.2.4", "skipped"), {}, [])).is_delivered
     assert not outcome(good, Measured(status("1.2.4", "rejected"), {}, [])).is_delivered
     assert not outcome(Measured(status("1.2.4", "skipped"), {}, [])).is_delivered
+
+
+def test_each_step_says_when_with_its_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    def begun(_folder: Path, _dicom_dir: Path | None, report: Report) -> Outcome:
+        report("sending 5 images")
+        raise DemoFailed("far enough")
+
+    monkeypatch.setattr(demo, "run", begun)
+    said = run("demo", TZ="Asia/Kolkata").stderr
+    assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+05:30 sending 5 images$", said, re.MULTILINE), said
