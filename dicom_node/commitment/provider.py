@@ -71,6 +71,8 @@ class CommitmentProvider:
         The modality learns at once that this node does not commit, not only after it has sent its images (PS3.8
         9.3.3.2).
         """
+        if event.assoc.is_rejected:
+            return
         asked = cast(A_ASSOCIATE, event.assoc.requestor.primitive)
         if not self._may_ask(str(asked.calling_ae_title), str(event.assoc.requestor.address)):
             acceptor = event.assoc.acceptor
