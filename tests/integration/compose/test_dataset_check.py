@@ -8,6 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 import scleroscan
+from tests.support.json_page import require_documented
 from tests.support.labelled import write_dataset
 from worker.training.errors import DatasetRejected
 
@@ -38,6 +39,7 @@ def test_values_sides_and_readers_are_shown(data: Path) -> None:
 def test_machines_get_the_same(data: Path) -> None:
     _, page, _ = check(str(data), "--json")
     told = json.loads(page)
+    require_documented("dataset check", told)
     assert {row["kind"] for row in told["rows"]} == {"ground_glass", "reticulation", "consolidation", "lung"}
     assert sorted(name for side in told["sides"].values() for name in side) == ["P0", "P1", "P2", "P3"]
     assert told["readers"][0]["dice"]["total"] == 1.0

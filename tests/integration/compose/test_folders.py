@@ -13,6 +13,7 @@ from compose import demo, folders
 from compose.errors import DemoFailed, NothingToSend
 from db import schema
 from dicom_node.scp.archive import Archive
+from tests.support.json_page import require_documented
 from tests.support.node_senders import ct_slice, header, write
 
 
@@ -47,6 +48,7 @@ def test_send_says_so_in_json(folder: Path, tmp_path: Path) -> None:
     with Archive(tmp_path / "archive") as archive:
         done = CliRunner().invoke(scleroscan.app, ["send", str(folder), f"ARCHIVE@127.0.0.1:{archive.port}", "--json"])
     assert json.loads(done.stdout) == {"accepted": 3, "no_dicom": 5}
+    require_documented("send", json.loads(done.stdout))
 
 
 def test_a_folder_without_an_image_is_named(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from db.engine import open_database
 from db.tracking import FlagRow, JobResults, MeasurementRow
 from tests.integration.compose.test_command import only_line, scleroscan
 from tests.integration.db.test_tracking import IDENTITY, NOW, TERMS, images
+from tests.support.json_page import require_documented
 from worker import past
 from worker.analysis import quantify
 from worker.analysis.records import Assessment, Bounds, Region
@@ -68,6 +69,7 @@ def site(tmp_path: Path) -> Path:
 
 def test_growth_is_told_with_its_interval_and_its_caveat(site: Path) -> None:
     said = json.loads(scleroscan(site, "history", "SSC-1", "--json").stdout)
+    require_documented("history", said)
     before, after = said["exams"]
     grown = measured(25.0).value("total", "extent") - measured(10.0).value("total", "extent")
     points, lower, upper = after["changes"]["total"]["points"]

@@ -12,6 +12,7 @@ from compose.errors import DemoFailed
 from compose.screen import OUT
 from db.audit import SeriesStatus
 from tests.support.command import run
+from tests.support.json_page import require_documented
 from worker.analysis.records import WHOLE, Assessment, Measurement, Quantity, Region, Side, Unit
 
 LONG = Path("scleroscan-demo") / "20260101-000000" / "results" / ("a" * 64) / ("b" * 64) / "overlay.png"
@@ -56,6 +57,7 @@ def test_two_series_are_two_rows_for_people_and_machines(capsys: pytest.CaptureF
         Measured(status("1.2.3", "delivered"), ROW, []),
         Measured(status("1.2.4", "rejected", "not_chest", "no lung is seen"), {}, []),
     )
+    require_documented("demo", two.as_json())
     told = two.as_json()["series"]
     assert [(one["series_uid"], one["state"], one["code"]) for one in told] == [
         ("1.2.3", "delivered", None),
