@@ -1,10 +1,14 @@
 """The page on JSON names every key that commands print, and no other."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+import scleroscan
 from tests.support import json_page, site_rows
 from tests.support.command import run
 from tests.support.ct import TinyCT
@@ -26,3 +30,16 @@ def test_the_page_has_the_keys_that_are_printed(folder: Path, command: str) -> N
     words = {"status": [WAITING], "audit": [WAITING], "route": [str(folder / "ct")], "doctor": []}[command]
     printed = json.loads(run(command, *words, "--json", DB_URL=url, DICOM_NODE_SPOOL_DIR=str(folder / "spool")).stdout)
     json_page.require_documented(command, printed)
+
+
+def with_json(group: Any, above: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from with_json(command, f"{name} ")
+        elif any("--json" in option.opts for option in command.params):
+            yield f"{above}{name}"
+
+
+def test_every_command_with_json_has_its_section() -> None:
+    commands = set(with_json(typer.main.get_command(scleroscan.app)))
+    assert {section.split(" --")[0] for section in json_page.sections()} == commands

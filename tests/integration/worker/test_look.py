@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from tests.support.json_page import require_documented
 from worker import look
 from worker.analysis.patterns import model
 from worker.phantom.chest_ct import Phantom, PhantomSpec, render
@@ -55,6 +56,7 @@ def test_lungs_that_somebody_drew_are_compared(looked: tuple[list[look.Looked], 
 
 def test_table_json_and_pictures_name_no_patient(looked: tuple[list[look.Looked], Path]) -> None:
     rows, out = looked
+    require_documented("evaluate --look", look.as_json(rows))
     assert json.loads((out / "look.json").read_text()) == json.loads(json.dumps(look.as_json(rows)))
     assert all(f"| {row.name} |" in (out / "look.md").read_text() for row in rows)
     assert sorted(path.name for path in out.glob("*.png")) == ["a.png", "b-p.png"]

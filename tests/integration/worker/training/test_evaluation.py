@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support import json_page
 from tests.support.labelled import TINY, tiny_plan
 from worker.analysis import patterns
 from worker.analysis.patterns import bounds
 from worker.analysis.patterns.model import PatternModel
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.training.data.labelled import Labelled, from_phantom
-from worker.training.evaluation import evaluate, judge, lines, report, score, summary, sweep
+from worker.training.evaluation import evaluate, judge, lines, readers, report, score, summary, sweep
+from worker.training.evaluation.comparison import Comparison
+from worker.training.evaluation.dense_lungs import DenseLungRow
 from worker.training.evaluation.score import LungMaskScore, PatientScore, Region
 from worker.training.fit import calibrate, train
 
@@ -114,6 +117,29 @@ def test_pooling_keeps_the_healthy_apart() -> None:
     assert (pooled["healthy"], pooled["false_extent_healthy_pct"]) == (1, 1.0)
     assert (pooled["goh_agreement_pct"], pooled["lung_mask"]["dice_threshold_alone"]) == (100.0, 0.9)
     assert evaluate.pooled([row("ill", 20.0, 23.0, 0.9)])["false_extent_healthy_pct"] is None
+
+
+def evaluation() -> report.Evaluation:
+    """Two patients, and a row of every table."""
+    return report.Evaluation(
+        of="phantoms",
+        weights="",
+        intended_use="",
+        command="",
+        patients=(row("ill", 20.0, 23.0, 0.9), row("healthy", 0.0, 1.0, 0.0)),
+        dense_lungs=(DenseLungRow(0.0, 0.98, 0.98, 0.0),),
+        sweep=(sweep.SweepRow("kernel", "sharp", 0.9, 0.8, 1.0, 1.0),),
+        repeatability_points=0.1,
+        lines=(lines.LinesRow("haze without lines", "soft", "0.6", 0.9, 0.1, 0.0),),
+        readers=(readers.Readers("anna", "ben", {"total": 1.0}, {"total": (20.0, 20.0)}),),
+    )
+
+
+def test_the_page_has_the_keys_of_an_evaluation() -> None:
+    json_page.require_documented("evaluate", evaluation().as_json())
+    both = Comparison(("a", "b"), (evaluation(), evaluation())).as_json()
+    alone = [model | {"pooled": None} for model in both["models"]]
+    json_page.require_documented("evaluate --against", both | {"models": alone})
 
 
 def test_a_healthy_patient_without_findings_lowers_no_dice() -> None:

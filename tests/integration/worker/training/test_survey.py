@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 import yaml
 
+from tests.support import json_page
 from tests.support.labelled import LAYOUTS, VALUES, patient, tiny_plan, write_dataset
 from worker.phantom.chest_ct import render
 from worker.settings import PACKAGED_WEIGHTS
@@ -126,6 +127,7 @@ def test_the_card_holds_what_was_used_and_ignored(tmp_path: Path) -> None:
         replace(tiny_plan(tmp_path), cases=0, datasets=(path,), epochs=1), silent, lambda one: shown.append(one.dataset)
     ).card
     (told,) = card["labels"]
+    assert json_page.keys(told) < json_page.documented("dataset check")
     assert shown == [told["dataset"]] == ["made up, nrrd"]
     ignored = [row for row in told["rows"] if row["kind"] is None]
     assert [(row["value"], row["scans"]) for row in ignored] == [("2", 3)]

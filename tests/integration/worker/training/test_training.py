@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support import json_page
 from tests.support.labelled import CROP, TINY, tiny_plan
 from worker.analysis import card as model_card
 from worker.analysis.patterns import model, network
@@ -49,6 +50,9 @@ def test_both_cards_say_what_the_model_is_not_and_what_it_scored(trained: Traine
     assert "Dice, lesion (total)" in for_people
     assert json.loads(plan.out.with_suffix(".json").read_text()) == json.loads(json.dumps(written))
     assert (written["intended_use"], written["scores"]["patients"]) == (model_card.statement(written), plan.held_out)
+    json_page.require_documented("train", written | {"scores": None})
+    pooled = {path for path in json_page.documented("evaluate") if path.startswith("pooled.")}
+    assert json_page.keys(written["scores"], "pooled") == pooled
     assert (written["origin"], written["training_data"]) == ("synthetic", "computed lesions")
 
 
