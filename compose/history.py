@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from compose import settings
 from compose.errors import WiringError
@@ -68,8 +68,9 @@ Row = tuple[Timepoint, Comparison | None]
 
 def _table(rows: list[Row], threshold: float, fvc: float | None) -> Table:
     """One line an exam, oldest first: its extents, and below them the change since the one before."""
-    names = [f"{name}, %" for name in NAMES.values()]
-    table = Table("exam", *names, "lungs, ml", "Goh", whole("caveats"), title="Extents over time, oldest first")
+    names = [whole(f"{name}, %") for name in NAMES.values()]
+    day = Column("exam", no_wrap=True, min_width=10)
+    table = Table(day, *names, "ml", "Goh", whole("caveats"), title="Extents over time, oldest first", padding=(0, 0))
     for number, (point, comparison) in enumerate(rows, start=1):
         changes = {change.region: change for change in comparison.changes} if comparison else {}
         table.add_row(
