@@ -1,9 +1,11 @@
 """A measured number as an SR tells it: coded name, unit, method or derivation, rounded as people read it."""
 
+from collections.abc import Iterator
+
 from highdicom import sr
 from highdicom.sr.coding import CodedConcept
 
-from worker.analysis.records import Quantity
+from worker.analysis.records import WHOLE, Assessment, Quantity, Region, Side
 from worker.results import codes
 
 # Volumes from here on are told in whole millilitres.
@@ -23,6 +25,13 @@ NAMED: dict[Quantity, tuple[CodedConcept, CodedConcept, CodedConcept | None, int
     Quantity.HIGH_ATTENUATION: (codes.HIGH_ATTENUATION, *PERCENT),
 }
 ORDER = tuple(NAMED)
+
+
+def of(assessment: Assessment, region: Region, side: Side, zone: str = WHOLE) -> Iterator[sr.Measurement]:
+    """Yield what was measured of a region in one place, in the order in which it is told."""
+    own = [m for m in assessment.measurements if (m.region, m.side, m.zone) == (region, side, zone)]
+    for m in sorted(own, key=lambda one: ORDER.index(one.quantity)):
+        yield measurement(m.quantity, m.value)
 
 
 def measurement(quantity: Quantity, value: float) -> sr.Measurement:

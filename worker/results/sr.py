@@ -1,13 +1,11 @@
 """DICOM SR: the measurements as an Imaging Measurement Report (TID 1500), tied to the segments of the SEG."""
 
-from collections.abc import Iterator
-
 from highdicom import sr
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
-from worker.analysis.records import WHOLE, Assessment, Region, Side
+from worker.analysis.records import Assessment, Region, Side
 from worker.analysis.serial import Comparison
 from worker.results import change_groups, codes, numbers, staging, zone_groups
 from worker.results.seg import SEGMENTS, Segment
@@ -104,7 +102,7 @@ def _segment_group(
     source: ResultSource, assessment: Assessment, seg: Dataset, segment: Segment
 ) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations | None:
     region, side = OF_SEGMENT[segment.number]
-    told = list(_numbers(assessment, region, side))
+    told = list(numbers.of(assessment, region, side))
     if not told:
         return None
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
@@ -128,7 +126,7 @@ def _segment_group(
 def _whole_group(
     source: ResultSource, assessment: Assessment, finding: str, region: Region, side: Side, kind: CodedConcept
 ) -> sr.MeasurementsAndQualitativeEvaluations | None:
-    told = list(_numbers(assessment, region, side))
+    told = list(numbers.of(assessment, region, side))
     if not told:
         return None
     return sr.MeasurementsAndQualitativeEvaluations(
@@ -149,12 +147,6 @@ def _evaluations(assessment: Assessment, region: Region, side: Side) -> list[sr.
 
 def _doubts(assessment: Assessment) -> list[sr.QualitativeEvaluation]:
     return [sr.QualitativeEvaluation(codes.QUALITY_FLAG, codes.own(flag.code)) for flag in assessment.flags]
-
-
-def _numbers(assessment: Assessment, region: Region, side: Side) -> Iterator[sr.Measurement]:
-    own = [m for m in assessment.measurements if (m.region, m.side, m.zone) == (region, side, WHOLE)]
-    for m in sorted(own, key=lambda one: numbers.ORDER.index(one.quantity)):
-        yield numbers.measurement(m.quantity, m.value)
 
 
 def _declare_codes(result: Dataset) -> None:

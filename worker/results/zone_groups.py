@@ -26,7 +26,7 @@ def groups(source: ResultSource, assessment: Assessment) -> Iterator[sr.Measurem
     for side, laterality in SIDES.items():
         for zone, place in ZONES.items():
             for region, (finding, kind) in REGIONS.items():
-                told = list(_numbers(assessment, region, side, zone))
+                told = list(numbers.of(assessment, region, side, zone))
                 if told:
                     site = sr.FindingSite(place, laterality=laterality)
                     yield _group(source, f"{finding} {side} {zone}", (kind, site), told)
@@ -42,9 +42,3 @@ def _group(
         finding_sites=[site],
         measurements=told,
     )
-
-
-def _numbers(assessment: Assessment, region: Region, side: Side, zone: Zone) -> Iterator[sr.Measurement]:
-    own = [m for m in assessment.measurements if (m.region, m.side, m.zone) == (region, side, zone)]
-    for m in sorted(own, key=lambda one: numbers.ORDER.index(one.quantity)):
-        yield numbers.measurement(m.quantity, m.value)
