@@ -7,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 from compose import settings
-from compose.errors import WiringError
+from compose.errors import Unknown
 from compose.json_output import AsJson, print_json
 from compose.printing import whole
 from compose.screen import OUT, say, styled
@@ -16,6 +16,7 @@ from worker import past
 from worker.analysis import goh, serial
 from worker.analysis.records import Region
 from worker.analysis.serial import Change, Comparison, Extent, Timepoint
+from worker.reading.exam import day
 
 NAMES = {
     Region.TOTAL: "disease",
@@ -45,7 +46,7 @@ def history(
     with schema.open_current(settings.load().db_url).begin() as session:
         points = [past.timepoint_of(row) for row in tracking.exams_of(session, patient_id)]
     if not points:
-        raise WiringError(f"no measured exam of a patient with the ID {patient_id}")
+        raise Unknown(f"no measured exam of a patient with the ID {patient_id}")
     own, strangers = serial.split(points, points[-1].exam.patient)
     rows = [(point, serial.with_earlier(own, point)) for point in own]
     if plot is not None:
@@ -69,12 +70,12 @@ Row = tuple[Timepoint, Comparison | None]
 def _table(rows: list[Row], threshold: float, fvc: float | None) -> Table:
     """One line an exam, oldest first: its extents, and below them the change since the one before."""
     names = [whole(f"{name}, %") for name in NAMES.values()]
-    day = Column("exam", no_wrap=True, min_width=10)
-    table = Table(day, *names, "ml", "Goh", whole("caveats"), title="Extents over time, oldest first", padding=(0, 0))
+    exam = Column("exam", no_wrap=True, min_width=10)
+    table = Table(exam, *names, "ml", "Goh", whole("caveats"), title="Extents over time, oldest first", padding=(0, 0))
     for number, (point, comparison) in enumerate(rows, start=1):
         changes = {change.region: change for change in comparison.changes} if comparison else {}
         table.add_row(
-            _day(point.exam.acquired),
+            day(point.exam.acquired) or "–",
             *(_cell(point.extents.get(region), changes.get(region), threshold) for region in NAMES),
             f"{point.lung_ml:.0f}",
             _goh(point, fvc if number == len(rows) else None),
@@ -105,25 +106,22 @@ def _goh(point: Timepoint, fvc: float | None) -> str:
 
 def _conflict(stranger: Timepoint, own: Timepoint) -> str:
     fields = " and ".join(serial.conflicts(stranger.exam.patient, own.exam.patient)).replace("_", " ")
-    return f"conflict: the exam of {_day(stranger.exam.acquired)} has this ID with another {fields}; it is not compared"
-
-
-def _day(acquired: str) -> str:
-    return f"{acquired[:4]}-{acquired[4:6]}-{acquired[6:8]}" if len(acquired) >= 8 else "–"
+    on = day(stranger.exam.acquired) or "–"
+    return f"conflict: the exam of {on} has this ID with another {fields}; it is not compared"
 
 
 def _as_json(rows: list[Row], strangers: tuple[Timepoint, ...], threshold: float, fvc: float | None) -> dict[str, Any]:
+    newest, _ = rows[-1]
     exams = [
-        _exam_json(point, comparison, threshold) | {"goh_category": _goh(point, fvc if point is rows[-1][0] else None)}
+        _exam_json(point, comparison, threshold) | {"goh_category": _goh(point, fvc if point is newest else None)}
         for point, comparison in rows
     ]
     conflicts = [
         {
             "series_uid": one.series_uid,
             "acquired": one.exam.acquired,
-            "differs": serial.conflicts(one.exam.patient, who),
+            "differs": serial.conflicts(one.exam.patient, newest.exam.patient),
         }
-        for who in [rows[-1][0].exam.patient]
         for one in strangers
     ]
     return {"threshold_points": threshold, "exams": exams, "conflicts": conflicts}

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 
 
+def day(acquired: str) -> str:
+    """Return the date of an exam as people read it, YYYY-MM-DD; empty where it is not known."""
+    return f"{acquired[:4]}-{acquired[4:6]}-{acquired[6:8]}" if len(acquired) >= 8 else ""
+
+
 @dataclass(frozen=True)
 class Patient:
     """The patient as the images name him or her; empty where they say nothing. ``birth_date`` is YYYYMMDD."""

@@ -3,6 +3,7 @@
 No patient identity is drawn: the viewer shows that of the header, and a picture that is passed on names nobody.
 """
 
+import textwrap
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,8 +13,10 @@ from PIL import Image, ImageDraw
 from worker.analysis import goh, zones
 from worker.analysis.records import Assessment, Quantity, Region, Side, Zone
 from worker.analysis.serial import Comparison
+from worker.reading import exam
+from worker.results import page_sheet
 from worker.results.page_overlays import draw_pairs
-from worker.results.page_sheet import BACKGROUND, DIM, MARGIN, PATTERNS, RULE, TEXT, Shown, begun, day, font
+from worker.results.page_sheet import BACKGROUND, DIM, MARGIN, PATTERNS, RULE, TEXT, Shown, begun, font
 
 RIGHT_HALF = 510
 
@@ -36,7 +39,12 @@ def _summary(shown: Shown) -> Image.Image:
     _lungs(sheet, draw, shown)
     _facts(draw, 392, "Lungs", list(_lung_lines(found)))
     flags = ", ".join(flag.code.replace("_", " ") for flag in found.flags)
-    _facts(draw, 650, "Quality flags", _wrapped(flags or "none", 42)[:8])
+    _facts(
+        draw,
+        650,
+        "Quality flags",
+        textwrap.wrap(flags or "none", 42, break_long_words=False, break_on_hyphens=False)[:8],
+    )
     _facts(draw, 650, "Change since the earlier exam", list(_change_lines(shown.comparison)), RIGHT_HALF)
     return sheet
 
@@ -51,7 +59,7 @@ def _number(
         return float("nan")
 
 
-def between(found: Assessment, region: Region) -> str:
+def _between(found: Assessment, region: Region) -> str:
     """Return the bounds of an extent; empty where it has none."""
     low, high = (_number(found, region, bound) for bound in (Quantity.EXTENT_LOWER, Quantity.EXTENT_UPPER))
     return "" if np.isnan(low) else f"{low:.1f} to {high:.1f}"
@@ -61,7 +69,7 @@ def _total(draw: ImageDraw.ImageDraw, found: Assessment) -> None:
     total = _number(found, Region.TOTAL, Quantity.EXTENT)
     draw.text((MARGIN, 84), "Diseased share of both lungs", DIM, font(18))
     draw.text((MARGIN, 108), f"{total:.1f} %", TEXT, font(58, bold=True))
-    draw.text((MARGIN + 250, 124), between(found, Region.TOTAL), TEXT, font(22))
+    draw.text((MARGIN + 250, 124), _between(found, Region.TOTAL), TEXT, font(22))
     draw.text((MARGIN + 250, 152), "95 % interval", DIM, font(16))
     draw.text((MARGIN, 186), f"Goh: {goh.category(total).words}", TEXT, font(22, bold=True))
 
@@ -73,7 +81,7 @@ def _pattern(draw: ImageDraw.ImageDraw, found: Assessment, region: Region, top: 
     draw.text(
         (MARGIN + 270, top), f"{_number(found, region, Quantity.EXTENT):.1f} %", TEXT, font(20, bold=True), anchor="ra"
     )
-    draw.text((MARGIN + 290, top + 2), between(found, region), DIM, font(18))
+    draw.text((MARGIN + 290, top + 2), _between(found, region), DIM, font(18))
 
 
 def _facts(draw: ImageDraw.ImageDraw, top: int, title: str, lines: list[str], left: int = MARGIN) -> None:
@@ -101,22 +109,13 @@ def _change_lines(comparison: Comparison | None) -> Iterator[str]:
     if comparison is None:
         yield "No earlier exam of this patient was measured here."
         return
-    yield f"Compared with {day(comparison.earlier.exam.acquired)}, in points of extent"
+    yield f"Compared with {exam.day(comparison.earlier.exam.acquired) or page_sheet.NO_DAY}, in points of extent"
     for change in comparison.changes:
         name = PATTERNS[change.region][0] if change.region in PATTERNS else "Disease"
         interval = "" if change.lower is None else f"  ({change.lower:+.1f} to {change.upper:+.1f})"
         yield f"{name}  {change.points:+.1f}{interval}".replace("-", "−") + f"  {change.verdict()}"
     if comparison.caveats:
         yield f"Caution: {', '.join(comparison.caveats).replace('_', ' ')}"
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
 
 
 def _lungs(sheet: Image.Image, draw: ImageDraw.ImageDraw, shown: Shown) -> None:

@@ -36,7 +36,7 @@ def draw_pairs(shown: Shown, axis: int, title: str) -> Image.Image:
         for second, image in enumerate((grey, coloured)):
             column, row = number * 2 % COLUMNS + second, number * 2 // COLUMNS
             corner = (MARGIN + column * (width + GAP), 74 + row * (height + GAP))
-            sheet.paste(_fitted(image, (spacing[0] if axis else spacing[1], spacing[2]), (width, height)), corner)
+            sheet.paste(picture.tile(image, (spacing[0] if axis else spacing[1], spacing[2]), (width, height)), corner)
             draw.text((corner[0] + 4, corner[1] + 2), "R", DIM, page_sheet.font(15))
     left = MARGIN
     for name, colour in PATTERNS.values():
@@ -47,22 +47,9 @@ def draw_pairs(shown: Shown, axis: int, title: str) -> Image.Image:
 
 
 def _pair(hu: NDArray[np.int16], lungs: NDArray[np.uint8], found: NDArray[np.uint8]) -> tuple[Rgb, Rgb]:
-    low, high = picture.WINDOW_HU
-    grey = np.clip((hu.astype(np.float32) - low) * (255 / (high - low)), 0, 255)[..., None].repeat(3, axis=-1)
+    grey = picture.greys(hu)
     coloured = grey.copy()
-    for label, (_, colour) in enumerate(PATTERNS.values(), start=1):
-        coloured[found == label] = coloured[found == label] * (1 - OPACITY) + np.array(colour) * OPACITY
+    picture.tint(coloured, found, [colour for _, colour in PATTERNS.values()], OPACITY)
     inside = lungs > 0
     coloured[inside & ~ndimage.binary_erosion(inside)] = OUTLINE
     return grey.astype(np.uint8), coloured.astype(np.uint8)
-
-
-def _fitted(image: Rgb, spacing_mm: tuple[float, float], size: tuple[int, int]) -> Image.Image:
-    """Fit a plane into a tile, true to its proportions in space."""
-    height_mm, width_mm = image.shape[0] * spacing_mm[0], image.shape[1] * spacing_mm[1]
-    scale = min(size[0] / width_mm, size[1] / height_mm)
-    fitted = max(1, round(width_mm * scale)), max(1, round(height_mm * scale))
-    tile = Image.new("RGB", size, (0, 0, 0))
-    resized = Image.fromarray(image).resize(fitted, Image.Resampling.LANCZOS)
-    tile.paste(resized, ((size[0] - fitted[0]) // 2, (size[1] - fitted[1]) // 2))
-    return tile

@@ -13,10 +13,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from worker.analysis.records import Assessment, LungMask, PatternMap, Region
 from worker.analysis.serial import Comparison
+from worker.reading import exam
 from worker.reading.volume import CTVolume
 
 SIZE, MARGIN = 1024, 32
 BACKGROUND, TEXT, DIM, RULE = (12, 14, 18), (238, 240, 245), (165, 172, 186), (60, 66, 78)
+NO_DAY = "unknown date"
 RESEARCH = "research software: not a medical device"
 PATTERNS = {
     Region.GROUND_GLASS: ("Ground glass", (240, 228, 66)),
@@ -49,13 +51,8 @@ def begun(shown: Shown, title: str) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     sheet = Image.new("RGB", (SIZE, SIZE), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, 20), title, TEXT, font(28, bold=True))
-    draw.text((SIZE - MARGIN, 28), f"exam of {day(shown.acquired)}", DIM, font(18), anchor="ra")
+    draw.text((SIZE - MARGIN, 28), f"exam of {exam.day(shown.acquired) or NO_DAY}", DIM, font(18), anchor="ra")
     draw.line((MARGIN, 64, SIZE - MARGIN, 64), RULE, 2)
     draw.text((MARGIN, SIZE - 60), f"{RESEARCH.capitalize()}.  {shown.made_by}", TEXT, font(16, bold=True))
     draw.text((MARGIN, SIZE - 34), shown.statement, DIM, font(13))
     return sheet, draw
-
-
-def day(acquired: str) -> str:
-    """Return a date as people read it."""
-    return f"{acquired[:4]}-{acquired[4:6]}-{acquired[6:8]}" if len(acquired) >= 8 else "unknown date"

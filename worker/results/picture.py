@@ -1,5 +1,7 @@
 """Overlay pictures for people: the original slice beside the same slice with what was found."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -20,6 +22,7 @@ COLOURS = {segment.finding: segment.colour for segment in SEGMENTS}
 PATTERN_COLOURS = (COLOURS["ground glass"], COLOURS["reticulation"], COLOURS["consolidation"])
 LUNG_COLOURS = (COLOURS["right lung"], COLOURS["left lung"])
 Rgb = NDArray[np.uint8]
+Colour = tuple[int, int, int]
 
 
 def contact_sheet(
@@ -47,9 +50,9 @@ def contact_sheet(
         top = HEADER + (number // PAIRS_IN_A_ROW) * (tile_height + GAP)
         grey = _grey(hu[index][window])
         height_mm = float(volume.affine[2, 3] + index * volume.affine[2, 0])
-        sheet.paste(_tile(grey, spacing), (left, top))
+        sheet.paste(tile(grey, spacing), (left, top))
         sheet.paste(
-            _tile(_coloured(grey, lung_mask[index][window], found[index][window]), spacing),
+            tile(_coloured(grey, lung_mask[index][window], found[index][window]), spacing),
             (left + TILE + GAP // 2, top),
         )
         _caption(sheet, (left, top), f"{height_mm:+.0f} mm")
@@ -82,32 +85,41 @@ def _spread(lung_mask: NDArray[np.uint8], count: int) -> list[int]:
 
 
 def _grey(hu: NDArray[np.int16]) -> Rgb:
+    return greys(hu).astype(np.uint8)
+
+
+def greys(hu: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Return a plane of HU in the window of the lungs, 0 to 255, three times over for red, green and blue."""
     low, high = WINDOW_HU
-    grey = np.clip((hu.astype(np.float32) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=-1)
+    grey = np.clip((hu.astype(np.float32) - low) * (255 / (high - low)), 0, 255)
+    return np.asarray(np.repeat(grey[..., None], 3, axis=-1), np.float32)
 
 
 def _coloured(grey: Rgb, lung_mask: NDArray[np.uint8], found: NDArray[np.uint8]) -> Rgb:
     picture = grey.astype(np.float32)
-    for label, colour in enumerate(PATTERN_COLOURS, start=1):
-        inside = found == label
-        picture[inside] = picture[inside] * (1 - OPACITY) + np.array(colour, np.float32) * OPACITY
+    tint(picture, found, PATTERN_COLOURS, OPACITY)
     for label, colour in enumerate(LUNG_COLOURS, start=1):
         lung = lung_mask == label
         picture[lung & ~ndimage.binary_erosion(lung)] = colour
     return picture.astype(np.uint8)
 
 
-def _tile(picture: Rgb, spacing_mm: tuple[float, float]) -> Image.Image:
-    """Fit a slice into a tile, true to its proportions in space."""
+def tint(picture: NDArray[np.float32], found: NDArray[np.uint8], colours: Sequence[Colour], opacity: float) -> None:
+    """Lay the colour of each pattern over where it was found, in place; the first colour is that of label 1."""
+    for label, colour in enumerate(colours, start=1):
+        inside = found == label
+        picture[inside] = picture[inside] * (1 - opacity) + np.array(colour, np.float32) * opacity
+
+
+def tile(picture: Rgb, spacing_mm: tuple[float, float], size: tuple[int, int] = (TILE, TILE)) -> Image.Image:
+    """Fit a plane into a tile of (width, height), true to its proportions in space."""
     height, width = (n * step for n, step in zip(picture.shape[:2], spacing_mm, strict=True))
-    scale = TILE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    tile = Image.new("RGB", (TILE, TILE), (0, 0, 0))
-    tile.paste(
-        Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS), ((TILE - size[0]) // 2, (TILE - size[1]) // 2)
-    )
-    return tile
+    scale = min(size[0] / width, size[1] / height)
+    fitted = max(1, round(width * scale)), max(1, round(height * scale))
+    whole = Image.new("RGB", size, (0, 0, 0))
+    resized = Image.fromarray(picture).resize(fitted, Image.Resampling.LANCZOS)
+    whole.paste(resized, ((size[0] - fitted[0]) // 2, (size[1] - fitted[1]) // 2))
+    return whole
 
 
 def _caption(sheet: Image.Image, corner: tuple[int, int], text: str) -> None:
