@@ -69,7 +69,6 @@ class OutputKind(StrEnum):
     SR = "sr"
     PICTURE = "picture"
     PAGE = "page"
-    PDF = "pdf"
 
 
 ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {

@@ -188,7 +188,7 @@ class JobInstance(Base):
 
 
 class Output(Base):
-    """A written file of a job: SEG, SR, page, document or picture."""
+    """A written file of a job: SEG, SR, page or picture."""
 
     __tablename__ = "output"
     __table_args__ = (UniqueConstraint("job_id", "path"),)

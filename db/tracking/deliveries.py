@@ -10,7 +10,7 @@ from db.states import DeliveryState, JobState, OutputKind
 from db.tables import Delivery, Job, Output
 from db.tracking.events import Change, append, begin, lock_series, move
 
-DELIVERED_KINDS = (OutputKind.SEG, OutputKind.SR, OutputKind.PAGE, OutputKind.PDF)
+DELIVERED_KINDS = (OutputKind.SEG, OutputKind.SR, OutputKind.PAGE)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the images of a job said of patient and scan, for comparing exams; pages and documents are outputs too."""
+"""What the images of a job said of patient and scan, for comparing exams; pages are outputs too."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 KINDS_BEFORE = ("seg", "sr", "picture")
-KINDS = (*KINDS_BEFORE, "page", "pdf")
+KINDS = (*KINDS_BEFORE, "page")
 
 
 def upgrade() -> None:
