@@ -53,7 +53,6 @@ class Measured:
 
     def as_json(self) -> dict[str, Any]:
         """Return its part of what ``scleroscan demo --json`` prints."""
-        regions = ("total", "ggo", "reticulation", "consolidation")
         return {
             "series_uid": self.status.series_uid,
             "seg_uid": self.row.get("seg_uid"),
@@ -61,7 +60,7 @@ class Measured:
             "state": self.status.state,
             "code": self.status.code,
             "lung_volume_ml": self.row.get("lung_volume_ml"),
-            "extent_pct": {name: self.row.get(f"{name}_extent_pct") for name in regions},
+            "extent_pct": {name: self.row.get(f"{name}_extent_pct") for name in NAMES},
             "seconds": stage_seconds(self.trail),
         }
 

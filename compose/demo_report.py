@@ -6,7 +6,7 @@ from rich.table import Table
 
 from compose import own_command, printing
 from compose.demo import Measured, Outcome
-from compose.screen import OUT, say, styled
+from compose.screen import OUT, print_lines, say, styled
 
 
 def show(outcome: Outcome) -> None:
@@ -18,18 +18,17 @@ def show(outcome: Outcome) -> None:
     else:
         OUT.print(_series_table(outcome.series))
     say(f"seconds: {' · '.join(f'{name} {seconds:.1f}' for name, seconds in outcome.seconds.items())}")
-    for line in (*_files("objects in the archive", outcome.archived), *_files("overlay pictures", outcome.pictures)):
-        OUT.print(line, soft_wrap=True, highlight=False)
+    print_lines(_files("objects in the archive", outcome.archived))
+    print_lines(_files("overlay pictures", outcome.pictures))
     say(f"Next: {own_command.name()} demo --dicom FOLDER  measures a chest CT of yours; --help lists all commands.")
 
 
 def _comparison_table(outcome: Outcome) -> Table:
     table = Table("", "measured", "truth", "unit", "near enough", title="Measured against the phantom's truth")
     for row in outcome.comparison():
-        mark = (
-            styled(f"✓ within {row.tolerance}", "green") if row.is_near else styled(f"✗ within {row.tolerance}", "red")
-        )
-        table.add_row(row.name, f"{row.measured:.1f}", f"{row.true:.1f}", row.unit, mark)
+        sign, colour = ("✓", "green") if row.is_near else ("✗", "red")
+        near = styled(f"{sign} within {row.tolerance}", colour)
+        table.add_row(row.name, f"{row.measured:.1f}", f"{row.true:.1f}", row.unit, near)
     return table
 
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from compose import folders, route_lines, settings
 from compose.errors import NothingToSend
 from compose.json_output import AsJson, print_json
-from compose.screen import ERR, OUT
+from compose.screen import ERR, OUT, print_lines
 from db.address import ApplicationEntity
 from dicom_node import site_file
 from worker.delivery import dicom
@@ -57,8 +57,7 @@ def route(
     if as_json:
         print_json({"series": [asdict(one) for one in found], "no_dicom": others})
     else:
-        for line in route_lines.route_lines(found, verbose):
-            OUT.print(line, soft_wrap=True, highlight=False)
+        print_lines(route_lines.route_lines(found, verbose))
         OUT.print(f"{others} files are no DICOM", style="dim")
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from compose import audit_lines, settings, status_lines
 from compose.errors import Unknown
 from compose.json_output import AsJson, print_json
-from compose.screen import OUT
+from compose.screen import OUT, print_lines
 from db import audit, schema, tracking
 from db.audit import Wanted
 from db.states import JobState, SeriesState
@@ -49,14 +49,13 @@ def status(
     site = settings.load()
     wanted = Wanted(series_uid, state, patient, sender, since.astimezone() if since else None, limit)
     with schema.open_current(site.db_url).begin() as session:
-        if series_uid is not None:
-            _require_known(session, series_uid)
         rows = audit.status(session, retention=scheduling.retention(site.node), wanted=wanted)
+        if series_uid is not None and not rows:
+            _require_known(session, series_uid)
     if as_json:
         print_json([asdict(row if patients else replace(row, patient_ids=None)) for row in rows])
         return
-    for line in status_lines.status_lines(rows, patients):
-        OUT.print(line, soft_wrap=True, highlight=False)
+    print_lines(status_lines.status_lines(rows, patients))
     for text in _backlog_lines(backlog.waiting(Spool(site.node.spool_dir), datetime.now(UTC))):
         OUT.print(text, style="dim")
 
@@ -77,18 +76,17 @@ def show_audit(
 ) -> None:
     """Show where the numbers come from: the rows of audit_result; for one series also its events and their hashes."""
     with schema.open_current(settings.load().db_url).begin() as session:
-        if series_uid is not None:
-            _require_known(session, series_uid)
         results = audit.results(session, series_uid, patient, superseded=series_uid is not None)
         if patient is not None and not results:
             raise Unknown(f"patient {patient} is unknown here, or nothing of theirs was measured yet")
         trail = audit.trail(session, series_uid) if series_uid else []
+        if series_uid is not None and not trail:
+            _require_known(session, series_uid)
         fault = tracking.verify_series(session, series_uid) if series_uid else None
     if as_json:
         print_json({"results": results, "trail": trail, "chain_fault": fault})
     else:
-        for part in audit_lines.audit_report(results, trail, fault):
-            OUT.print(part, soft_wrap=True, highlight=False)
+        print_lines(audit_lines.audit_report(results, trail, fault))
     if fault:
         raise typer.Exit(1)
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicom_node.errors import UNPARSEABLE, ReceiveError, WrongSOPClass
@@ -56,8 +56,9 @@ def explain(folder: Path, routing_rules: Routing, calling_ae: str) -> tuple[list
             routes.append(Route(uid, one.study_uid, len(one.paths), seen, "refused", refusal))
         elif not decision.analyse:
             why = f"rule: {decision.rule}"
-            skipped = Route(uid, one.study_uid, len(one.paths), seen, "skipped", why, decision.passed)
-            routes.append(replace(skipped, not_given=decision.not_given))
+            routes.append(
+                Route(uid, one.study_uid, len(one.paths), seen, "skipped", why, decision.passed, decision.not_given)
+            )
         else:
             candidates[one.study_uid][uid] = (one, seen, decision)
     for study in candidates.values():

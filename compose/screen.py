@@ -1,5 +1,6 @@
 """The screen: the one place that prints for people. What a stranger wrote is shown sign by sign and never obeyed."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +54,12 @@ def styled(text: str, style: str) -> Text:
 def when(time: datetime) -> str:
     """Return a time as people read it: local, to the second, with its offset from UTC (ISO 8601)."""
     return time.astimezone().isoformat(timespec="seconds")
+
+
+def print_lines(lines: Iterable[Text | str]) -> None:
+    """Print lines as they are, however long: a path or UID broken in two is of no use."""
+    for line in lines:
+        OUT.print(line, soft_wrap=True, highlight=False)
 
 
 def say(line: str) -> None:
