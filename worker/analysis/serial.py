@@ -4,7 +4,7 @@ A change of 3.4 to 6.4 % is said to matter (10.1183/13993003.01384-2018): less t
 no change. The interval of a difference comes from the bounds of both extents (Zou and Donner, 10.1002/sim.3095).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
@@ -125,23 +125,16 @@ def _change(region: Region, before: Extent, after: Extent) -> Change:
 
 def caveats(earlier: Timepoint, later: Timepoint) -> tuple[str, ...]:
     """Return what differs between two scans so that a change may not be one of the lung."""
-    return tuple(_differences(earlier, later))
-
-
-def _differences(earlier: Timepoint, later: Timepoint) -> Iterator[str]:
     before, after = earlier.exam, later.exam
-    if earlier.model_digest != later.model_digest:
-        yield "other_model"
-    if before.kernel != after.kernel:
-        yield "other_kernel"
-    if _apart_pct(before.thickness_mm, after.thickness_mm) > THICKNESS_PCT:
-        yield "other_thickness"
-    if before.contrast != after.contrast:
-        yield "other_contrast"
-    if before.position != after.position:
-        yield "other_position"
-    if _apart_pct(earlier.lung_ml, later.lung_ml) > VOLUME_PCT:
-        yield "other_lung_volume"
+    differs = {
+        "other_model": earlier.model_digest != later.model_digest,
+        "other_kernel": before.kernel != after.kernel,
+        "other_thickness": _apart_pct(before.thickness_mm, after.thickness_mm) > THICKNESS_PCT,
+        "other_contrast": before.contrast != after.contrast,
+        "other_position": before.position != after.position,
+        "other_lung_volume": _apart_pct(earlier.lung_ml, later.lung_ml) > VOLUME_PCT,
+    }
+    return tuple(name for name, is_so in differs.items() if is_so)
 
 
 def _apart_pct(before: float, after: float) -> float:

@@ -1,5 +1,6 @@
 """The scans of a labelled data set as its file names them, in the layouts people have."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -40,20 +41,20 @@ class MaskFiles(Strict):
     lung: Path | None = None
 
 
-class _Scan(Strict):
+class _Scan(Strict, ABC):
     patient: str = Field(min_length=1)
     side: Side | None = None
     reader: str | None = Field(default=None, min_length=1)
 
     @property
+    @abstractmethod
     def image_path(self) -> Path:
         """Where the image lies, relative to the file."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def drawn(self) -> Path | MaskFiles:
         """Where the masks lie."""
-        raise NotImplementedError
 
     @property
     def mask_files(self) -> Mapping[Kind | None, Path]:

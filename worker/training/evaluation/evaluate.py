@@ -118,19 +118,18 @@ def _region(rows: Sequence[Region], ill: Sequence[PatientScore], name: str) -> d
         "error_points": _mean([abs(f - t) for t, f in zip(true, found, strict=True)]),
         "bland_altman": {key: round(value, 3) for key, value in asdict(limits).items()} if limits else None,
         "icc_2_1": _rounded(agreement.icc_2_1(true, found)),
-        "bounds_points": _median([row.width_points for row in rows]),
+        "bounds_points": _of_known([row.width_points for row in rows], np.median),
         "held_by_bounds_pct": _mean([None if row.is_held is None else 100.0 * row.is_held for row in rows]),
     }
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return round(float(np.mean(known)), 4) if known else None
+    return _of_known(values, np.mean)
 
 
-def _median(values: Sequence[float | None]) -> float | None:
+def _of_known(values: Sequence[float | None], statistic: Callable[[list[float]], Any]) -> float | None:
     known = [value for value in values if value is not None]
-    return round(float(np.median(known)), 4) if known else None
+    return round(float(statistic(known)), 4) if known else None
 
 
 def _rounded(value: float | None) -> float | None:
