@@ -58,7 +58,7 @@ class Server(ThreadedAssociationServer):
 
     def __init__(self, *words: Any, limits: Limits, patience_s: float, **options: Any) -> None:
         self.limits = limits
-        self._waiting_room = WaitingRoom(patience_s, super().process_request)
+        self._waiting_room = WaitingRoom(patience_s, self._begin)
         super().__init__(*words, **options)
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
@@ -69,6 +69,14 @@ class Server(ThreadedAssociationServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Let a connection wait until it speaks; then it gets a thread of its own."""
         self._waiting_room.take(request, client_address)
+
+    def _begin(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:
+            # No thread can be had: as socketserver has it, that costs this caller its connection and nobody else.
+            self.handle_error(request, client_address)
+            self.shutdown_request(request)
 
     def stop(self, grace_s: float) -> None:
         """Accept no more and abort the associations, each after the image it has at hand if that comes in time."""

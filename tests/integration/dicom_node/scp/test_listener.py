@@ -242,6 +242,20 @@ def test_hard_case_05_silent_open_connections_keep_no_sender_out(node: Node) -> 
         connection.close()
 
 
+def test_a_caller_for_whom_no_thread_can_be_had_ends_nobody_else(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as exhausted:
+        # No machine is to run out of threads for a test.
+        exhausted.setattr("socketserver.ThreadingMixIn.process_request", out_of_threads)
+        with socket.create_connection(("127.0.0.1", node.port), 10) as unlucky:
+            unlucky.sendall(b"\x01")
+            assert unlucky.recv(1) == b""
+    assert send_one(node, ct_slice(0)) == SUCCESS
+
+
+def out_of_threads(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_hard_case_08_one_association_too_many_is_rejected(tmp_path: Path) -> None:
     node = Node(tmp_path, Address("SCLEROSCAN", "127.0.0.1", 0, max_associations=1))
     with node.listener:
