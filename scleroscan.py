@@ -158,7 +158,7 @@ def work(
         raise typer.BadParameter(f"there are the queues {celery_app.ANALYSE} and {celery_app.DELIVER}")
     with _part_of_site():
         site = _ready(log_format)
-    celery_app.run(celery_app.build(celery_app.Site(site.worker, site.db_url)), queue)
+    celery_app.run(celery_app.Site(site.worker, site.db_url), queue)
 
 
 @app.command(name="web")

@@ -25,7 +25,7 @@ from db.tracking import (
     ModelIdentity,
 )
 from worker import identity, past, pipeline
-from worker.analysis.patterns import model
+from worker.analysis.patterns import model as pattern_model
 from worker.errors import InputRejected, PipelineError
 from worker.reading.unchanged import ReceivedFile
 from worker.settings import WorkerSettings
@@ -35,7 +35,7 @@ RENEWALS_PER_LEASE = 4
 
 
 class AnalysisTask:
-    """Runs jobs one after another; the model is loaded once, for the first of them."""
+    """Runs jobs one after another; the model is loaded once."""
 
     def __init__(self, settings: WorkerSettings, sessions: sessionmaker[Session], who: str) -> None:
         self._settings = settings
@@ -44,8 +44,9 @@ class AnalysisTask:
         self._terms = LeaseTerms(settings.lease_s, settings.max_attempts)
 
     @cached_property
-    def _model(self) -> model.PatternModel:
-        loaded = model.load(self._settings.weights, self._settings.device, self._settings.engine)
+    def model(self) -> pattern_model.PatternModel:
+        """The model, loaded when it is first asked for, and known to the database then."""
+        loaded = pattern_model.load(self._settings.weights, self._settings.device, self._settings.engine)
         row = ModelIdentity(loaded.digest, loaded.name, loaded.version, loaded.card)
         with self._sessions.begin() as session:
             tracking.register_model(session, row, datetime.now(UTC))
@@ -75,9 +76,9 @@ class AnalysisTask:
         try:
             if self._resumed(held):
                 return None
-            if (ours := identity.of(self._model.digest, self._model.engine.name)) != held.identity:
+            if (ours := identity.of(self.model.digest, self.model.engine.name)) != held.identity:
                 return self._corrected(held, ours)
-            result = pipeline.run(self.task(held), self._model, self._stage_noter(held))
+            result = pipeline.run(self.task(held), self.model, self._stage_noter(held))
             self._record(held, result)
         except PipelineError as error:
             self._end(held, error)

@@ -4,8 +4,10 @@ The row of a job is the truth and a message only a wake-up: after a lost one the
 one finds the job claimed.
 """
 
+import logging
 import os
 import socket
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from worker.settings import WorkerSettings
 if TYPE_CHECKING:
     from worker.analysis_task import AnalysisTask
 
+logger = logging.getLogger(__name__)
 ANALYSE, DELIVER = "analyse", "deliver"
 # The broker gives a message out again only when its task must have ended; earlier, the job would be tried twice.
 VISIBILITY_MARGIN_S = 600
@@ -31,6 +34,7 @@ class Site:
     def __init__(self, settings: WorkerSettings, db_url: str) -> None:
         self.settings = settings
         self._db_url = db_url
+        self._preparation: threading.Thread | None = None
 
     @cached_property
     def sessions(self) -> sessionmaker[Session]:
@@ -44,6 +48,26 @@ class Site:
         from worker.analysis_task import AnalysisTask  # noqa: PLC0415
 
         return AnalysisTask(self.settings, self.sessions, process_name())
+
+    def prepare(self) -> None:
+        """Begin to load the model, beside Celery: a child that is silent for four seconds is given up."""
+        self._preparation = threading.Thread(target=self._load, daemon=True)
+        self._preparation.start()
+
+    def analyse(self, job_id: int) -> None:
+        """Run a job, once the model is loaded."""
+        if self._preparation is not None:
+            self._preparation.join()
+        self.analysis_task.run(job_id)
+
+    def _load(self) -> None:
+        try:
+            model = self.analysis_task.model
+        except Exception:
+            # Each job tries again, and ends with the reason.
+            logger.exception("the model cannot be loaded")
+        else:
+            logger.info("model loaded", extra={"model_digest": model.digest})
 
     @cached_property
     def delivery_task(self) -> DeliveryTask:
@@ -86,7 +110,7 @@ def build(site: Site) -> Celery:
 
     @app.task(name="scleroscan.analyse")
     def analyse(job_id: int) -> None:
-        site.analysis_task.run(job_id)
+        site.analyse(job_id)
 
     @app.task(name="scleroscan.deliver")
     def deliver(job_id: int, destination: str) -> None:
@@ -95,9 +119,11 @@ def build(site: Site) -> Celery:
     return app
 
 
-def run(app: Celery, queue: str) -> None:
+def run(site: Site, queue: str) -> None:
     """Consume one queue until a signal, one task at a time."""
-    app.worker_main(
+    if queue == ANALYSE:
+        signals.worker_process_init.connect(lambda **_: site.prepare(), weak=False)
+    build(site).worker_main(
         [
             # Without Celery's banner, which is no log line.
             "--quiet",

@@ -22,6 +22,7 @@ from tests.support.ct import TinyCT
 from tests.support.ct_files import slices, write
 from worker import identity
 from worker.analysis_task import AnalysisTask
+from worker.app import Site
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.phantom.dicom_series import PhantomIdentity, write_series
 from worker.reading import series
@@ -150,3 +151,19 @@ def test_weights_that_cannot_be_loaded_fail_the_job(
     without = settings.model_copy(update={"weights": tmp_path / "absent.safetensors"})
     AnalysisTask(without, sessions, "worker").run(opened(sessions, series_uid, OF_THE_NODE))
     assert outcomes(sessions) == [("failed", "weights_mismatch", "n" * 64)]
+
+
+def test_without_a_model_the_worker_tells_each_job_why(
+    sessions: sessionmaker[Session],
+    series_uid: str,
+    settings: WorkerSettings,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    without = settings.model_copy(update={"weights": tmp_path / "absent.safetensors"})
+    site = Site(without, "sqlite://")
+    site.sessions = sessions
+    site.prepare()
+    site.analyse(opened(sessions, series_uid, OF_THE_NODE))
+    assert outcomes(sessions) == [("failed", "weights_mismatch", "n" * 64)]
+    assert "the model cannot be loaded" in caplog.text
