@@ -106,9 +106,10 @@ class AnalysisTask:
         return True
 
     def task(self, held: Claim) -> pipeline.Task:
-        """Return the pipeline's task for a claim: files, job key, results folder and the patient's earlier exams."""
+        """Return the pipeline's task for a claim: files, job key, results folder, and what was measured before."""
         with self._sessions.begin() as session:
             earlier = tracking.exams_beside(session, held.job_id)
+            predecessor = tracking.predecessor(session, held.job_id)
         return pipeline.Task(
             files=tuple(ReceivedFile(Path(file.path), file.digest) for file in held.files),
             job_key=held.key,
@@ -117,6 +118,7 @@ class AnalysisTask:
             folder=self._settings.results_dir.absolute() / held.key,
             with_page=self._settings.page,
             earlier=tuple(past.timepoint_of(row) for row in earlier),
+            predecessor=predecessor,
         )
 
     def _stage_noter(self, held: Claim) -> Callable[[str], None]:

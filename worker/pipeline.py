@@ -28,7 +28,8 @@ ENCODING_ERRORS = (AttributeError, KeyError, TypeError, ValueError)
 class Task:
     """The input of one run: files of a series, the key that decides all UIDs, the folder for results.
 
-    ``earlier`` are the measured exams under the same patient ID, whosever they are.
+    ``earlier`` are the measured exams under the same patient ID, whosever they are; ``predecessor`` is the key of the
+    job whose report this one replaces.
     """
 
     files: tuple[ReceivedFile, ...]
@@ -36,6 +37,7 @@ class Task:
     created_at: datetime
     folder: Path
     earlier: tuple[Timepoint, ...] = ()
+    predecessor: str | None = None
     with_page: bool = True
 
 
@@ -108,6 +110,7 @@ def _result_source(task: Task, model: PatternModel, series_read: SourceSeries) -
             model_card.statement(model.card),
         ),
         frames=tuple(one.frame for one in series_read.slices),
+        predecessor=task.predecessor,
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.states import JobState
+from db.states import JobState, OutputKind
 from db.tables import Exam, Job, Measurement, Output, QualityFlag
 from db.tracking.deliveries import open_deliveries
 from db.tracking.events import Change, move
@@ -99,3 +99,16 @@ def resume(session: Session, held: Claim, destinations: tuple[str, ...], now: da
     job.updated_at = now
     move(session, job, JobState.ENCODED, Change(held.who, now, "results_kept"))
     open_deliveries(session, job, destinations, Change(held.who, now, "retried"))
+
+
+def predecessor(session: Session, job_id: int) -> str | None:
+    """Return the key of the newest job with a report that this job supersedes, however many lie between."""
+    job = session.get_one(Job, job_id)
+    # Images that come and go can make jobs supersede each other in a ring.
+    passed = {job.id}
+    while job.supersedes_id is not None and job.supersedes_id not in passed:
+        passed.add(job.supersedes_id)
+        job = session.get_one(Job, job.supersedes_id)
+        if session.scalar(select(Output.id).where(Output.job_id == job.id, Output.kind == OutputKind.SR)):
+            return job.key
+    return None

@@ -47,7 +47,8 @@ class ResultSource:
     """A source series as the encoders need it.
 
     ``headers`` are in the order of ``volume.hu``; ``job_key`` decides every UID; ``created_at`` every date and time;
-    ``frames`` says which frame of a multi-frame object a slice is, from 1, and is empty for classic images.
+    ``frames`` says which frame of a multi-frame object a slice is, from 1, and is empty for classic images;
+    ``predecessor`` is the key of the job whose results these replace.
     """
 
     volume: CTVolume
@@ -56,6 +57,7 @@ class ResultSource:
     created_at: datetime
     maker: Maker
     frames: tuple[int | None, ...] = ()
+    predecessor: str | None = None
 
     @cached_property
     def images(self) -> list[Dataset]:
@@ -116,7 +118,8 @@ class ResultSource:
     def tracking_uid(self, finding: str) -> str:
         """Return the tracking UID of a finding of this patient."""
         first = self.images[0]
-        return uids.tracking(str(first.PatientID or ""), str(first.StudyInstanceUID), finding)
+        patient_id, issuer = (str(first.get(keyword) or "") for keyword in ("PatientID", "IssuerOfPatientID"))
+        return uids.tracking(patient_id, issuer, str(first.StudyInstanceUID), finding)
 
     @property
     def device_serial_number(self) -> str:

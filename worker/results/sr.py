@@ -4,10 +4,11 @@ from highdicom import sr
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import Comprehensive3DSRStorage
 
 from worker.analysis.records import Assessment, Region, Side
 from worker.analysis.serial import Comparison
-from worker.results import change_groups, codes, numbers, staging, zone_groups
+from worker.results import change_groups, codes, numbers, staging, uids, zone_groups
 from worker.results.seg import SEGMENTS, Segment
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
@@ -60,6 +61,7 @@ def encode(source: ResultSource, assessment: Assessment, seg: Dataset, compariso
         instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
+        previous_versions=_predecessors(source),
         contributing_equipment=[source.equipment()],
         specific_character_set="ISO_IR 192",
         manufacturer_model_name=PRODUCT,
@@ -69,6 +71,17 @@ def encode(source: ResultSource, assessment: Assessment, seg: Dataset, compariso
     source.stamp(result, DESCRIPTION)
     _declare_codes(result)
     return result
+
+
+def _predecessors(source: ResultSource) -> list[Dataset] | None:
+    """Return the report that this one replaces, as far as a reference needs it."""
+    if source.predecessor is None:
+        return None
+    report = Dataset()
+    report.StudyInstanceUID = source.images[0].StudyInstanceUID
+    report.SeriesInstanceUID = uids.derive(source.predecessor, "sr series")
+    report.SOPClassUID, report.SOPInstanceUID = Comprehensive3DSRStorage, uids.derive(source.predecessor, "sr")
+    return [report]
 
 
 def _observers(source: ResultSource) -> sr.ObservationContext:

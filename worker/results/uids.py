@@ -10,9 +10,10 @@ def derive(key: str, role: str) -> str:
     return f"2.25.{UUID(bytes=digest[:16], version=4).int}"
 
 
-def tracking(patient_id: str, study_uid: str, finding: str) -> str:
+def tracking(patient_id: str, issuer: str, study_uid: str, finding: str) -> str:
     """Return the tracking UID of a finding: the same in every study of one patient.
 
     Without a patient id nothing links two studies, and the study's own UID stands in.
     """
-    return derive(patient_id or study_uid, f"tracking {finding}")
+    patient = f"{issuer}\n{patient_id}" if issuer else patient_id
+    return derive(patient if patient_id else study_uid, f"tracking {finding}")

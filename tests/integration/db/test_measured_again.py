@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import audit, tracking
 from db.errors import IllegalTransition, UnknownSubject
-from db.tables import Delivery
+from db.tables import Delivery, Job
 from db.tracking import Change, DueDelivery, JobIdentity, JobResults, LeaseTerms
 from tests.support.site_rows import DELIVERED, IDENTITY, NOW, PACS, WAITING, measured, received, results
 
@@ -43,6 +43,16 @@ def measured_twice(sessions: Sessions) -> tuple[int, int]:
         compute(session, second, 20.0)
         assert deliver(session, second) == 1
     return first, second
+
+
+def test_a_second_result_replaces_the_report_of_the_first(sessions: Sessions) -> None:
+    first, second = measured_twice(sessions)
+    with sessions.begin() as session:
+        third = tracking.measure(session, DELIVERED, JobIdentity("o" * 64, "s" * 64), WHO, NOW)
+        fourth = tracking.measure(session, DELIVERED, JobIdentity("p" * 64, "s" * 64), WHO, NOW)
+        keys = {job_id: session.get_one(Job, job_id).key for job_id in (first, second)}
+        told = [tracking.predecessor(session, job_id) for job_id in (first, second, third, fourth)]
+    assert told == [None, keys[first], keys[second], keys[second]]
 
 
 def test_both_results_stand_beside_each_other(sessions: Sessions) -> None:

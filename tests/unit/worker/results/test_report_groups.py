@@ -64,3 +64,16 @@ def test_the_change_is_told_with_its_study_and_its_caveat(report_file: Path, tmp
 
 def test_the_validator_finds_no_error_in_any_group(report_file: Path) -> None:
     assert independent.validator_errors(report_file) == []
+
+
+def test_a_report_names_the_one_that_it_replaces(tmp_path: Path) -> None:
+    before, now = source(CT, "b" * 64), replace(source(CT), predecessor="b" * 64)
+    replaced, report = (sr.encode(one, assessed(CT), seg.encode(one, *CT.masks())) for one in (before, now))
+    assert "PredecessorDocumentsSequence" not in replaced
+    (study,) = report.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (named,) = series.ReferencedSOPSequence
+    assert (study.StudyInstanceUID, series.SeriesInstanceUID) == (replaced.StudyInstanceUID, replaced.SeriesInstanceUID)
+    assert named.ReferencedSOPInstanceUID == replaced.SOPInstanceUID
+    assert named.ReferencedSOPClassUID == replaced.SOPClassUID
+    assert independent.validator_errors(save(report, tmp_path / "sr.dcm")) == []

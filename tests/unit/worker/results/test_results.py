@@ -79,9 +79,10 @@ def test_an_absent_pattern_keeps_its_segment_without_frames() -> None:
 
 
 def test_a_patient_keeps_the_tracking_uids_from_study_to_study() -> None:
-    assert uids.tracking("P1", "1.2", "reticulation") == uids.tracking("P1", "1.3", "reticulation")
-    assert uids.tracking("P1", "1.2", "reticulation") != uids.tracking("P2", "1.2", "reticulation")
-    assert uids.tracking("", "1.2", "reticulation") != uids.tracking("", "1.3", "reticulation")
+    assert uids.tracking("P1", "", "1.2", "reticulation") == uids.tracking("P1", "", "1.3", "reticulation")
+    assert uids.tracking("P1", "", "1.2", "reticulation") != uids.tracking("P2", "", "1.2", "reticulation")
+    assert uids.tracking("P1", "A", "1.2", "reticulation") != uids.tracking("P1", "B", "1.2", "reticulation")
+    assert uids.tracking("", "", "1.2", "reticulation") != uids.tracking("", "", "1.3", "reticulation")
 
 
 def texts(report: Dataset) -> list[str]:
