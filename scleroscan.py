@@ -15,6 +15,7 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from compose import (
+    auditing,
     broker,
     dataset,
     doctor,
@@ -57,6 +58,7 @@ database = typer.Typer(help="The database of the site, named by DB_URL.", no_arg
 labelled = typer.Typer(help="Labelled data to train and judge on.", no_args_is_help=True)
 app.add_typer(database, name="db")
 app.add_typer(labelled, name="dataset")
+app.add_typer(auditing.app, name="audit")
 
 Open = Annotated[
     bool, typer.Option("--open", help="Take images from anybody on the network, though the site file lists no peer.")
@@ -230,7 +232,6 @@ def examine(as_json: AsJson = False) -> None:
 
 
 app.command()(queries.status)
-app.command(name="audit")(queries.show_audit)
 for act in (operate.release, operate.discard, operate.recompute, operate.retry, operate.reconsider, operate.measure):
     app.command()(act)
 for command in (images.send, images.route, images.pull):

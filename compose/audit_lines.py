@@ -2,12 +2,14 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
 from compose.printing import shown
 from compose.screen import COLOURS, styled, when
+from db.tracking import Verified
 
 HEADING = f"{'job':>6}  {'state':<10} {'total %':>8} {'GGO %':>7} {'retic. %':>8} {'consol. %':>9} {'lungs ml':>8}"
 NUMBERS = (
@@ -33,6 +35,28 @@ def audit_report(results: Sequence[Row], trail: Sequence[Row], fault: str | None
         yield from _record(row)
     yield from _trail(trail)
     yield styled(fault, "red") if fault else styled("events, rows and files are as they were written", "green")
+
+
+def event_lines(trail: Sequence[Row]) -> Iterator[Text]:
+    """Yield events of several series, each with its series above it."""
+    for event in trail:
+        yield styled(f"series {event['series_uid']}", "")
+        yield from _event(event)
+
+
+def verified_lines(found: Verified, anchors: Path) -> Iterator[Text]:
+    """Yield every fault, and what was compared."""
+    for one in found.faults:
+        yield styled(one.fault, "red")
+    if found.anchored_at is None:
+        yield styled(f"no anchors in {anchors}: events cut off at the end of a series would not be seen", "yellow")
+    else:
+        yield styled(f"anchored at {when(found.anchored_at)}: later events cut off at an end would not be seen", "dim")
+    counted = f"{found.events} events of {found.series} series"
+    if found.faults:
+        yield styled(f"{counted}: {len(found.faults)} faults", "red")
+    else:
+        yield styled(f"{counted}: events, rows and files are as they were written", "green")
 
 
 def _record(row: Row) -> Iterator[Text]:
@@ -65,12 +89,14 @@ def _trail(trail: Sequence[Row]) -> Iterator[Text]:
     """Yield a line for each event, and below it why; the view itself has every column."""
     yield styled(f"{'#':>4}  {'at':<25}  {'what':<13} from → to", "bold")
     for event in trail:
-        what = event["subject"] if event["subject"] == "series" else f"{event['subject']} {event['subject_id']}"
-        arrow = f"{event['from_state'] or '–'} → {event['to_state']}"
-        yield styled(f"{event['sequence']:>4}  {when(event['at'])}  {what:<13} {arrow}", "")
-        facts = (f"{name}={value}" for name, value in event["detail"].items() if name != "gaps")
-        why = " ".join(part for part in (event["code"], *facts) if part)
-        yield from (
-            styled(f"{FACT_INDENT}{line}", "dim")
-            for line in textwrap.wrap(why, WIDTH - 3, break_long_words=False, break_on_hyphens=False)
-        )
+        yield from _event(event)
+
+
+def _event(event: Row) -> Iterator[Text]:
+    what = event["subject"] if event["subject"] == "series" else f"{event['subject']} {event['subject_id']}"
+    arrow = f"{event['from_state'] or '–'} → {event['to_state']}"
+    yield styled(f"{event['sequence']:>4}  {when(event['at'])}  {what:<13} {arrow}", "")
+    facts = (f"{name}={value}" for name, value in event["detail"].items() if name != "gaps")
+    why = " ".join(part for part in (event["code"], *facts) if part)
+    for line in textwrap.wrap(why, WIDTH - 3, break_long_words=False, break_on_hyphens=False):
+        yield styled(f"{FACT_INDENT}{line}", "dim")

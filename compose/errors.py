@@ -1,7 +1,7 @@
 """Errors of putting the parts together.
 
-WiringError            BrokerFailed · DemoFailed · MisspeltSetting · NothingToSend · PartUnusable · Unknown
-                       UnusableSetting
+WiringError            BrokerFailed · DemoFailed · ExtraMissing · MisspeltSetting · NothingToSend · PartUnusable
+                       Unknown · UnusableSetting
 """
 
 
@@ -15,6 +15,10 @@ class BrokerFailed(WiringError):
 
 class DemoFailed(WiringError):
     """The demo did not come to its end; the message says where it stopped."""
+
+
+class ExtraMissing(WiringError):
+    """A package that few need is not installed; the message says how to install it."""
 
 
 class MisspeltSetting(WiringError):

@@ -1,4 +1,4 @@
-"""The commands that show what happened: status and audit."""
+"""The command that shows where every series stands."""
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 from sqlalchemy.orm import Session
 
-from compose import audit_lines, settings, status_lines
+from compose import settings, status_lines
 from compose.errors import Unknown
 from compose.json_output import AsJson, print_json
 from compose.screen import OUT, print_lines
-from db import audit, schema, tracking
+from db import audit, schema
 from db.audit import Wanted
 from db.states import JobState, SeriesState
 from dicom_node import scheduling
@@ -51,7 +51,7 @@ def status(
     with schema.open_current(site.db_url).begin() as session:
         rows = audit.status(session, retention=scheduling.retention(site.node), wanted=wanted)
         if series_uid is not None and not rows:
-            _require_known(session, series_uid)
+            require_known(session, series_uid)
     if as_json:
         print_json([asdict(row if patients else replace(row, patient_ids=None)) for row in rows])
         return
@@ -67,31 +67,8 @@ def _backlog_lines(waiting: backlog.Backlog) -> list[str]:
     return [f"{waiting.images} images are waiting to be registered, the oldest for {waiting.oldest_s:.0f} s"]
 
 
-def show_audit(
-    series_uid: Annotated[
-        str | None, typer.Argument(help="One series, with every event; without it all results.")
-    ] = None,
-    patient: Annotated[str | None, typer.Option(help="Only results of this PatientID.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show where the numbers come from: the rows of audit_result; for one series also its events and their hashes."""
-    with schema.open_current(settings.load().db_url).begin() as session:
-        results = audit.results(session, series_uid, patient, superseded=series_uid is not None)
-        if patient is not None and not results:
-            raise Unknown(f"patient {patient} is unknown here, or nothing of theirs was measured yet")
-        trail = audit.trail(session, series_uid) if series_uid else []
-        if series_uid is not None and not trail:
-            _require_known(session, series_uid)
-        fault = tracking.verify_series(session, series_uid) if series_uid else None
-    if as_json:
-        print_json({"results": results, "trail": trail, "chain_fault": fault})
-    else:
-        print_lines(audit_lines.audit_report(results, trail, fault))
-    if fault:
-        raise typer.Exit(1)
-
-
-def _require_known(session: Session, series_uid: str) -> None:
+def require_known(session: Session, series_uid: str) -> None:
+    """Raise Unknown where nothing of a series was registered."""
     # A series without a row but with events was tampered with: the audit shows that.
     if not audit.status(session, series_uid) and not audit.trail(session, series_uid):
         raise Unknown(f"series {series_uid} is unknown here: no image of it was registered")

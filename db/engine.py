@@ -1,6 +1,8 @@
 """Opening the database: Postgres for a site, SQLite for one machine, the same code for both."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,16 @@ def open_engine(url: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+@contextmanager
+def snapshot(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """One transaction for reading, all of whose queries see the rows as they were at its first."""
+    with sessions.begin() as session:
+        # SQLite's transactions see nothing else.
+        if session.get_bind().dialect.name == "postgresql":
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        yield session
 
 
 def _make_private(file: Path) -> None:

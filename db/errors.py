@@ -1,6 +1,6 @@
 """Errors of the database package.
 
-TrackingError          UnknownSubject · IllegalTransition · ClaimLost · SchemaOutdated
+TrackingError          UnknownSubject · IllegalTransition · ClaimLost · SchemaOutdated · AnchorsChanged
 BadAddress             an application entity that is not written as AET@host:port
 """
 
@@ -23,6 +23,10 @@ class ClaimLost(TrackingError):
 
 class SchemaOutdated(TrackingError):
     """The tables are not at the newest migration: run ``scleroscan db upgrade``."""
+
+
+class AnchorsChanged(TrackingError):
+    """The file of anchors is not as it was written."""
 
 
 class BadAddress(ValueError):

@@ -132,7 +132,7 @@ class Instance(Base):
     receiving_ae: Mapped[str]
     transfer_syntax: Mapped[str] = mapped_column(UID)
     path: Mapped[str]
-    patient_id: Mapped[str]
+    patient_id: Mapped[str] = mapped_column(index=True)
     patient_name: Mapped[str]
     accession_number: Mapped[str]
     plane: Mapped[dict[str, Any] | None]
@@ -164,7 +164,7 @@ class Job(Base):
     instances_digest: Mapped[str] = mapped_column(DIGEST)
     model_digest: Mapped[str] = mapped_column(DIGEST)
     settings_digest: Mapped[str] = mapped_column(DIGEST)
-    supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
+    supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), index=True)
     state: Mapped[JobState] = mapped_column(_words(JobState), index=True)
     stage: Mapped[str | None]
     attempt: Mapped[int]
@@ -184,7 +184,7 @@ class JobInstance(Base):
 
     __tablename__ = "job_instance"
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
-    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), primary_key=True)
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), primary_key=True, index=True)
 
 
 class Output(Base):
@@ -276,20 +276,24 @@ class Leader(Base):
 
 
 class Event(Base):
-    """One change of state. Rows are only ever added; each carries the hash of the one before it of its series."""
+    """One change of state. Rows are only ever added; each carries the hash of the one before it of its series.
+
+    ``subject_hash`` is of the row that it is about; None in events of earlier versions.
+    """
 
     __tablename__ = "event"
     __table_args__ = (UniqueConstraint("series_uid", "sequence"),)
     id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
     series_uid: Mapped[str] = mapped_column(ForeignKey("series.uid"))
     sequence: Mapped[int]
-    at: Mapped[datetime]
+    at: Mapped[datetime] = mapped_column(index=True)
     who: Mapped[str]
     subject: Mapped[str]
     subject_id: Mapped[str]
     from_state: Mapped[str | None]
     to_state: Mapped[str]
-    code: Mapped[str | None]
+    code: Mapped[str | None] = mapped_column(index=True)
     detail: Mapped[dict[str, Any]]
+    subject_hash: Mapped[str | None] = mapped_column(DIGEST)
     previous_hash: Mapped[str] = mapped_column(DIGEST)
     hash: Mapped[str] = mapped_column(DIGEST)

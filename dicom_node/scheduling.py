@@ -17,6 +17,7 @@ from dicom_node.commitment.mailbox import Mailbox
 from dicom_node.errors import BadSetting
 from dicom_node.own_tls import own_files
 from dicom_node.retrieve.source import Source, open_source
+from dicom_node.scheduler.anchoring import Anchoring
 from dicom_node.scheduler.closing import Terms
 from dicom_node.scheduler.commitment_judge import CommitmentJudge
 from dicom_node.scheduler.commitment_reporter import Callback, Reporter
@@ -59,6 +60,7 @@ def run(
         routing=site.routing,
         study_wait_s=settings.study_wait_s,
         results=ResultFiles(results_dir, timedelta(days=settings.retention_results_days)) if results_dir else None,
+        anchoring=Anchoring(settings.anchors.absolute(), settings.anchor_s),
         may_correct_patients=not site_file.is_open(settings, site),
     )
     scheduler = Scheduler(spool, sessions, Dispatcher(broker_url), terms)

@@ -108,7 +108,16 @@ class NodeSettings(BaseSettings):
         le=36500,
         description="Files of results stay so long after they were delivered, discarded or superseded",
     )
+    anchor_file: Path | None = Field(
+        None, description="File for the hourly anchors of the audit; none: anchors.jsonl beside the spool's images"
+    )
+    anchor_s: float = Field(3600.0, ge=1, le=86400, description="So often the heads of all event chains are anchored")
     low_free_mb: int = Field(2048, ge=0, description="Below so many megabytes free, new associations are rejected")
+
+    @property
+    def anchors(self) -> Path:
+        """The file of the anchors."""
+        return self.anchor_file or self.spool_dir / "anchors.jsonl"
 
     @field_validator("source")
     @classmethod

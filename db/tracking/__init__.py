@@ -62,11 +62,12 @@ from db.tracking.routing import (
     study_series,
 )
 from db.tracking.series_operators import measure, reconsider
-from db.tracking.verification import verify_series
+from db.tracking.verification import Anchors, Fault, Verified, anchor, read_anchors, verify_series, verify_site
 
 __all__ = [
     "BETTER_RECONSTRUCTION",
     "NOT_ELIGIBLE",
+    "Anchors",
     "Arrival",
     "Change",
     "Claim",
@@ -74,6 +75,7 @@ __all__ = [
     "DueDelivery",
     "ExamRow",
     "Failure",
+    "Fault",
     "FlagRow",
     "JobIdentity",
     "JobResults",
@@ -88,6 +90,8 @@ __all__ = [
     "Registered",
     "Retention",
     "StudySeries",
+    "Verified",
+    "anchor",
     "answer_later",
     "answered",
     "beat",
@@ -122,6 +126,7 @@ __all__ = [
     "pending",
     "postpone",
     "predecessor",
+    "read_anchors",
     "recompute",
     "reconsider",
     "reconsidered",
@@ -145,4 +150,5 @@ __all__ = [
     "take_over",
     "verify_chain",
     "verify_series",
+    "verify_site",
 ]

@@ -2,17 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from db import states
 from db.errors import UnknownSubject
 from db.states import DeliveryState, JobState, SeriesState
 from db.tables import Delivery, Event, Job, Series
+from db.tracking import subject_hash
 
 CHAIN_START = "0" * 64
 TYPE_NAMES: Final[dict[type, str]] = {Series: "series", Job: "job", Delivery: "delivery"}
@@ -70,6 +72,7 @@ def append(session: Session, subject: Series | Job | Delivery, arrow: tuple[str 
         select(Event).where(Event.series_uid == series_uid).order_by(Event.sequence.desc()).limit(1)
     ).first()
     row = Event(
+        id=_next_id(session),
         series_uid=series_uid,
         sequence=last.sequence + 1 if last else 1,
         at=change.now,
@@ -80,6 +83,7 @@ def append(session: Session, subject: Series | Job | Delivery, arrow: tuple[str 
         to_state=arrow[1],
         code=change.code,
         detail=change.detail,
+        subject_hash=subject_hash.of_subject(session, subject),
         previous_hash=last.hash if last else CHAIN_START,
     )
     row.hash = chain_hash(row)
@@ -94,7 +98,14 @@ def lock_series(session: Session, series_uid: str) -> None:
         raise UnknownSubject(f"no series {series_uid} is tracked")
 
 
-def chain_hash(event: Event) -> str:
+def _next_id(session: Session) -> int:
+    """Return the id of the next event: it is hashed before the row is written."""
+    if session.get_bind().dialect.name == "sqlite":
+        return (session.scalar(select(func.max(Event.id))) or 0) + 1
+    return int(session.scalars(select(func.nextval("event_id_seq"))).one())
+
+
+def chain_hash(event: Event | Row[Any]) -> str:
     """SHA-256 over every field of the event and the hash of the one before."""
     fields = [
         event.series_uid,
@@ -109,20 +120,28 @@ def chain_hash(event: Event) -> str:
         event.detail,
         event.previous_hash,
     ]
+    # Events of earlier versions have no such hash, and the hash of these is as it was.
+    if event.subject_hash is not None:
+        fields += [event.id, event.subject_hash]
     return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def verify_chain(session: Session, series_uid: str) -> str | None:
     """Return None where the events of a series are whole and unchanged, else a sentence that names the first fault."""
-    previous, sequence = CHAIN_START, 0
-    events = session.scalars(select(Event).where(Event.series_uid == series_uid).order_by(Event.sequence))
+    events = select(Event.__table__).where(Event.series_uid == series_uid).order_by(Event.sequence)
+    return chain_fault(series_uid, session.execute(events).all())
+
+
+def chain_fault(series_uid: str, events: Sequence[Row[Any]]) -> str | None:
+    """Return the first fault of the events of a series, given in their order; None where there is none."""
+    previous = CHAIN_START
     for sequence, event in enumerate(events, start=1):
         if event.sequence != sequence:
             return f"event {sequence} of series {series_uid} is missing"
         if event.previous_hash != previous or event.hash != chain_hash(event):
             return f"event {sequence} of series {series_uid} was changed after it was written"
         previous = event.hash
-    return None if sequence else f"series {series_uid} has no events"
+    return None if events else f"series {series_uid} has no events"
 
 
 def _series_uid(session: Session, subject: Series | Job | Delivery) -> str:

@@ -99,15 +99,15 @@ def place_job(session: Session, images: ImageSet, identity: JobIdentity, older: 
     ``change`` has the code under which ``older`` is superseded.
     """
     key = images.job_key(identity)
-    job = session.scalar(select(Job).where(Job.key == key))
-    if job is None:
-        job = _new_job(key, images, identity, change.now)
+    known = session.scalar(select(Job).where(Job.key == key))
+    job = known or _new_job(key, images, identity, change.now)
+    job.supersedes_id = older.id if older is not None else job.supersedes_id
+    if known is None:
         begin(session, job, Change(change.who, change.now, detail={"instances": len(images.instance_ids)}))
         session.add_all(JobInstance(job_id=job.id, instance_id=one) for one in images.instance_ids)
     else:
         queue_again(session, job, change)
     if older is not None:
-        job.supersedes_id = older.id
         move(session, older, JobState.SUPERSEDED, replace(change, detail={"by_job": job.id}))
     return job
 

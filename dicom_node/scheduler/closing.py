@@ -17,6 +17,7 @@ from db.states import JobState, SeriesState
 from db.tracking import JobIdentity, ReceivingSeries, Retention, StudySeries
 from dicom_node.scheduler import headers
 from dicom_node.scheduler.agenda import Agenda
+from dicom_node.scheduler.anchoring import Anchoring
 from dicom_node.scheduler.commitment_judge import CommitmentJudge
 from dicom_node.scheduler.expectations import Expectations
 from dicom_node.scheduler.result_files import ResultFiles
@@ -41,6 +42,7 @@ class Terms:
     ``study_wait_s``: so long a series that is whole waits for others of its study that are still being received.
     ``retention`` says when images leave the spool; without it they stay for ever.
     ``results``: the folder of result files and their time; without it they stay for ever.
+    ``anchoring`` notes the heads of all event chains outside the database.
     ``may_correct_patients``: senders are known, so an image sent again may name another patient.
     ``expectations`` and ``commitments`` give further evidence that a series is whole, where a site has them.
     """
@@ -55,6 +57,7 @@ class Terms:
     study_wait_s: float = 60.0
     may_correct_patients: bool = True
     results: ResultFiles | None = None
+    anchoring: Anchoring | None = None
 
 
 @dataclass(frozen=True)

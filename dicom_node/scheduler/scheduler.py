@@ -88,6 +88,8 @@ class Scheduler:
         self._closer.run(now, bool(registered or requests))
         self._wake(now)
         self._clean(now)
+        if self._terms.anchoring is not None:
+            self._terms.anchoring.run(self._sessions, now)
 
     def _look_at_clock(self, now: datetime) -> None:
         lead_s = now.timestamp() - time.monotonic()

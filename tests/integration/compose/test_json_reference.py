@@ -1,6 +1,7 @@
 """The page on JSON names every key that commands print, and no other."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return one
 
 
-@pytest.mark.parametrize("command", ["status", "audit", "route", "doctor"])
+@pytest.mark.parametrize("command", ["status", "audit show", "audit verify", "route", "doctor"])
 def test_the_page_has_the_keys_that_are_printed(folder: Path, command: str) -> None:
     url = f"sqlite:///{folder / 'rows.db'}"
     if not (folder / "rows.db").exists():
         site_rows.site(folder)
-    words = {"status": [WAITING], "audit": [WAITING], "route": [str(folder / "ct")], "doctor": []}[command]
-    printed = json.loads(run(command, *words, "--json", DB_URL=url, DICOM_NODE_SPOOL_DIR=str(folder / "spool")).stdout)
+    words = {"status": [WAITING], "audit show": [WAITING], "route": [str(folder / "ct")]}.get(command, [])
+    if command == "audit verify":
+        tamper(folder / "rows.db")
+    printed = json.loads(
+        run(*command.split(), *words, "--json", DB_URL=url, DICOM_NODE_SPOOL_DIR=str(folder / "spool")).stdout
+    )
     json_page.require_documented(command, printed)
+
+
+def tamper(file: Path) -> None:
+    """Change a result, so that there is a fault to print."""
+    connection = sqlite3.connect(file)
+    with connection:
+        connection.execute("UPDATE measurement SET value = value + 1")
+    connection.close()
 
 
 def with_json(group: Any, above: str = "") -> Iterator[str]:

@@ -121,7 +121,9 @@ def test_a_changed_or_missing_file_is_named(sessions: Sessions, job_id: int, tmp
 
 
 def test_files_that_left_after_their_time_are_no_fault(sessions: Sessions, job_id: int, tmp_path: Path) -> None:
-    tamper(sessions, "UPDATE job SET state = 'delivered'")
+    with sessions.begin() as session:
+        for item in tracking.pending(session, tracking.DueDelivery(job_id, PACS), 60, later(11)):
+            tracking.delivered(session, item.delivery_id, 0, tracking.Change("worker", later(12)))
     change = tracking.Change("scheduler", later(20), "test")
     with sessions.begin() as session:
         assert tracking.remove_results(session, job_id, later(15), lambda: delete(tmp_path), change) == 2

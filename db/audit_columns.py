@@ -1,0 +1,153 @@
+"""What every column of the auditors' views means: Postgres shows it as comments, the reference has it as a page."""
+
+from typing import Final
+
+from sqlalchemy import Connection, inspect
+
+RESULT: Final = {
+    "patient_id": "PatientID (0010,0020) of the measured images",
+    "accession_number": "AccessionNumber (0008,0050) of the measured images",
+    "study_date": "StudyDate (0008,0020), YYYYMMDD",
+    "study_uid": "Study Instance UID",
+    "series_uid": "Series Instance UID",
+    "job_id": "the job that measured",
+    "state": "state of the job: encoded, delivered, review, failed, discarded, superseded",
+    "code": "stable code of why the job stopped; NULL where it did not",
+    "instances": "number of images measured",
+    "lung_volume_ml": "volume of both lungs, ml",
+    "total_extent_pct": "extent of all patterns together, % of both lungs",
+    "ggo_extent_pct": "extent of ground-glass opacity, % of both lungs",
+    "reticulation_extent_pct": "extent of reticulation, % of both lungs",
+    "total_area_extent_pct": "of earlier versions alone, else NULL",
+    "goh_category": "limited, extensive or indeterminate after Goh et al. (10.1164/rccm.200706-877OC)",
+    "seg_uid": "SOP Instance UID of the SEG",
+    "sr_uid": "SOP Instance UID of the SR",
+    "model_name": "name of the model",
+    "model_version": "version of the model",
+    "model_digest": "SHA-256 of the weights of the model",
+    "settings_digest": "SHA-256 of whatever else decides numbers",
+    "instances_digest": "SHA-256 over UIDs and bytes of the measured images",
+    "received_at": "when the first image of the series came",
+    "assessed_at": "when it was measured",
+    "delivered_at": "when the last of its objects was sent; NULL while one is not",
+    "committed_at": "when the last of its objects was committed to; NULL while one is not",
+    "consolidation_extent_pct": "extent of consolidation, % of both lungs",
+    "flags": "codes of its quality flags, with commas between",
+    "total_extent_lower_pct": "lower bound of the total extent, %",
+    "total_extent_upper_pct": "upper bound of the total extent, %",
+    "reticulation_extent_lower_pct": "lower bound of the extent of reticulation, %",
+    "reticulation_extent_upper_pct": "upper bound of the extent of reticulation, %",
+}
+COLUMNS: Final[dict[str, dict[str, str]]] = {
+    "audit_result": RESULT,
+    "audit_every_result": RESULT
+    | {"superseded_by_job_id": "the newest job that supersedes it; NULL where it is current"},
+    "audit_trail": {
+        "event_id": "row of the event",
+        "at": "when it happened",
+        "who": "which part of the site, or which operator",
+        "study_uid": "Study Instance UID",
+        "series_uid": "Series Instance UID",
+        "sequence": "number of the event within its series, from 1 without a gap",
+        "subject": "series, job or delivery",
+        "subject_id": "which of them",
+        "from_state": "state before; NULL where it begins",
+        "to_state": "state after",
+        "code": "stable code of why",
+        "detail": "the facts, JSON",
+        "previous_hash": "hash of the event before; zeros for the first",
+        "hash": "SHA-256 over all other columns",
+        "subject_hash": "SHA-256 of the row of the subject as it was then; NULL in events of earlier versions",
+    },
+    "audit_series": {
+        "series_uid": "Series Instance UID",
+        "study_uid": "Study Instance UID",
+        "study_date": "StudyDate (0008,0020), YYYYMMDD",
+        "patient_id": "PatientID (0010,0020) of its images",
+        "accession_number": "AccessionNumber (0008,0050) of its images",
+        "modality": "Modality (0008,0060)",
+        "description": "SeriesDescription (0008,103E)",
+        "state": "receiving, complete, incomplete or skipped",
+        "code": "stable code of why it was closed so",
+        "detail": "the facts behind it, JSON",
+        "images": "number of its current images",
+        "senders": "calling AE titles that sent them, with commas between",
+        "received_at": "when its first image came",
+        "last_image_at": "when its last image came",
+    },
+    "audit_image": {
+        "job_id": "a job that the image belongs to, a row for each; NULL where none does",
+        "series_uid": "Series Instance UID",
+        "sop_uid": "SOP Instance UID",
+        "sop_class": "SOP Class UID",
+        "digest": "SHA-256 of its data set as it was sent",
+        "size_bytes": "size of its file",
+        "received_at": "when it came",
+        "sender": "calling AE title",
+        "receiver": "called AE title",
+        "transfer_syntax": "Transfer Syntax UID",
+        "patient_id": "PatientID (0010,0020) in its header",
+        "accession_number": "AccessionNumber (0008,0050) in its header",
+        "replaced_at": "when other bytes came under its UID; NULL where it is current",
+        "removed_at": "when its file left the spool; NULL while it is there",
+    },
+    "audit_job": {
+        "job_id": "the job",
+        "series_uid": "Series Instance UID",
+        "study_uid": "Study Instance UID",
+        "state": "queued, running, encoded, delivered, rejected, review, failed, discarded or superseded",
+        "code": "stable code of why it stopped",
+        "reason": "the same in words",
+        "attempts": "how often a worker has claimed it",
+        "model_name": "name of the model; NULL until a worker has loaded it",
+        "model_version": "version of the model",
+        "model_digest": "SHA-256 of the weights of the model",
+        "settings_digest": "SHA-256 of whatever else decides numbers",
+        "instances_digest": "SHA-256 over UIDs and bytes of its images",
+        "supersedes_job_id": "the job that it took the place of",
+        "opened_at": "when it was opened",
+        "changed_at": "when its state last changed",
+    },
+    "audit_measurement": {
+        "job_id": "the job that measured",
+        "region": "what was measured: lung, total, ggo, reticulation, consolidation",
+        "side": "left, right or both",
+        "zone": "part of the lung; whole is all of it",
+        "quantity": "which quantity",
+        "value": "the number",
+        "unit": "its unit in UCUM",
+    },
+    "audit_delivery": {
+        "delivery_id": "one object on its way to one destination",
+        "job_id": "the job that made the object",
+        "series_uid": "Series Instance UID of the measured images",
+        "kind": "seg, sr or page",
+        "object_uid": "SOP Instance UID of the object",
+        "object_digest": "SHA-256 of its file",
+        "destination": "address of the archive, without login and parameters",
+        "state": "pending, sent, committed or failed",
+        "status": "DICOM status of the last answer",
+        "reason": "why the last try failed",
+        "opened_at": "since when it is to be sent",
+        "sent_at": "when the destination took it",
+        "committed_at": "when the destination committed to keep it",
+    },
+    "audit_model": {
+        "digest": "SHA-256 of the weights",
+        "name": "name",
+        "version": "version",
+        "card": "model card, JSON",
+        "first_seen_at": "when a worker first loaded it",
+    },
+}
+VIEWS: Final = tuple(COLUMNS)
+
+
+def write_comments(connection: Connection) -> None:
+    """Comment every column of the views that are there, in Postgres."""
+    shown = inspect(connection)
+    for view in sorted(set(VIEWS) & set(shown.get_view_names())):
+        for column in shown.get_columns(view):
+            if said := COLUMNS[view].get(column["name"]):
+                text = said.replace("'", "''")
+                connection.exec_driver_sql(f"COMMENT ON COLUMN {view}.{column['name']} IS '{text}'".replace("%", "%%"))

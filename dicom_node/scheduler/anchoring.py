@@ -1,0 +1,38 @@
+"""Anchors the event chains at intervals: their heads go to a file outside the database, and its digest to the log."""
+
+import logging
+import time
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from db import tracking
+from db.errors import AnchorsChanged
+
+logger = logging.getLogger(__name__)
+
+
+class Anchoring:
+    """Writes to one file, every so many seconds; the first time at once."""
+
+    def __init__(self, path: Path, every_s: float) -> None:
+        self._path = path
+        self._every_s = every_s
+        self._next = 0.0
+
+    def run(self, sessions: sessionmaker[Session], now: datetime) -> None:
+        """Anchor what is new, if it is time; a file that cannot be written or was changed is an error in the log."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._every_s
+        try:
+            with sessions.begin() as session:
+                anchors = tracking.anchor(session, self._path, now)
+        except OSError as error:
+            logger.error("anchors cannot be written", extra={"path": str(self._path), "error": error.strerror})  # noqa: TRY400  the trace says no more
+        except AnchorsChanged:
+            logger.error("anchors were changed: nothing is added to them", extra={"path": str(self._path)})  # noqa: TRY400  see above
+        else:
+            # Who keeps the log elsewhere has an anchor there as well.
+            logger.info("event chains anchored", extra={"series": len(anchors.heads), "digest": anchors.digest})
