@@ -77,6 +77,9 @@ def results(
     for key, value in (("series_uid", series_uid), ("patient_id", asked.patient_id), ("study_uid", asked.study_uid)):
         if value is not None:
             query = query.where(view.c[key] == value)
+    if asked.patient_id is not None:
+        # By the index of images: the view has the patient of a job only once it has gathered its images.
+        query = query.where(view.c.series_uid.in_(_series_of(asked.patient_id)))
     if asked.since is not None:
         query = query.where(view.c.assessed_at >= _as_shown(session, asked.since))
     if asked.code is not None:
@@ -95,11 +98,14 @@ def trail(session: Session, series_uid: str | None = None, asked: Asked = ALL) -
         if value is not None:
             query = query.where(view.c[key] == value)
     if asked.patient_id is not None:
-        named = select(Instance.series_uid).where(Instance.patient_id == asked.patient_id)
-        query = query.where(view.c.series_uid.in_(named))
+        query = query.where(view.c.series_uid.in_(_series_of(asked.patient_id)))
     if asked.since is not None:
         query = query.where(view.c.at >= _as_shown(session, asked.since))
     return _rows(session, query.order_by(view.c.sequence if series_uid else view.c.event_id))
+
+
+def _series_of(patient_id: str) -> Select[Any]:
+    return select(Instance.series_uid).where(Instance.patient_id == patient_id)
 
 
 def _as_shown(session: Session, time: datetime) -> datetime | str:

@@ -69,6 +69,61 @@ FROM delivery LEFT JOIN output ON output.id = delivery.output_id LEFT JOIN job O
 """,
     "audit_model": "SELECT digest, name, version, card, {model.first_seen_at} AS first_seen_at FROM model",
 }
+# The same columns as before, looked up for the jobs that are asked for instead of gathered for all.
+RESULTS_BY_JOB = """
+SELECT images.patient_id, images.accession_number, study.study_date, study.uid AS study_uid, series.uid AS series_uid,
+    job.id AS job_id, job.state, job.code, NULLIF(images.instances, 0) AS instances,
+    number.lung_volume_ml, number.total_extent_pct, number.ggo_extent_pct, number.reticulation_extent_pct,
+    number.total_area_extent_pct,
+    CASE WHEN number.total_extent_pct < 10 THEN 'limited'
+         WHEN number.total_extent_pct > 30 THEN 'extensive'
+         WHEN number.total_extent_pct IS NOT NULL THEN 'indeterminate, FVC required' END AS goh_category,
+    (SELECT sop_uid FROM output WHERE output.job_id = job.id AND kind = 'seg') AS seg_uid,
+    (SELECT sop_uid FROM output WHERE output.job_id = job.id AND kind = 'sr') AS sr_uid,
+    model.name AS model_name, model.version AS model_version, job.model_digest, job.settings_digest,
+    job.instances_digest, series.first_arrival_at AS received_at,
+    (SELECT MIN(at) FROM event WHERE event.series_uid = job.series_uid AND subject = 'job'
+        AND subject_id = CAST(job.id AS VARCHAR) AND to_state IN ('encoded', 'review')) AS assessed_at,
+    sending.delivered_at, sending.committed_at, number.consolidation_extent_pct,
+    (SELECT string_agg(code, ', ' ORDER BY code) FROM quality_flag WHERE quality_flag.job_id = job.id) AS flags,
+    number.total_extent_lower_pct, number.total_extent_upper_pct,
+    number.reticulation_extent_lower_pct, number.reticulation_extent_upper_pct{superseded_by}
+FROM job JOIN series ON series.uid = job.series_uid JOIN study ON study.uid = series.study_uid
+JOIN LATERAL (
+    SELECT COUNT(*) AS numbers,
+        MAX(value) FILTER (WHERE region = 'lung' AND quantity = 'volume') AS lung_volume_ml,
+        MAX(value) FILTER (WHERE region = 'total' AND quantity = 'extent') AS total_extent_pct,
+        MAX(value) FILTER (WHERE region = 'ggo' AND quantity = 'extent') AS ggo_extent_pct,
+        MAX(value) FILTER (WHERE region = 'reticulation' AND quantity = 'extent') AS reticulation_extent_pct,
+        MAX(value) FILTER (WHERE region = 'total' AND quantity = 'area_extent') AS total_area_extent_pct,
+        MAX(value) FILTER (WHERE region = 'consolidation' AND quantity = 'extent') AS consolidation_extent_pct,
+        MAX(value) FILTER (WHERE region = 'total' AND quantity = 'extent_lower') AS total_extent_lower_pct,
+        MAX(value) FILTER (WHERE region = 'total' AND quantity = 'extent_upper') AS total_extent_upper_pct,
+        MAX(value) FILTER (WHERE region = 'reticulation' AND quantity = 'extent_lower')
+            AS reticulation_extent_lower_pct,
+        MAX(value) FILTER (WHERE region = 'reticulation' AND quantity = 'extent_upper')
+            AS reticulation_extent_upper_pct
+    FROM measurement WHERE measurement.job_id = job.id AND side = 'both' AND zone = 'whole'
+) AS number ON number.numbers > 0
+LEFT JOIN LATERAL (
+    SELECT CASE WHEN COUNT(*) = COUNT(sent_at) THEN MAX(sent_at) END AS delivered_at,
+        CASE WHEN COUNT(*) = COUNT(delivery.committed_at) THEN MAX(delivery.committed_at) END AS committed_at
+    FROM delivery WHERE delivery.job_id = job.id
+) AS sending ON TRUE
+LEFT JOIN LATERAL (
+    SELECT COUNT(*) AS instances, CAST(MIN(patient_id) AS VARCHAR) AS patient_id,
+        CAST(MIN(accession_number) AS VARCHAR) AS accession_number
+    FROM job_instance JOIN instance ON instance.id = job_instance.instance_id WHERE job_instance.job_id = job.id
+) AS images ON TRUE
+LEFT JOIN model ON model.digest = job.model_digest
+"""
+SUPERSEDED_BY = """,
+    CASE WHEN job.state = 'superseded' THEN
+        (SELECT MAX(newer.id) FROM job AS newer WHERE newer.supersedes_id = job.id) END AS superseded_by_job_id"""
+RESULTS = {
+    "audit_result": RESULTS_BY_JOB.format(superseded_by="") + "WHERE job.state <> 'superseded'",
+    "audit_every_result": RESULTS_BY_JOB.format(superseded_by=SUPERSEDED_BY),
+}
 # Logins and parameters of a URL are nobody's to read; who can read a file of SQLite can read its tables as well.
 DESTINATION = r"regexp_replace(regexp_replace(destination, '^(https?://)[^/]*@', '\1***@'), '\?.*$', '?***')"
 WORDS = {
@@ -113,6 +168,8 @@ def upgrade() -> None:
     for name, view in VIEWS.items():
         _make(name, view)
     if op.get_bind().dialect.name == "postgresql":
+        for name, view in RESULTS.items():
+            op.execute(f"CREATE OR REPLACE VIEW {name} AS {view}")
         audit_columns.write_comments(op.get_bind())
         op.execute(MAKE_ROLE)
 
@@ -127,7 +184,10 @@ def _make(name: str, view: str) -> None:
 
 
 def downgrade() -> None:
-    """Undo. A view with fewer columns cannot replace one with more; the role may serve other databases."""
+    """Undo. A view with fewer columns cannot replace one with more; the role may serve other databases.
+
+    The views of results stay as they are: they have the columns that they had.
+    """
     for name in (*VIEWS, "audit_trail"):
         op.execute(f"DROP VIEW {name}")
     _make("audit_trail", TRAIL_BEFORE)

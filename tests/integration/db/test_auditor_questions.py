@@ -89,6 +89,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         (10, PACS, 2, 2, ...),
         (10, VNA, 2, 0, None),
     ],
+    "What is known of a patient?": [("20260102", 3, 45.0, "extensive", "thick_slices")],
     "What was refused, and why?": [("P2", "CT2", "missing_slices", "1 slice is missing", ...)],
     "What was superseded, by what, and why?": [
         ("P1", 1, 12.5, 10, 20.0, "measured_again", "operator:anna"),
