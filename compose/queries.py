@@ -40,6 +40,9 @@ def status(
         typer.Option(help="Only with an image since this time; local without an offset.", formats=TIMES),
     ] = None,
     limit: Annotated[int, typer.Option(help="So many series at most.", min=1)] = 100,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="Only with an object that rests unsent: scleroscan retry JOB.")
+    ] = False,
     patients: Annotated[
         bool, typer.Option("--patients", envvar=settings.SHOW_PATIENTS, help="Show PatientIDs too.")
     ] = False,
@@ -47,7 +50,7 @@ def status(
 ) -> None:
     """Show where every series stands and, if it stopped, why."""
     site = settings.load()
-    wanted = Wanted(series_uid, state, patient, sender, since.astimezone() if since else None, limit)
+    wanted = Wanted(series_uid, state, patient, sender, since.astimezone() if since else None, limit, dead_letters)
     with schema.open_current(site.db_url).begin() as session:
         rows = audit.status(session, retention=scheduling.retention(site.node), wanted=wanted)
         if series_uid is not None and not rows:

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from compose.screen import COLOURS, styled, when
 from db.audit import DeliveryStatus, SeriesStatus
-from db.states import JobState, SeriesState
+from db.states import DeliveryState, JobState, SeriesState
 
 HEADING = f"{'job':>6}  {'state':<19} {'images':>6} {'sender':<16} last image"
 INDENT = " " * 8
@@ -42,7 +42,7 @@ def _below(row: SeriesStatus, shows_patients: bool) -> Iterator[str]:
     yield from _why(row)
     if row.images_until is not None:
         yield f"images until {when(row.images_until)}"
-    yield from _deliveries(row.deliveries)
+    yield from _deliveries(row)
 
 
 def _result(extents_pct: Mapping[str, float]) -> str:
@@ -57,14 +57,17 @@ def _why(row: SeriesStatus) -> Iterator[str]:
         yield from (f"{name} = {value}" for name, value in row.detail.items())
 
 
-def _deliveries(deliveries: Iterable[DeliveryStatus]) -> Iterator[str]:
-    """Yield a line for each delivery that is not done; objects of one job mostly share it."""
-    yield from dict.fromkeys(line for one in deliveries if (line := _delivery(one)))
+def _deliveries(row: SeriesStatus) -> Iterator[str]:
+    """Yield a line for each delivery that is not done; objects of one job that still wait mostly share it."""
+    yield from dict.fromkeys(line for one in row.deliveries if (line := _delivery(one, row.job_id)))
 
 
-def _delivery(one: DeliveryStatus) -> str:
+def _delivery(one: DeliveryStatus, job_id: int | None) -> str:
     tries = "1 try" if one.attempts == 1 else f"{one.attempts} tries"
-    said = f"{one.destination}: {one.state} after {tries}" + (f" ({one.reason})" if one.reason else "")
+    why = f" ({one.reason})" if one.reason else ""
+    if one.state == DeliveryState.FAILED:
+        return f"{one.kind} to {one.destination}: dead letter after {tries}{why}\n{INDENT}  scleroscan retry {job_id}"
+    said = f"{one.destination}: {one.state} after {tries}{why}"
     if one.next_try_at is not None:
         return f"{said}\n{INDENT}  next try {when(one.next_try_at)}"
     return said if one.reason else ""

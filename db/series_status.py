@@ -10,13 +10,17 @@ from sqlalchemy import ColumnElement, String, case, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from db.states import DeliveryState, JobState, SeriesState
-from db.tables import Delivery, Instance, Job, Measurement, QualityFlag, Series
+from db.tables import Delivery, Instance, Job, Measurement, Output, QualityFlag, Series
 from db.tracking.retention import DONE, UNRESOLVED, Retention
 
 
 @dataclass(frozen=True)
 class DeliveryStatus:
-    """Where one object stands with one destination. ``next_try_at`` is None unless it is still to be sent."""
+    """Where one object stands with one destination. ``next_try_at`` is None unless it is still to be sent.
+
+    ``kind`` is what the object is (:class:`db.states.OutputKind`). One that is ``failed`` is a dead letter: it is sent
+    again only where an operator retries it.
+    """
 
     destination: str
     state: str
@@ -24,6 +28,8 @@ class DeliveryStatus:
     status: int | None
     reason: str | None
     next_try_at: datetime | None = None
+    kind: str = ""
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,10 @@ class SeriesStatus:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which series are asked for: all conditions that are set hold; the newest ``limit`` of them."""
+    """Which series are asked for: all conditions that are set hold; the newest ``limit`` of them.
+
+    With ``dead_letters`` only those of whose objects a destination got one neither at once nor later.
+    """
 
     series_uid: str | None = None
     state: str | None = None
@@ -65,6 +74,7 @@ class Wanted:
     sender: str | None = None
     since: datetime | None = None
     limit: int = 100
+    dead_letters: bool = False
 
 
 EVERY = Wanted()
@@ -124,6 +134,9 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         (wanted.sender, image.where(Instance.calling_ae == wanted.sender).exists()),
     )
     conditions = [condition for value, condition in asked if value is not None]
+    if wanted.dead_letters:
+        dead = select(Delivery.id).where(Delivery.job_id == Job.id, Delivery.state == DeliveryState.FAILED)
+        conditions.append(dead.correlate(Job).exists())
     return conditions if wanted.since is None else [*conditions, Series.last_arrival_at >= wanted.since]
 
 
@@ -192,10 +205,13 @@ def _each(names: Iterable[str]) -> tuple[str, ...]:
 
 def _deliveries(session: Session, job_ids: Sequence[int]) -> dict[int, list[DeliveryStatus]]:
     found: dict[int, list[DeliveryStatus]] = defaultdict(list)
-    for row in session.scalars(select(Delivery).where(Delivery.job_id.in_(job_ids)).order_by(Delivery.id)):
+    query = select(Delivery, Output.kind).join(Output, Output.id == Delivery.output_id)
+    for row, kind in session.execute(query.where(Delivery.job_id.in_(job_ids)).order_by(Delivery.id)):
         due_at = row.due_at if row.state == DeliveryState.PENDING else None
         found[row.job_id].append(
-            DeliveryStatus(row.destination, row.state, row.attempts, row.status, row.reason, due_at)
+            DeliveryStatus(
+                row.destination, row.state, row.attempts, row.status, row.reason, due_at, kind=kind, code=row.code
+            )
         )
     return found
 

@@ -4,6 +4,7 @@ series      receiving → complete | incomplete | skipped       complete | incom
                                                           incomplete → receiving (sent again after a break)
 job         queued → running → encoded → delivered
             running → queued (again) | rejected | review | failed        encoded → failed
+            delivered → encoded (an object of it has to be sent again)
             superseded → queued (its images are the current ones again, or a worker knows its own job better)
             by an operator: review → encoded (release)    review | failed → discarded    failed → queued (retry)
             failed | review | rejected → queued (recompute)              any but superseded → superseded
@@ -88,6 +89,7 @@ ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {
             (JobState.RUNNING, JobState.FAILED),
             (JobState.ENCODED, JobState.DELIVERED),
             (JobState.ENCODED, JobState.FAILED),
+            (JobState.DELIVERED, JobState.ENCODED),
             (JobState.FAILED, JobState.QUEUED),
             (JobState.REVIEW, JobState.QUEUED),
             (JobState.SUPERSEDED, JobState.QUEUED),

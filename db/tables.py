@@ -243,6 +243,7 @@ class QualityFlag(Base):
 class Delivery(Base):
     """One output on its way to one destination. While it is being sent ``due_at`` lies ahead, as a lease.
 
+    ``code`` and ``reason`` are those of the last failure; while the object is being sent again there is no code.
     ``attempts`` are those since ``retried_at``, when an operator last had it tried again; None where nobody had.
     """
 
@@ -257,6 +258,7 @@ class Delivery(Base):
     due_at: Mapped[datetime]
     notified_at: Mapped[datetime | None]
     status: Mapped[int | None]
+    code: Mapped[str | None]
     reason: Mapped[str | None]
     created_at: Mapped[datetime]
     retried_at: Mapped[datetime | None]

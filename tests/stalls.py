@@ -20,7 +20,7 @@ from db.address import ApplicationEntity
 from tests.soak import Node
 from tests.support import node_senders, services
 from tests.support.node_senders import ct_slice
-from worker.delivery import dicom
+from worker.delivery import association, dicom
 from worker.errors import PeerUnreachable
 
 STALLED_S = 20
@@ -42,7 +42,7 @@ class Figures:
 def ours_stalls(port: int, folder: Path) -> bool:
     """Send a folder over one association by our sender; whether an image was not answered in time."""
     # Its own patience is longer.
-    dicom.ANSWER_TIMEOUT_S = STALLED_S
+    association.ANSWER_TIMEOUT_S = STALLED_S
     begun = time.monotonic()
     try:
         dicom.store(sorted(folder.iterdir()), ApplicationEntity("SCLEROSCAN", "127.0.0.1", port), "SCANNER")

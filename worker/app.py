@@ -1,4 +1,4 @@
-"""The Celery application: two queues, late acknowledgement, one task at a time.
+"""The Celery application: two queues, late acknowledgement, one job at a time, one lane for each destination.
 
 The row of a job is the truth and a message only a wake-up: after a lost one the scheduler sends another, and a doubled
 one finds the job claimed.
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db.engine import open_database
 from worker.delivery_task import DeliveryTask
+from worker.lanes import Lanes
 from worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 ANALYSE, DELIVER = "analyse", "deliver"
 # The broker gives a message out again only when its task must have ended; earlier, the job would be tried twice.
 VISIBILITY_MARGIN_S = 600
+# More threads than lanes: a job whose destination is at work only joins its lane. Destinations that are no longer in
+# the settings still have lanes while rows name them.
+SPARE_LANES = 4
 
 
 class Site:
@@ -108,29 +112,33 @@ def build(site: Site) -> Celery:
         worker_prefetch_multiplier=1,
     )
 
+    lanes = Lanes()
+
     @app.task(name="scleroscan.analyse")
     def analyse(job_id: int) -> None:
         site.analyse(job_id)
 
     @app.task(name="scleroscan.deliver")
     def deliver(job_id: int, destination: str) -> None:
-        site.delivery_task.run(job_id, destination)
+        lanes.run(destination, job_id, lambda one: site.delivery_task.run(one, destination))
 
     return app
 
 
 def run(site: Site, queue: str) -> None:
-    """Consume one queue until a signal, one task at a time."""
+    """Consume one queue until a signal: jobs one at a time, deliveries one at a time for each destination."""
     if queue == ANALYSE:
         signals.worker_process_init.connect(lambda **_: site.prepare(), weak=False)
+    # A thread that hangs cannot be ended, a process can; delivering ends by its own time limits.
+    threads = ["--pool=threads", f"--concurrency={len(site.settings.destinations) + SPARE_LANES}"]
+    processes = ["--pool=prefork", "--concurrency=1"]
     build(site).worker_main(
         [
             # Without Celery's banner, which is no log line.
             "--quiet",
             "worker",
             f"--queues={queue}",
-            "--concurrency=1",
-            "--pool=prefork",
+            *(threads if queue == DELIVER else processes),
             f"--hostname={queue}-{os.getpid()}@%h",
             "--without-mingle",
             "--without-gossip",

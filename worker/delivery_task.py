@@ -52,6 +52,9 @@ class DeliveryTask:
             return
         with self._sessions.begin() as session:
             tracking.delivered(session, item.delivery_id, outcome, self._change())
+        # Apart from the row: what waits lies in series whose locks are others' to take.
+        with self._sessions.begin() as session:
+            tracking.reached(session, destination, datetime.now(UTC))
         logger.info("object delivered", extra={"sop_uid": item.sop_uid, "destination": destination})
 
     def _send(self, item: PendingObject, destination: str) -> int:
@@ -78,7 +81,13 @@ class DeliveryTask:
         patient = failure.retry and waited_s < self._settings.delivery_give_up_s
         with self._sessions.begin() as session:
             if patient:
-                tracking.postpone(session, item.delivery_id, str(failure), change.now + self._pause(item), change)
+                tracking.postpone(
+                    session,
+                    item.delivery_id,
+                    str(failure),
+                    change.now + pause_after(item.attempts, failure, self._settings),
+                    change,
+                )
             else:
                 tracking.refuse(session, item.delivery_id, str(failure), failure.detail.get("status"), change)
         logger.warning(
@@ -86,14 +95,15 @@ class DeliveryTask:
             extra={"sop_uid": item.sop_uid, "code": failure.code, "attempts": item.attempts, "again": patient},
         )
 
-    def _pause(self, item: PendingObject) -> timedelta:
-        """Double the pause with each attempt, up to the longest."""
-        doublings = min(item.attempts - 1, 30)
-        first, longest = self._settings.delivery_retry_s, self._settings.delivery_retry_max_s
-        return timedelta(seconds=min(first * 2**doublings, longest))
-
     def _change(self, code: str | None = None, detail: dict[str, object] | None = None) -> Change:
         return Change(self._who, datetime.now(UTC), code, detail or {})
+
+
+def pause_after(attempts: int, failure: DeliveryFailed, settings: WorkerSettings) -> timedelta:
+    """Double the pause with each attempt, up to the longest; an archive may ask for a longer one than is due."""
+    asked_s = float(failure.detail.get("retry_after_s", 0))
+    doubled_s = settings.delivery_retry_s * 2 ** min(attempts - 1, 30)
+    return timedelta(seconds=min(max(doubled_s, asked_s), settings.delivery_retry_max_s))
 
 
 def _lies_in(root: Path, path: Path) -> bool:

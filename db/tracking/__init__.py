@@ -16,7 +16,16 @@ from db.tracking.commitments import (
     open_answer,
     record_commitment,
 )
-from db.tracking.deliveries import DueDelivery, PendingObject, delivered, due_deliveries, pending, postpone, refuse
+from db.tracking.deliveries import (
+    DueDelivery,
+    PendingObject,
+    delivered,
+    due_deliveries,
+    pending,
+    postpone,
+    reached,
+    refuse,
+)
 from db.tracking.events import Change, move, verify_chain
 from db.tracking.exams import ExamRow, MeasuredExam, exams_beside, exams_of
 from db.tracking.identities import correct_identity
@@ -127,6 +136,7 @@ __all__ = [
     "postpone",
     "predecessor",
     "read_anchors",
+    "reached",
     "recompute",
     "reconsider",
     "reconsidered",

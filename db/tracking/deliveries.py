@@ -1,5 +1,6 @@
 """Deliveries: one object on its way to one destination, its schedule kept in the row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +11,7 @@ from db.states import DeliveryState, JobState, OutputKind
 from db.tables import Delivery, Job, Output
 from db.tracking.events import Change, append, begin, lock_series, move
 
+TAKEN = (DeliveryState.SENT, DeliveryState.COMMITTED)
 DELIVERED_KINDS = (OutputKind.SEG, OutputKind.SR, OutputKind.PAGE)
 
 
@@ -100,6 +102,7 @@ def pending(session: Session, due: DueDelivery, lease_s: float, now: datetime) -
     ).all()
     for row in rows:
         row.attempts += 1
+        row.code = None
         row.due_at = now + timedelta(seconds=lease_s)
     return tuple(_pending_object(row) for row in rows)
 
@@ -120,7 +123,7 @@ def delivered(session: Session, delivery_id: int, status: int, change: Change) -
     delivery, job = _locked(session, delivery_id)
     if delivery.state != DeliveryState.PENDING:
         return
-    delivery.status, delivery.reason, delivery.sent_at = status, None, change.now
+    delivery.status, delivery.code, delivery.reason, delivery.sent_at = status, None, None, change.now
     move(session, delivery, DeliveryState.SENT, change)
     _close_job(session, job, change)
 
@@ -130,8 +133,28 @@ def postpone(session: Session, delivery_id: int, reason: str, due_at: datetime, 
     delivery, _ = _locked(session, delivery_id)
     if delivery.state != DeliveryState.PENDING:
         return
-    delivery.reason, delivery.due_at = reason, due_at
+    delivery.code, delivery.reason, delivery.due_at = change.code, reason, due_at
+    delivery.status = change.detail.get("status")
     append(session, delivery, (DeliveryState.PENDING, DeliveryState.PENDING), change)
+
+
+def reached(session: Session, destination: str, now: datetime) -> int:
+    """Make due at once what waits because a destination could not be reached; return how many objects that are.
+
+    For a destination that has just taken an object: after a long absence the pauses are long. What it did answer to,
+    with a status, keeps its pause. Rows that somebody else has at the moment are left out.
+    """
+    waiting = select(Delivery).where(
+        Delivery.destination == destination,
+        Delivery.state == DeliveryState.PENDING,
+        Delivery.due_at > now,
+        Delivery.code.is_not(None),
+        Delivery.status.is_(None),
+    )
+    rows = session.scalars(waiting.with_for_update(skip_locked=True)).all()
+    for row in rows:
+        row.due_at, row.notified_at = now, None
+    return len(rows)
 
 
 def refuse(session: Session, delivery_id: int, reason: str, status: int | None, change: Change) -> None:
@@ -139,7 +162,7 @@ def refuse(session: Session, delivery_id: int, reason: str, status: int | None, 
     delivery, job = _locked(session, delivery_id)
     if delivery.state != DeliveryState.PENDING:
         return
-    delivery.reason, delivery.status = reason, status
+    delivery.code, delivery.reason, delivery.status = change.code, reason, status
     move(session, delivery, DeliveryState.FAILED, change)
     _close_job(session, job, change)
 
@@ -161,13 +184,27 @@ def _locked(session: Session, delivery_id: int) -> tuple[Delivery, Job]:
 def _close_job(session: Session, job: Job, change: Change) -> None:
     session.flush()
     rows = session.scalars(select(Delivery).where(Delivery.job_id == job.id).order_by(Delivery.id)).all()
-    states = [row.state for row in rows]
-    if job.state != JobState.ENCODED or not states or DeliveryState.PENDING in states:
+    if job.state != JobState.ENCODED or not rows or any(row.state == DeliveryState.PENDING for row in rows):
         return
     job.updated_at = change.now
-    if DeliveryState.FAILED not in states:
+    failed = _that_fail_their_job(rows)
+    if not failed:
         move(session, job, JobState.DELIVERED, Change(change.who, change.now))
         return
-    why = dict.fromkeys(f"{row.destination}: {row.reason}" for row in rows if row.state == DeliveryState.FAILED)
+    why = dict.fromkeys(f"{row.destination}: {row.reason}" for row in failed)
     job.code, job.reason = "delivery_failed", f"not delivered to {'; '.join(why)}"
     move(session, job, JobState.FAILED, Change(change.who, change.now, job.code))
+
+
+def _that_fail_their_job(rows: Sequence[Delivery]) -> list[Delivery]:
+    """Return the dead letters, but for a page whose destination took another object of the job.
+
+    The page shows what SEG and SR say: an archive that takes these and not its SOP class has the result.
+    """
+    has_result = {row.destination for row in rows if row.state in TAKEN}
+    return [
+        row
+        for row in rows
+        if row.state == DeliveryState.FAILED
+        and (row.output.kind != OutputKind.PAGE or row.destination not in has_result)
+    ]

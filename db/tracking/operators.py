@@ -73,9 +73,13 @@ def retry(session: Session, job_id: int, who: str, now: datetime) -> int:
             _require_images(session, job_id)
         queue_again(session, job, change)
         return 0
-    unsent = _unsent(session, job_id) if job.state == JobState.ENCODED else []
+    unsent = _unsent(session, job_id) if job.state in (JobState.ENCODED, JobState.DELIVERED) else []
     if not unsent:
         raise IllegalTransition(_refusal(job, "retried", {JobState.FAILED}))
+    if job.state == JobState.DELIVERED:
+        # Of a job that is done, a page that was refused may still be a dead letter.
+        job.updated_at = now
+        move(session, job, JobState.ENCODED, change)
     for delivery in unsent:
         delivery.due_at, delivery.notified_at = now, None
         delivery.retried_at, delivery.attempts = now, 0

@@ -163,9 +163,9 @@ def scheduler(folder: Path, settings: NodeSettings, db_url: str, broker_url: str
     return Server(command, folder / "scheduler.log", lambda: True, {"cwd": REPOSITORY})
 
 
-def worker(folder: Path, db_url: str, broker_url: str) -> Server:
-    """Return a worker on the queue ``analyse``; it writes its log and results below ``folder``."""
-    command = [sys.executable, "-m", "scleroscan", "work", "--queue", "analyse"]
+def worker(folder: Path, db_url: str, broker_url: str, queue: str = "analyse") -> Server:
+    """Return a worker on a queue; it writes its log and results below ``folder``."""
+    command = [sys.executable, "-m", "scleroscan", "work", "--queue", queue]
     settings = {"DB_URL": db_url, "WORKER_BROKER_URL": broker_url, "WORKER_RESULTS_DIR": str(folder / "results")}
     # Short: the job of a worker that is killed is claimed again soon, however often that happens.
     settings |= {"WORKER_LEASE_S": "4", "WORKER_MAX_ATTEMPTS": "20"}

@@ -1,0 +1,50 @@
+"""Lanes: at any time one thread works for a destination, so that one in trouble never delays another."""
+
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+
+
+class Lanes:
+    """Jobs that wait for a destination wait for the thread that works for it, and take no thread of their own.
+
+    With more threads than destinations there is always one for a destination that has none.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._waiting: dict[str, deque[int]] = {}
+
+    def run(self, destination: str, job_id: int, work: Callable[[int], None]) -> None:
+        """Do the work for a job now, and then for those that came meanwhile; or leave it to the thread that does.
+
+        Where the work raises, what came meanwhile is left: the scheduler wakes a worker for it again.
+        """
+        if not self._enter(destination, job_id):
+            return
+        try:
+            while (next_id := self._next(destination)) is not None:
+                work(next_id)
+        except BaseException:
+            with self._lock:
+                del self._waiting[destination]
+            raise
+
+    def _enter(self, destination: str, job_id: int) -> bool:
+        with self._lock:
+            lane = self._waiting.get(destination)
+            if lane is None:
+                self._waiting[destination] = deque([job_id])
+                return True
+            if job_id not in lane:
+                lane.append(job_id)
+            return False
+
+    def _next(self, destination: str) -> int | None:
+        with self._lock:
+            lane = self._waiting[destination]
+            if lane:
+                return lane.popleft()
+            # Left under the lock: a job that comes from now on finds no lane, and makes one.
+            del self._waiting[destination]
+            return None
