@@ -21,7 +21,7 @@ from dicom_node import scheduling
 from dicom_node.errors import NodeError
 from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool
-from worker import identity
+from worker import destinations, identity
 from worker.delivery import dicom
 from worker.errors import PipelineError
 from worker.settings import EMBEDDED
@@ -52,12 +52,13 @@ def examine(site: SiteSettings) -> list[Check]:
         exposure.permissions,
         _source,
     ]
-    return [check(site) for check in checks] + [_destination(site, url) for url in site.worker.destinations]
+    return [check(site) for check in checks] + _destinations(site)
 
 
 def _settings(site: SiteSettings) -> Check:
-    found = f"{site.node.ae_title} on port {site.node.port}, {len(site.worker.destinations)} destination(s)"
-    if site.worker.destinations:
+    urls = _urls(site)
+    found = f"{site.node.ae_title} on port {site.node.port}, {len(urls)} destination(s)"
+    if urls:
         return Check("settings", True, found)
     where = f"{found}: results stay in {site.worker.results_dir}"
     return Check("settings", True, where, "to deliver them set WORKER_DESTINATIONS=dicom://PACS@10.0.0.5:104")
@@ -67,7 +68,7 @@ def _contradictions(site: SiteSettings) -> Check:
     """Each value may be right, and two of them not together."""
     node, worker = site.node, site.worker
     ours = {f"dicom://{node.ae_title}@{host}:{node.port}" for host in ("127.0.0.1", "localhost", node.host)}
-    found = [f"{url} is our own listener" for url in worker.destinations if url in ours]
+    found = [f"{url} is our own listener" for url in _urls(site) if url in ours]
     if node.low_free_mb < node.min_free_mb:
         found.append("DICOM_NODE_LOW_FREE_MB lies below DICOM_NODE_MIN_FREE_MB: images are refused before associations")
     if worker.delivery_retry_max_s < worker.delivery_retry_s:
@@ -166,6 +167,20 @@ def _source(site: SiteSettings) -> Check:
     except NodeError as error:
         return Check("source", False, f"{url}: {error}", "start the archive, or mend DICOM_NODE_SOURCE")
     return Check("source", True, f"{url} answers")
+
+
+def _urls(site: SiteSettings) -> list[str]:
+    try:
+        return [one.url for one in destinations.of(site.worker)]
+    except BadAddress:
+        return []
+
+
+def _destinations(site: SiteSettings) -> list[Check]:
+    try:
+        return [_destination(site, one.url) for one in destinations.of(site.worker)]
+    except BadAddress as error:
+        return [Check("destinations", False, str(error), "mend the site file")]
 
 
 def _destination(site: SiteSettings, url: str) -> Check:

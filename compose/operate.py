@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from compose import settings
 from compose.screen import say
 from db import schema, tracking
-from worker import identity
+from worker import destinations, identity
 
 SeriesUid = Annotated[str, typer.Argument(help="Series Instance UID.", metavar="SERIES")]
 JobId = Annotated[int, typer.Argument(help="The job, as `scleroscan status` shows it.", metavar="JOB")]
@@ -18,9 +18,9 @@ JobId = Annotated[int, typer.Argument(help="The job, as `scleroscan status` show
 
 def release(job_id: JobId) -> None:
     """Send a result that waits for review, as it is stored; nothing is computed anew."""
-    destinations = settings.load().worker.destinations
+    recipients = destinations.recipients(settings.load().worker)
     with _rows().begin() as session:
-        objects = tracking.release(session, job_id, destinations, _who(), datetime.now(UTC))
+        objects = tracking.release(session, job_id, recipients, _who(), datetime.now(UTC))
     say(f"job {job_id} is released, {objects} objects are to be sent")
 
 

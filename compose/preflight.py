@@ -12,7 +12,8 @@ from compose.settings import SiteSettings
 from db.address import ApplicationEntity
 from db.tls_profile import TlsFiles, client_context
 from dicom_node import scheduling, site_file
-from worker import identity
+from worker import destinations, identity
+from worker.destinations import Destination
 
 
 def require_usable(site: SiteSettings) -> None:
@@ -25,7 +26,7 @@ def require_usable(site: SiteSettings) -> None:
     PipelineError
         The weights are not those of their model card.
     BadAddress
-        A destination is called by TLS, and no certificate of ours is set.
+        A destination of the site file makes no sense, or is called by TLS and no certificate of ours is set.
     UnusableSetting
         A folder cannot be made or written.
     """
@@ -37,10 +38,8 @@ def require_usable(site: SiteSettings) -> None:
         from dicom_node.stow import server  # noqa: PLC0415
 
         server.require_guard(site.node)
-    for url in site.worker.destinations:
-        secure = ApplicationEntity.parse_url(url).called_with(site.worker.tls_files)
-        if secure.tls is not None:
-            _require_tls(secure.tls)
+    for one in destinations.of(site.worker):
+        _require_callable(one, site.worker.tls_files)
     identity.current(site.worker)
     _require_folder("DICOM_NODE_SPOOL_DIR", site.node.spool_dir)
     _require_folder("WORKER_RESULTS_DIR", site.worker.results_dir)
@@ -55,6 +54,12 @@ def require_free_ports(site: SiteSettings) -> None:
     for name, port in (("DICOM_NODE_PORT", site.node.port), ("DICOM_NODE_WEB_PORT", site.node.web_port)):
         if port is not None:
             _require_free(host, name, port)
+
+
+def _require_callable(destination: Destination, tls_files: TlsFiles | None) -> None:
+    secure = ApplicationEntity.parse_url(destination.url).called_with(tls_files)
+    if secure.tls is not None:
+        _require_tls(secure.tls)
 
 
 def _require_tls(files: TlsFiles) -> None:

@@ -54,7 +54,10 @@ def load(environ: Mapping[str, str] = os.environ) -> SiteSettings:
     wrong = [sentence for settings in CLASSES for sentence in _wrong(settings)]
     if wrong:
         raise UnusableSetting("; ".join(wrong))
-    return SiteSettings(DbSettings(), NodeSettings(), WorkerSettings())
+    node, worker = NodeSettings(), WorkerSettings()
+    # One site file for all that is told by files, unless the worker has its own.
+    own = worker if worker.site_file else worker.model_copy(update={"site_file": node.site_file})
+    return SiteSettings(DbSettings(), node, own)
 
 
 def _wrong(settings: type[BaseSettings]) -> list[str]:

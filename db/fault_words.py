@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 WORDS = {
@@ -32,3 +33,9 @@ def sentence(fault: ErrorDetails, value: Any) -> str:
     """Return what is wrong; ``value`` is shown in the place of what was given."""
     words = WORDS.get(fault["type"], "{value} is not of the form wanted")
     return words.format(value=value, **fault.get("ctx", {}))
+
+
+def of_file(error: ValidationError) -> str:
+    """Return what is wrong in a file, each fault after the name of its line."""
+    faults = error.errors()
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {sentence(one, one['input'])}" for one in faults)

@@ -3,6 +3,7 @@
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,12 +15,13 @@ from dicom_node.settings import NodeSettings
 
 
 class SiteFile(BaseModel):
-    """Known senders, and which series are analysed."""
+    """Known senders, and which series are analysed. What the worker reads in the same file is passed over."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     peer: tuple[Peer, ...] = Field((), description="Known senders; none: whoever calls our AE title")
     routing: Routing = Routing()
+    destination: tuple[dict[str, Any], ...] = Field((), description="Read by the worker, which checks it")
 
 
 EVERYWHERE, LOOPBACK = "0.0.0.0", "127.0.0.1"  # noqa: S104  only where peers are listed, or the setting says open
@@ -58,8 +60,4 @@ def load(path: Path | None) -> SiteFile:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadSetting(f"the site file {path} cannot be read: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault_words.sentence(fault, fault['input'])}"
-            for fault in error.errors()
-        )
-        raise BadSetting(f"the site file {path}: {faults}") from error
+        raise BadSetting(f"the site file {path}: {fault_words.of_file(error)}") from error

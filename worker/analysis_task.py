@@ -24,7 +24,7 @@ from db.tracking import (
     MeasurementRow,
     ModelIdentity,
 )
-from worker import identity, past, pipeline
+from worker import destinations, identity, past, pipeline
 from worker.analysis.patterns import model as pattern_model
 from worker.errors import InputRejected, PipelineError
 from worker.reading.unchanged import ReceivedFile
@@ -102,7 +102,7 @@ class AnalysisTask:
         with self._sessions.begin() as session:
             if not tracking.encoded_before(session, held):
                 return False
-            tracking.resume(session, held, self._settings.destinations, datetime.now(UTC))
+            tracking.resume(session, held, destinations.recipients(self._settings), datetime.now(UTC))
         return True
 
     def task(self, held: Claim) -> pipeline.Task:
@@ -142,7 +142,7 @@ class AnalysisTask:
         with self._sessions.begin() as session:
             now = datetime.now(UTC)
             if result.implausible is None:
-                tracking.record_results(session, held, results, self._settings.destinations, now)
+                tracking.record_results(session, held, results, destinations.recipients(self._settings), now)
             else:
                 tracking.record_for_review(session, held, results, _failure(result.implausible), now)
 

@@ -16,6 +16,7 @@ from kombu import Queue
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.engine import open_database
+from worker import destinations
 from worker.delivery_task import DeliveryTask
 from worker.lanes import Lanes
 from worker.settings import WorkerSettings
@@ -130,7 +131,7 @@ def run(site: Site, queue: str) -> None:
     if queue == ANALYSE:
         signals.worker_process_init.connect(lambda **_: site.prepare(), weak=False)
     # A thread that hangs cannot be ended, a process can; delivering ends by its own time limits.
-    threads = ["--pool=threads", f"--concurrency={len(site.settings.destinations) + SPARE_LANES}"]
+    threads = ["--pool=threads", f"--concurrency={len(destinations.of(site.settings)) + SPARE_LANES}"]
     processes = ["--pool=prefork", "--concurrency=1"]
     build(site).worker_main(
         [

@@ -9,9 +9,9 @@ from kombu.transport import TRANSPORT_ALIASES
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from db.address import AE_TITLE, ApplicationEntity
+from db.address import AE_TITLE
 from db.tls_profile import TlsFiles
-from worker import packaged_model
+from worker import destinations, packaged_model
 
 EMBEDDED = "embedded"
 PACKAGED_WEIGHTS = packaged_model.WEIGHTS
@@ -29,9 +29,13 @@ class WorkerSettings(BaseSettings):
     )
     destinations: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Archives for SEG and SR: dicom://AET@host:port or dicom+tls://, several with commas "
-        "or as a JSON list; none: results stay in the folder",
+        description="Archives for results: dicom://AET@host:port, dicom+tls:// or the https:// URL of a DICOMweb "
+        "service, several with commas or as a JSON list; none: results stay in the folder",
         examples=["dicom://PACS@10.0.0.5:104"],
+    )
+    site_file: Path | None = Field(
+        None,
+        description="TOML file with destinations, what each gets and how it is logged in to; none: the node's",
     )
     ae_title: str = Field(
         "SCLEROSCAN",
@@ -102,5 +106,5 @@ class WorkerSettings(BaseSettings):
     @classmethod
     def _are_archives(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         for url in urls:
-            ApplicationEntity.parse_url(url)
+            destinations.check_url(url)
         return urls

@@ -17,8 +17,10 @@ from db.tracking.commitments import (
     record_commitment,
 )
 from db.tracking.deliveries import (
+    DELIVERED_KINDS,
     DueDelivery,
     PendingObject,
+    Recipient,
     delivered,
     due_deliveries,
     pending,
@@ -75,6 +77,7 @@ from db.tracking.verification import Anchors, Fault, Verified, anchor, read_anch
 
 __all__ = [
     "BETTER_RECONSTRUCTION",
+    "DELIVERED_KINDS",
     "NOT_ELIGIBLE",
     "Anchors",
     "Arrival",
@@ -96,6 +99,7 @@ __all__ = [
     "OutputFile",
     "PendingObject",
     "ReceivingSeries",
+    "Recipient",
     "Registered",
     "Retention",
     "StudySeries",

@@ -1,8 +1,9 @@
 """Deliveries: one object on its way to one destination, its schedule kept in the row."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -13,6 +14,13 @@ from db.tracking.events import Change, append, begin, lock_series, move
 
 TAKEN = (DeliveryState.SENT, DeliveryState.COMMITTED)
 DELIVERED_KINDS = (OutputKind.SEG, OutputKind.SR, OutputKind.PAGE)
+
+
+class Recipient(NamedTuple):
+    """A destination and the kinds of objects that it gets."""
+
+    destination: str
+    kinds: Collection[str] = DELIVERED_KINDS
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,8 @@ class PendingObject:
     waiting_since: datetime
 
 
-def open_deliveries(session: Session, job: Job, destinations: tuple[str, ...], change: Change) -> None:
-    """Make each DICOM object of a job pending for each destination; one that failed is pending again."""
+def open_deliveries(session: Session, job: Job, recipients: Sequence[Recipient], change: Change) -> None:
+    """Make the DICOM objects of a job pending for those who get them; one that failed is pending again."""
     outputs = session.scalars(
         select(Output).where(Output.job_id == job.id, Output.kind.in_(DELIVERED_KINDS)).order_by(Output.id)
     ).all()
@@ -48,7 +56,7 @@ def open_deliveries(session: Session, job: Job, destinations: tuple[str, ...], c
         (d.output_id, d.destination): d for d in session.scalars(select(Delivery).where(Delivery.job_id == job.id))
     }
     for output in outputs:
-        for destination in destinations:
+        for destination in (one.destination for one in recipients if output.kind in one.kinds):
             delivery = known.get((output.id, destination))
             if delivery is None:
                 begin(session, _pending(job.id, output.id, destination, change.now), change)

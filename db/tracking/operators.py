@@ -1,6 +1,6 @@
 """The operator's commands on a job that has stopped: release, discard, recompute, retry."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import PurePath
 
@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 from db.errors import IllegalTransition
 from db.states import DeliveryState, JobState
 from db.tables import Delivery, Exam, Instance, Job, JobInstance, Measurement, Output, QualityFlag
-from db.tracking.deliveries import open_deliveries
+from db.tracking.deliveries import Recipient, open_deliveries
 from db.tracking.events import Change, append, move
 from db.tracking.jobs import locked_job, queue_again
 
 UNSENT = (DeliveryState.PENDING, DeliveryState.FAILED)
 
 
-def release(session: Session, job_id: int, destinations: tuple[str, ...], who: str, now: datetime) -> int:
+def release(session: Session, job_id: int, recipients: Sequence[Recipient], who: str, now: datetime) -> int:
     """Queue the stored objects of a job in review for delivery, and return how many are to be sent.
 
     Raises
@@ -30,7 +30,7 @@ def release(session: Session, job_id: int, destinations: tuple[str, ...], who: s
     job = _stopped(session, job_id, "released", {JobState.REVIEW})
     job.updated_at = now
     move(session, job, JobState.ENCODED, Change(who, now, "released"))
-    open_deliveries(session, job, destinations, Change(who, now, "released"))
+    open_deliveries(session, job, recipients, Change(who, now, "released"))
     return len(_unsent(session, job_id))
 
 

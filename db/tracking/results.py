@@ -1,5 +1,6 @@
 """Records the results of a job: numbers, quality flags and files, and opens the deliveries that follow."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.states import JobState, OutputKind
 from db.tables import Exam, Job, Measurement, Output, QualityFlag
-from db.tracking.deliveries import open_deliveries
+from db.tracking.deliveries import Recipient, open_deliveries
 from db.tracking.events import Change, move
 from db.tracking.exams import ExamRow
 from db.tracking.jobs import Claim, Failure, fenced, finish
@@ -57,9 +58,9 @@ class JobResults:
 
 
 def record_results(
-    session: Session, held: Claim, results: JobResults, destinations: tuple[str, ...], now: datetime
+    session: Session, held: Claim, results: JobResults, recipients: Sequence[Recipient], now: datetime
 ) -> None:
-    """Keep numbers and files; the job is ``encoded`` and each object pending for each destination.
+    """Keep numbers and files; the job is ``encoded`` and each object pending for those who get it.
 
     Raises ClaimLost where someone else has the job.
     """
@@ -68,7 +69,7 @@ def record_results(
     job.updated_at = now
     detail = {"outputs": len(results.outputs), RESULTS_HASH: results_hash(session, job)}
     move(session, job, JobState.ENCODED, Change(held.who, now, detail=detail))
-    open_deliveries(session, job, destinations, Change(held.who, now))
+    open_deliveries(session, job, recipients, Change(held.who, now))
 
 
 def record_for_review(session: Session, held: Claim, results: JobResults, failure: Failure, now: datetime) -> None:
@@ -93,12 +94,12 @@ def encoded_before(session: Session, held: Claim) -> bool:
     return session.scalar(select(Output.id).where(Output.job_id == held.job_id).limit(1)) is not None
 
 
-def resume(session: Session, held: Claim, destinations: tuple[str, ...], now: datetime) -> None:
+def resume(session: Session, held: Claim, recipients: Sequence[Recipient], now: datetime) -> None:
     """Go on to delivery with the results of an earlier attempt, after an operator's retry. Raises ClaimLost."""
     job = fenced(session, held)
     job.updated_at = now
     move(session, job, JobState.ENCODED, Change(held.who, now, "results_kept"))
-    open_deliveries(session, job, destinations, Change(held.who, now, "retried"))
+    open_deliveries(session, job, recipients, Change(held.who, now, "retried"))
 
 
 def predecessor(session: Session, job_id: int) -> str | None:

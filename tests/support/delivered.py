@@ -26,7 +26,7 @@ def deliver(sessions: sessionmaker[Session], series_uid: str, now: datetime) -> 
         job_id = job.id
         held = tracking.claim(session, job_id, "worker", LeaseTerms(60, 3), now)
         assert held is not None
-        tracking.record_results(session, held, RESULTS, (PACS,), now)
+        tracking.record_results(session, held, RESULTS, (tracking.Recipient(PACS),), now)
     with sessions.begin() as session:
         for item in tracking.pending(session, DueDelivery(job_id, PACS), 60, now):
             tracking.delivered(session, item.delivery_id, 0, Change("worker", now))

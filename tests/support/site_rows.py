@@ -42,7 +42,7 @@ def measured(session: Session, series_uid: str, now: datetime = NOW, identity: J
     job_id = tracking.open_job(session, series_uid, identity, now)
     held = tracking.claim(session, job_id, "worker", LeaseTerms(60, 3), now)
     assert held is not None
-    tracking.record_results(session, held, results(series_uid), (PACS,), now)
+    tracking.record_results(session, held, results(series_uid), (tracking.Recipient(PACS),), now)
     return job_id
 
 

@@ -30,7 +30,7 @@ def retried(sessions: sessionmaker[Session], job_id: int) -> tracking.PendingObj
         tracking.retry(session, job_id, "operator", later(A_DAY_S + 60))
     held = claimed(sessions, job_id, later(A_DAY_S + 61))
     with sessions.begin() as session:
-        tracking.resume(session, held, (PACS,), later(A_DAY_S + 62))
+        tracking.resume(session, held, (tracking.Recipient(PACS),), later(A_DAY_S + 62))
     (item,) = taken(sessions, job_id, later(A_DAY_S + 63))
     return item
 
@@ -50,7 +50,9 @@ def kinds_sent(sessions: sessionmaker[Session], refused: str) -> int:
     held = claimed(sessions, job_id)
     outputs = tuple(tracking.OutputFile(kind, f"{kind}.dcm", "a" * 64, f"2.25.{len(kind)}") for kind in KINDS)
     with sessions.begin() as session:
-        tracking.record_results(session, held, replace(RESULTS, outputs=outputs), (PACS,), later(10))
+        tracking.record_results(
+            session, held, replace(RESULTS, outputs=outputs), (tracking.Recipient(PACS),), later(10)
+        )
     for item, kind in zip(taken(sessions, job_id, later(11)), KINDS, strict=True):
         with sessions.begin() as session:
             if kind == refused:
@@ -99,3 +101,20 @@ def test_who_takes_one_object_gets_what_waited_for_it_at_once(sessions: sessionm
     assert item.delivery_id == first.delivery_id
     with sessions.begin() as session:
         assert tracking.reached(session, PACS, later(15)) == 0, "it is being sent"
+
+
+def test_each_destination_gets_the_kinds_of_its_profile(sessions: sessionmaker[Session]) -> None:
+    job_id = opened(sessions)
+    held = claimed(sessions, job_id)
+    outputs = tuple(tracking.OutputFile(kind, f"{kind}.dcm", "a" * 64, f"2.25.{kind}") for kind in (*KINDS, "picture"))
+    recipients = [tracking.Recipient("dicom://ALL@h:104"), tracking.Recipient("dicom://SOME@h:104", ("sr", "page"))]
+    with sessions.begin() as session:
+        tracking.record_results(session, held, replace(RESULTS, outputs=outputs), recipients, later(10))
+        (row,) = audit.status(session)
+    assert [(one.destination[8:-6], one.kind) for one in row.deliveries] == [
+        ("ALL", "seg"),
+        ("ALL", "sr"),
+        ("SOME", "sr"),
+        ("ALL", "page"),
+        ("SOME", "page"),
+    ]

@@ -19,7 +19,7 @@ def job_id(sessions: sessionmaker[Session]) -> int:
     job_id = opened(sessions)
     held = claimed(sessions, job_id)
     with sessions.begin() as session:
-        tracking.record_results(session, held, replace(RESULTS, exam=EXAM), (PACS,), later(1))
+        tracking.record_results(session, held, replace(RESULTS, exam=EXAM), (tracking.Recipient(PACS),), later(1))
     return job_id
 
 

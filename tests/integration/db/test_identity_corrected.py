@@ -48,9 +48,9 @@ def test_nothing_more_is_written_under_the_wrong_identity(sessions: sessionmaker
     held = claimed(sessions, opened(sessions))
     ours = corrected(sessions, held, OURS, 1)
     with pytest.raises(ClaimLost), sessions.begin() as session:
-        tracking.record_results(session, held, RESULTS, (PACS,), later(2))
+        tracking.record_results(session, held, RESULTS, (tracking.Recipient(PACS),), later(2))
     with sessions.begin() as session:
-        tracking.record_results(session, ours, RESULTS, (PACS,), later(2))
+        tracking.record_results(session, ours, RESULTS, (tracking.Recipient(PACS),), later(2))
     assert job_state(sessions, ours.job_id) == "encoded"
 
 

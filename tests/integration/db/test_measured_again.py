@@ -30,7 +30,7 @@ def compute(session: Session, job_id: int, total_pct: float) -> None:
     assert held is not None
     found: JobResults = results(f"{job_id}")
     numbers = tuple(replace(one, value=total_pct) if one.region == "total" else one for one in found.measurements)
-    tracking.record_results(session, held, replace(found, measurements=numbers), (PACS,), NOW)
+    tracking.record_results(session, held, replace(found, measurements=numbers), (tracking.Recipient(PACS),), NOW)
 
 
 def measured_twice(sessions: Sessions) -> tuple[int, int]:
@@ -81,7 +81,7 @@ def test_the_first_model_again_sends_nothing_anew(sessions: Sessions) -> None:
         held = tracking.claim(session, first, "worker", LeaseTerms(60, 3), NOW)
         assert held is not None
         assert tracking.encoded_before(session, held)
-        tracking.resume(session, held, (PACS,), NOW)
+        tracking.resume(session, held, (tracking.Recipient(PACS),), NOW)
         assert deliver(session, first) == 0
     with sessions.begin() as session:
         states = {row["job_id"]: row["superseded_by_job_id"] for row in audit.results(session, None, superseded=True)}

@@ -16,7 +16,9 @@ def test_the_words_of_the_analysis_are_kept_as_text(sessions: sessionmaker[Sessi
     total = MeasurementRow(Region.TOTAL, Side.BOTH, WHOLE, Quantity.EXTENT, 12.5, Unit.PERCENT)
     held = claimed(sessions, opened(sessions))
     with sessions.begin() as session:
-        tracking.record_results(session, held, replace(RESULTS, measurements=(lung, total)), (PACS,), later(1))
+        tracking.record_results(
+            session, held, replace(RESULTS, measurements=(lung, total)), (tracking.Recipient(PACS),), later(1)
+        )
     with sessions.begin() as session:
         rows = session.execute(text("SELECT region, side, zone, quantity, unit FROM measurement ORDER BY region")).all()
         (result,) = audit.results(session)

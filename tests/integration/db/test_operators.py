@@ -52,7 +52,7 @@ def last_event(sessions: Sessions, subject: str = "job") -> tuple[str, str | Non
 def test_a_released_result_is_sent_as_it_was_stored(sessions: Sessions) -> None:
     job_id = in_review(sessions)
     with sessions.begin() as session:
-        assert tracking.release(session, job_id, (PACS,), WHO, later(20)) == 2
+        assert tracking.release(session, job_id, (tracking.Recipient(PACS),), WHO, later(20)) == 2
     assert last_event(sessions) == (WHO, "released", "review", "encoded")
     assert [item.digest for item in taken(sessions, job_id, later(21))] == ["a" * 64, "b" * 64]
     with sessions.begin() as session:
@@ -88,7 +88,7 @@ def test_recomputing_uses_nothing_of_the_earlier_outputs(sessions: Sessions) -> 
     held = claimed(sessions, job_id, later(21))
     with sessions.begin() as session:
         assert not tracking.encoded_before(session, held)
-        tracking.record_results(session, held, RESULTS, (PACS,), later(30))
+        tracking.record_results(session, held, RESULTS, (tracking.Recipient(PACS),), later(30))
         assert session.query(Measurement).count() == len(RESULTS.measurements)
     assert len(taken(sessions, job_id, later(31))) == 2
 
@@ -119,7 +119,7 @@ def test_a_job_whose_objects_were_half_sent_is_recomputed(sessions: Sessions) ->
         tracking.recompute(session, job_id, WHO, later(20))
     held = claimed(sessions, job_id, later(21))
     with sessions.begin() as session:
-        tracking.record_results(session, held, RESULTS, (PACS,), later(30))
+        tracking.record_results(session, held, RESULTS, (tracking.Recipient(PACS),), later(30))
     assert len(taken(sessions, job_id, later(31))) == 2
 
 
@@ -153,7 +153,7 @@ def test_a_delivery_that_failed_beside_a_pending_one_is_retried(sessions: Sessio
 
 
 def release(session: Session, job_id: int) -> object:
-    return tracking.release(session, job_id, (PACS,), WHO, NOW)
+    return tracking.release(session, job_id, (tracking.Recipient(PACS),), WHO, NOW)
 
 
 def discard(session: Session, job_id: int) -> object:

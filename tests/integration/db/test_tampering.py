@@ -34,7 +34,7 @@ def job_id(sessions: Sessions, tmp_path: Path) -> int:
     job_id = opened(sessions)
     held = claimed(sessions, job_id)
     with sessions.begin() as session:
-        tracking.record_results(session, held, written(tmp_path), (PACS,), later(10))
+        tracking.record_results(session, held, written(tmp_path), (tracking.Recipient(PACS),), later(10))
     assert fault(sessions) is None
     return job_id
 
@@ -156,7 +156,7 @@ def test_a_recomputed_job_is_whole_although_rows_left(sessions: Sessions, job_id
     assert fault(sessions) is None
     held = claimed(sessions, job_id, later(21))
     with sessions.begin() as session:
-        tracking.record_results(session, held, written(tmp_path), (PACS,), later(30))
+        tracking.record_results(session, held, written(tmp_path), (tracking.Recipient(PACS),), later(30))
     assert fault(sessions) is None
 
 

@@ -164,9 +164,9 @@ def test_a_claim_whose_lease_ended_can_write_nothing_more(sessions: Sessions) ->
     second = claimed(sessions, job_id, later(61))
     assert (first.attempt, second.attempt) == (1, 2)
     with pytest.raises(ClaimLost), sessions.begin() as session:
-        tracking.record_results(session, first, RESULTS, (PACS,), later(62))
+        tracking.record_results(session, first, RESULTS, (tracking.Recipient(PACS),), later(62))
     with sessions.begin() as session:
-        tracking.record_results(session, second, RESULTS, (PACS,), later(62))
+        tracking.record_results(session, second, RESULTS, (tracking.Recipient(PACS),), later(62))
         assert len(audit.results(session)) == 1
 
 
@@ -207,7 +207,7 @@ def encoded(sessions: Sessions, destinations: tuple[str, ...]) -> int:
     job_id = opened(sessions)
     held = claimed(sessions, job_id)
     with sessions.begin() as session:
-        tracking.record_results(session, held, RESULTS, destinations, later(10))
+        tracking.record_results(session, held, RESULTS, [tracking.Recipient(one) for one in destinations], later(10))
     return job_id
 
 
@@ -254,7 +254,7 @@ def test_a_refused_object_fails_its_job_and_only_it_is_retried(sessions: Session
     held = claimed(sessions, job_id, later(21))
     with sessions.begin() as session:
         assert tracking.encoded_before(session, held)
-        tracking.resume(session, held, (PACS,), later(22))
+        tracking.resume(session, held, (tracking.Recipient(PACS),), later(22))
     assert [item.delivery_id for item in taken(sessions, job_id, later(23))] == [second.delivery_id]
 
 

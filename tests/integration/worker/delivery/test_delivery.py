@@ -64,6 +64,30 @@ def test_a_peer_without_segmentation_storage_is_final(tmp_path: Path, objects: l
     assert refused.value.code == "no_presentation_context"
 
 
+def test_a_page_that_is_refused_holds_back_neither_seg_nor_sr(
+    sessions: sessionmaker[Session], tmp_path: Path, objects: list[files.WrittenFile]
+) -> None:
+    drawn = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green")]
+    page = files.write_object(tmp_path / "results", "page", page_object.encode(source(TinyCT()), drawn))
+    port = services.free_port()
+    configuration = tmp_path / "storescp.cfg"
+    configuration.write_text(NO_PAGES)
+    command = [services.program("storescp"), "-od", str(tmp_path), "-xf", str(configuration), "Results", str(port)]
+    destination = f"dicom://RESULTS@127.0.0.1:{port}"
+    job_id = encoded_job(sessions, [page, *objects], destination)
+    with services.running(command, tmp_path / "storescp.log"):
+        services.wait_until(lambda: services.port_answers(port), what="storescp")
+        DeliveryTask(WorkerSettings(), sessions, "delivery_task").run(job_id, destination)
+    with sessions.begin() as session:
+        (row,) = audit.status(session)
+    assert row.state == "delivered"
+    assert [(one.kind, one.state, one.code) for one in row.deliveries] == [
+        ("page", "failed", "no_presentation_context"),
+        ("seg", "sent", None),
+        ("sr", "sent", None),
+    ]
+
+
 STORESCP = """
 [[TransferSyntaxes]]
 [Plain]
@@ -74,6 +98,18 @@ PresentationContext1 = CTImageStorage\\Plain
 [[Profiles]]
 [CTOnly]
 PresentationContexts = CT
+"""
+NO_PAGES = """
+[[TransferSyntaxes]]
+[Plain]
+TransferSyntax1 = LittleEndianExplicit
+[[PresentationContexts]]
+[Results]
+PresentationContext1 = SegmentationStorage\\Plain
+PresentationContext2 = Comprehensive3DSRStorage\\Plain
+[[Profiles]]
+[Results]
+PresentationContexts = Results
 """
 
 
@@ -94,7 +130,7 @@ def encoded_job(sessions: sessionmaker[Session], objects: list[files.WrittenFile
         job_id = tracking.open_job(session, arrival.series_uid, JobIdentity("m" * 64, "s" * 64), now)
         held = tracking.claim(session, job_id, "worker", LeaseTerms(60, 3), now)
         assert held is not None
-        tracking.record_results(session, held, JobResults((), (), outputs), (destination,), now)
+        tracking.record_results(session, held, JobResults((), (), outputs), (tracking.Recipient(destination),), now)
     return job_id
 
 

@@ -30,6 +30,7 @@ def hanging() -> Iterator[int]:
 
 
 def encoded_jobs(url: str, objects: list[files.WrittenFile], destinations: tuple[str, ...]) -> list[int]:
+    recipients = [tracking.Recipient(one) for one in destinations]
     schema.upgrade(url)
     sessions, job_ids = open_database(url), []
     outputs = tuple(OutputFile(f.kind, str(f.path), f.digest, f.sop_uid) for f in objects)
@@ -41,7 +42,7 @@ def encoded_jobs(url: str, objects: list[files.WrittenFile], destinations: tuple
             job_ids.append(tracking.open_job(session, series_uid, IDENTITY, now))
             held = tracking.claim(session, job_ids[-1], "worker", LeaseTerms(60, 3), now)
             assert held is not None
-            tracking.record_results(session, held, JobResults((), (), outputs), destinations, now)
+            tracking.record_results(session, held, JobResults((), (), outputs), recipients, now)
     sessions.kw["bind"].dispose()
     return job_ids
 

@@ -1,0 +1,69 @@
+"""Destinations as settings and site file name them: what each gets, and which lines make no sense."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from compose import settings as site_settings
+from db.errors import BadAddress
+from tests.support import REPOSITORY
+from worker import destinations
+from worker.settings import WorkerSettings
+
+PACS, WEB = "dicom://PACS@10.0.0.5:104", "https://archive.example/dicom-web"
+
+
+def of(folder: Path, text: str, *urls: str) -> tuple[destinations.Destination, ...]:
+    (folder / "site.toml").write_text(text)
+    return destinations.of(WorkerSettings(site_file=folder / "site.toml", destinations=urls))
+
+
+def test_a_destination_without_a_profile_gets_everything() -> None:
+    assert destinations.recipients(WorkerSettings(destinations=(PACS,))) == ((PACS, ("seg", "sr", "page")),)
+
+
+def test_the_site_file_says_what_each_gets(tmp_path: Path) -> None:
+    text = f'[[destination]]\nurl = "{PACS}"\nobjects = ["sr"]\n[[destination]]\nurl = "{WEB}/"\n'
+    found = of(tmp_path, text, PACS, "dicom://OTHER@h:104")
+    assert [(one.url, one.objects) for one in found] == [
+        (PACS, ("sr",)),
+        (WEB, ("seg", "sr", "page")),
+        ("dicom://OTHER@h:104", ("seg", "sr", "page")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ('url = "PACS@h:104"', "no DICOM address"),
+        ('url = "https://me:secret@h/dicom-web"', "a login has its own lines"),
+        (f'url = "{PACS}"\nobjects = ["picture"]', "picture is none of"),
+        (f'url = "{PACS}"\nobjects = []', "objects"),
+        (f'url = "{PACS}"\nproof = "hope"', "hope is none of"),
+        (f'url = "{PACS}"\ntoken_file = "t"', "is for https"),
+        (f'url = "{WEB}"\ntoken_file = "t"\nuser = "u"\npassword_file = "p"', "one login is enough"),
+        (f'url = "{WEB}"\nuser = "u"', "belong together"),
+        (f'url = "{WEB}"\ntls_cert = "c"', "belong together"),
+        ('url = "http://archive.example/dicom-web"\ntoken_file = "t"', "needs https"),
+        (f'url = "{WEB}"\ntokenfile = "t"', "nothing of this name"),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_named(tmp_path: Path, lines: str, named: str) -> None:
+    with pytest.raises(BadAddress, match=named) as refused:
+        of(tmp_path, f"[[destination]]\n{lines}\n")
+    assert "secret" not in str(refused.value)
+
+
+def test_one_site_file_serves_node_and_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "site.toml").write_text(f'[[destination]]\nurl = "{PACS}"\n[routing]\notherwise = "skip"\n')
+    monkeypatch.setenv("DICOM_NODE_SITE_FILE", str(tmp_path / "site.toml"))
+    assert [one.url for one in destinations.of(site_settings.load({}).worker)] == [PACS]
+
+
+def test_the_destinations_of_the_reference_are_some(tmp_path: Path) -> None:
+    reference = (REPOSITORY / "docs" / "reference" / "site-file.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", reference, re.DOTALL)
+    assert tomllib.loads(example)["destination"]
+    assert [one.objects for one in of(tmp_path, example)] == [("seg", "sr"), ("seg", "sr", "page")]

@@ -1,0 +1,138 @@
+"""Where results go, which of them, and how that is proven: by settings, and by ``[[destination]]`` in the site file."""
+
+import tomllib
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from db import fault_words
+from db.address import ApplicationEntity
+from db.errors import BadAddress
+from db.tracking import Recipient
+
+if TYPE_CHECKING:
+    from worker.settings import WorkerSettings
+
+WEB_SCHEMES = ("https", "http")
+
+
+class ClientCredentials(BaseModel):
+    """OAuth2 client credentials (RFC 6749 4.4): where a token is got, and for whom."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    token_url: str = Field(pattern="^https?://", description="Where the authorization server gives tokens")
+    client_id: str = Field(min_length=1, description="Who we are there")
+    client_secret_file: Path = Field(description="File with the secret alone")
+    scope: str | None = Field(None, description="What the token is asked for")
+
+
+class Destination(BaseModel):
+    """One archive, which objects it gets, how it is logged in to, and how what it has is proven."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(description="dicom://AET@host:port, dicom+tls://, or the base URL of a DICOMweb service")
+    objects: tuple[Literal["seg", "sr", "page"], ...] = Field(
+        ("seg", "sr", "page"), min_length=1, description="Which objects it gets"
+    )
+    proof: Literal["auto", "commitment", "query", "none"] = Field(
+        "auto", description="auto: storage commitment where it is offered, else a query for each object"
+    )
+    token_file: Path | None = Field(None, description="File with a bearer token alone; read anew for each request")
+    user: str | None = Field(None, description="User of basic authentication")
+    password_file: Path | None = Field(None, description="File with the password alone")
+    oauth2: ClientCredentials | None = Field(None, description="Client credentials for a bearer token")
+    tls_ca: Path | None = Field(None, description="PEM authorities of an https archive; none: those of the system")
+    tls_cert: Path | None = Field(None, description="PEM certificate shown to an https archive")
+    tls_key: Path | None = Field(None, description="PEM key of the certificate")
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_archive(cls, url: str) -> str:
+        check_url(url)
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Destination":
+        logins = (self.token_file, self.user, self.oauth2)
+        own = [*logins, self.password_file, self.tls_ca, self.tls_cert, self.tls_key]
+        if not self.is_web and any(value is not None for value in own):
+            raise ValueError("a login or certificate here is for https; dicom+tls:// takes WORKER_TLS_CERT, _KEY, _CA")
+        if sum(value is not None for value in logins) > 1:
+            raise ValueError("one login is enough: token_file, user with password_file, or oauth2")
+        if (self.user is None) != (self.password_file is None) or (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("user and password_file belong together, and so do tls_cert and tls_key")
+        if any(value is not None for value in own) and self.is_overheard:
+            raise ValueError("a login or certificate needs https")
+        return self
+
+    @property
+    def is_web(self) -> bool:
+        """Whether it is spoken to by DICOMweb."""
+        return urlsplit(self.url).scheme in WEB_SCHEMES
+
+    @property
+    def is_overheard(self) -> bool:
+        """Whether it is spoken to in the clear over a network."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "http" and not _is_here(parts.hostname or "")
+
+
+class _SiteFile(BaseModel):
+    """The part of the site file that is about destinations; the node reads the others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    destination: tuple[Destination, ...] = ()
+    peer: Any = None
+    routing: Any = None
+
+
+def check_url(url: str) -> None:
+    """Raise BadAddress unless a URL is a DICOM address or the base URL of a DICOMweb service without a login in it."""
+    parts = urlsplit(url)
+    if parts.scheme not in WEB_SCHEMES:
+        ApplicationEntity.parse_url(url)
+    elif not parts.hostname or "@" in parts.netloc or parts.query:
+        raise BadAddress(
+            "write the base URL of a DICOMweb service as https://host/dicom-web; a login has its own lines"
+        )
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def of(settings: "WorkerSettings") -> tuple[Destination, ...]:
+    """Return the destinations of the site file, and those that only WORKER_DESTINATIONS names.
+
+    Raises
+    ------
+    BadAddress
+        The site file cannot be read, or has a line that makes no sense; the message names it.
+    """
+    described = _in_file(settings.site_file) if settings.site_file else ()
+    known = {one.url for one in described}
+    plain = (Destination(url=url) for url in settings.destinations)
+    return (*described, *(one for one in plain if one.url not in known))
+
+
+def recipients(settings: "WorkerSettings") -> tuple[Recipient, ...]:
+    """Return who gets which objects."""
+    return tuple(Recipient(one.url, one.objects) for one in of(settings))
+
+
+def _in_file(path: Path) -> tuple[Destination, ...]:
+    try:
+        return _SiteFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).destination
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadAddress(f"the site file {path} cannot be read: {error}") from error
+    except ValidationError as error:
+        raise BadAddress(f"the site file {path}: {fault_words.of_file(error)}") from error
