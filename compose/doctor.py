@@ -15,14 +15,14 @@ from compose import exposure, liveness
 from compose.check import Check
 from compose.settings import SiteSettings
 from db import audit, schema
-from db.address import ApplicationEntity
 from db.errors import BadAddress, SchemaOutdated
 from dicom_node import scheduling
 from dicom_node.errors import NodeError
 from dicom_node.spool import backlog
 from dicom_node.spool.folder import Spool
 from worker import destinations, identity
-from worker.delivery import dicom
+from worker.delivery import archive
+from worker.destinations import Destination
 from worker.errors import PipelineError
 from worker.settings import EMBEDDED
 
@@ -178,17 +178,23 @@ def _urls(site: SiteSettings) -> list[str]:
 
 def _destinations(site: SiteSettings) -> list[Check]:
     try:
-        return [_destination(site, one.url) for one in destinations.of(site.worker)]
+        return [_destination(site, one) for one in destinations.of(site.worker)]
     except BadAddress as error:
         return [Check("destinations", False, str(error), "mend the site file")]
 
 
-def _destination(site: SiteSettings, url: str) -> Check:
+def _destination(site: SiteSettings, one: Destination) -> Check:
+    name = f"{'QIDO-RS' if one.is_web else 'C-ECHO'} {one.url}"
     try:
-        dicom.echo(ApplicationEntity.parse_url(url).called_with(site.worker.tls_files), site.worker.ae_title)
-    except BadAddress as error:
-        return Check(f"C-ECHO {url}", False, str(error), "set WORKER_TLS_CERT, WORKER_TLS_KEY and WORKER_TLS_CA")
+        archive.of(one, site.worker).ask()
     except PipelineError as error:
-        mend = f"start the archive, and let it know our AE title {site.worker.ae_title}"
-        return Check(f"C-ECHO {url}", False, str(error), mend)
-    return Check(f"C-ECHO {url}", True, "answers")
+        return Check(name, False, str(error), _mend(error, one, site.worker.ae_title))
+    return Check(name, True, "answers")
+
+
+def _mend(error: PipelineError, one: Destination, ae_title: str) -> str:
+    if error.code == "bad_destination":
+        return "set WORKER_TLS_CERT, WORKER_TLS_KEY and WORKER_TLS_CA"
+    if one.is_web:
+        return "start the archive, or mend its URL and login in the site file"
+    return f"start the archive, and let it know our AE title {ae_title}"

@@ -13,6 +13,7 @@ from db.address import ApplicationEntity
 from db.tls_profile import TlsFiles, client_context
 from dicom_node import scheduling, site_file
 from worker import destinations, identity
+from worker.delivery import web_login
 from worker.destinations import Destination
 
 
@@ -57,6 +58,9 @@ def require_free_ports(site: SiteSettings) -> None:
 
 
 def _require_callable(destination: Destination, tls_files: TlsFiles | None) -> None:
+    if destination.is_web:
+        web_login.require_readable(destination)
+        return
     secure = ApplicationEntity.parse_url(destination.url).called_with(tls_files)
     if secure.tls is not None:
         _require_tls(secure.tls)

@@ -19,8 +19,17 @@ class TlsFiles:
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
     """Return the context for calling a peer, to which our certificate is shown. Raises OSError for a wrong file."""
-    context = ssl.create_default_context(cafile=str(files.authority))
+    return web_context(files.authority, files.certificate, files.key)
+
+
+def web_context(authority: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+    """Return the context for calling a web service: without an authority those of the system, without ours none shown.
+
+    Raises OSError for a wrong file.
+    """
+    context = ssl.create_default_context(cafile=str(authority) if authority else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS_OF_TLS_1_2)
-    context.load_cert_chain(files.certificate, files.key)
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
     return context

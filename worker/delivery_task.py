@@ -8,10 +8,11 @@ from pathlib import Path
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
-from db.address import ApplicationEntity
-from db.errors import BadAddress
 from db.tracking import Change, DueDelivery, PendingObject
-from worker.delivery import dicom
+from worker import destinations
+from worker.delivery import archive
+from worker.delivery.archive import Archive
+from worker.destinations import Destination
 from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
 from worker.settings import WorkerSettings
 
@@ -25,6 +26,7 @@ class DeliveryTask:
         self._settings = settings
         self._sessions = sessions
         self._who = who
+        self._archives = {one.url: archive.of(one, settings) for one in destinations.of(settings)}
 
     def run(self, job_id: int, destination: str) -> None:
         """Send every object of a job that is due for ``destination``, unless another delivery task has taken them."""
@@ -60,8 +62,16 @@ class DeliveryTask:
     def _send(self, item: PendingObject, destination: str) -> int:
         path = self._file(item.path)
         _require_unchanged(path, item.digest)
-        (receipt,) = dicom.store([path], _application_entity(destination, self._settings), self._settings.ae_title)
-        return receipt.status
+        return self._archive(destination).store(path)
+
+    def _archive(self, destination: str) -> Archive:
+        """Return a destination's archive; a row may name one that is in the settings no longer."""
+        if destination not in self._archives:
+            try:
+                self._archives[destination] = archive.of(Destination(url=destination), self._settings)
+            except ValueError as error:
+                raise PeerRefused(f"{destination} is no archive's address", code="bad_destination") from error
+        return self._archives[destination]
 
     def _file(self, recorded: str) -> Path:
         """Return the path of an object in the results folder; a row that names another place is not followed there.
@@ -129,10 +139,3 @@ def _require_unchanged(path: Path, digest: str) -> None:
         raise PeerRefused(
             "the encoded file is gone or was changed since it was written: nothing was sent", code="output_damaged"
         )
-
-
-def _application_entity(destination: str, settings: WorkerSettings) -> ApplicationEntity:
-    try:
-        return ApplicationEntity.parse_url(destination).called_with(settings.tls_files)
-    except BadAddress as error:
-        raise PeerRefused(str(error), code="bad_destination") from error

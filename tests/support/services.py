@@ -177,8 +177,8 @@ class Orthanc:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[Orthanc]:
-    """Run an Orthanc that takes whatever is stored to it."""
+def orthanc(folder: Path, **options: object) -> Iterator[Orthanc]:
+    """Run an Orthanc that takes whatever is stored to it; ``options`` are lines of its configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     dicom_port, http_port = free_port(), free_port()
     settings = {
@@ -200,7 +200,7 @@ def orthanc(folder: Path) -> Iterator[Orthanc]:
         "DicomAlwaysAllowMove": True,
     }
     configuration = folder / "orthanc.json"
-    configuration.write_text(json.dumps(settings))
+    configuration.write_text(json.dumps(settings | options))
     log = folder / "orthanc.log"
     with running([program("Orthanc"), str(configuration)], log):
         wait_until(lambda: b"Orthanc has started" in log.read_bytes(), what="Orthanc")

@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
 from pynetdicom.association import Association
 
 from db.address import ApplicationEntity
-from worker.delivery import verdicts
+from worker.delivery import dicom_file, verdicts
 from worker.delivery.association import Caller, opened, said_of
+from worker.delivery.dicom_file import DicomFile
 from worker.errors import PeerRefused, PeerUnreachable
-from worker.reading.headers import MALFORMED
 
 VERIFICATION = "1.2.840.10008.1.1"
 MAX_CONTEXTS = 128
@@ -24,14 +23,6 @@ class Receipt:
 
     sop_uid: str
     status: int
-
-
-@dataclass(frozen=True)
-class _Item:
-    path: Path
-    sop_class: str
-    sop_uid: str
-    transfer_syntax: str
 
 
 def echo(destination: ApplicationEntity, calling_ae: str) -> None:
@@ -69,7 +60,7 @@ def store(
     PeerRefused
         The peer said no for good, or a file cannot be sent.
     """
-    items = [_item(path) for path in paths]
+    items = [dicom_file.read(path) for path in paths]
     wanted = list(dict.fromkeys((item.sop_class, item.transfer_syntax) for item in items))
     if len(wanted) > MAX_CONTEXTS:
         raise PeerRefused("the files need more presentation contexts than one association has", code="too_mixed")
@@ -82,19 +73,7 @@ def store(
     return tuple(receipts)
 
 
-def _item(path: Path) -> _Item:
-    try:
-        meta = dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True).file_meta
-        return _Item(
-            path, str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID)
-        )
-    except (*MALFORMED, FileNotFoundError) as error:
-        raise PeerRefused(f"{path.name} is no DICOM file that could be sent", code="unsendable_file") from error
-    except OSError as error:
-        raise PeerUnreachable(f"{path.name} cannot be read ({error.strerror})", code="file_unavailable") from error
-
-
-def _store(association: Association, item: _Item, destination: ApplicationEntity) -> Receipt:
+def _store(association: Association, item: DicomFile, destination: ApplicationEntity) -> Receipt:
     if not any(
         context.abstract_syntax == item.sop_class and item.transfer_syntax in context.transfer_syntax
         for context in association.accepted_contexts

@@ -11,6 +11,9 @@ OUT_OF_RESOURCES = range(0xA700, 0xA800)
 BUSY = frozenset({0x0110, 0x0210, 0x0213})
 # PS3.8 9.3.4: result 2 is transient; all reasons of source 3, the presentation-related part, are of the moment.
 REJECTED_FOR_NOW, PRESENTATION = 2, 3
+# HTTP (RFC 9110, 6585): of the moment are these three, and what the server calls its own fault.
+TIMEOUT, TOO_EARLY, TOO_MANY, CONFLICT, INSUFFICIENT_STORAGE = 408, 425, 429, 409, 507
+UNAUTHORIZED, FORBIDDEN, NOT_IMPLEMENTED, VERSION_NOT_SUPPORTED = 401, 403, 501, 505
 
 
 def of_store(status: int) -> DeliveryFailed | None:
@@ -35,3 +38,19 @@ def of_rejection(result: int, source: int, reason: int) -> DeliveryFailed:
         code="association_rejected",
         detail=detail,
     )
+
+
+def of_http(status: int, retry_after: str | None = None) -> DeliveryFailed:
+    """Return the failure that an HTTP status stands for which is no success."""
+    detail: dict[str, object] = {"http_status": status}
+    if status in {UNAUTHORIZED, FORBIDDEN}:
+        return PeerRefused(f"it refuses our login (HTTP {status})", code="login_refused", detail=detail)
+    if status == CONFLICT:
+        return PeerRefused("it refused the object (HTTP 409)", code="store_refused", detail=detail)
+    is_servers_fault = status >= 500 and status not in {NOT_IMPLEMENTED, VERSION_NOT_SUPPORTED}
+    if not is_servers_fault and status not in {TIMEOUT, TOO_EARLY, TOO_MANY}:
+        return PeerRefused(f"it does not take the request (HTTP {status})", code="web_refused", detail=detail)
+    code = "out_of_resources" if status == INSUFFICIENT_STORAGE else "archive_busy"
+    if retry_after is not None and retry_after.isdecimal():
+        detail["retry_after_s"] = int(retry_after)
+    return PeerUnreachable(f"it cannot take the object now (HTTP {status})", code=code, detail=detail)

@@ -10,7 +10,7 @@ from compose.settings import SiteSettings
 from db.settings import DbSettings
 from dicom_node.errors import BadSetting, NodeError
 from dicom_node.settings import NodeSettings
-from worker.errors import WeightsMismatch
+from worker.errors import PeerUnreachable, WeightsMismatch
 from worker.settings import WorkerSettings
 
 
@@ -45,3 +45,9 @@ def test_a_slip_in_the_site_file_is_named(tmp_path: Path) -> None:
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsMismatch, match="gone"):
         preflight.require_usable(site({"weights": tmp_path / "gone.safetensors"}))
+
+
+def test_a_login_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text('[[destination]]\nurl = "https://a.example/dicom-web"\ntoken_file = "/none"\n')
+    with pytest.raises(PeerUnreachable, match="/none cannot be read"):
+        preflight.require_usable(site({"site_file": tmp_path / "site.toml"}))

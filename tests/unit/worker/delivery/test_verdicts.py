@@ -51,3 +51,23 @@ def test_what_says_something_of_the_object_is_final(status: int) -> None:
 def test_a_rejection_is_final_unless_it_is_of_the_moment(result: int, source: int, reason: int, code: str) -> None:
     failure = verdicts.of_rejection(result, source, reason)
     assert (failure.code, failure.retry) == (code, code == "rejected_for_now")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        *((status, "archive_busy") for status in (408, 425, 429, 500, 502, 503, 504, 599)),
+        (507, "out_of_resources"),
+        *((status, "login_refused") for status in (401, 403)),
+        *((status, "web_refused") for status in (301, 302, 400, 404, 405, 406, 410, 413, 415, 422, 501, 505)),
+        (409, "store_refused"),
+    ],
+)
+def test_every_http_status_may_pass_or_is_final(status: int, code: str) -> None:
+    failure = verdicts.of_http(status)
+    assert (failure.code, failure.retry) == (code, code in {"archive_busy", "out_of_resources"})
+
+
+def test_a_server_may_say_when_to_come_again() -> None:
+    assert verdicts.of_http(429, "120").detail == {"http_status": 429, "retry_after_s": 120}
+    assert verdicts.of_http(503, "Wed, 21 Oct 2026 07:28:00 GMT").detail == {"http_status": 503}
