@@ -67,6 +67,9 @@ def _delivery(one: DeliveryStatus, job_id: int | None) -> str:
     why = f" ({one.reason})" if one.reason else ""
     if one.state == DeliveryState.FAILED:
         return f"{one.kind} to {one.destination}: dead letter after {tries}{why}\n{INDENT}  scleroscan retry {job_id}"
+    if one.state == DeliveryState.SENT:
+        # Without a reason all goes its way.
+        return f"{one.destination}: sent, proof: {one.proof}{why}" if one.reason else ""
     said = f"{one.destination}: {one.state} after {tries}{why}"
     if one.next_try_at is not None:
         return f"{said}\n{INDENT}  next try {when(one.next_try_at)}"

@@ -1,8 +1,8 @@
-"""Storage commitment as values: the request of a modality and the answer to it."""
+"""Storage commitment as values: a request, the answer to one of a modality, and the report on one of ours."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class SOPReference(NamedTuple):
@@ -42,3 +42,28 @@ class CommitmentAnswer:
     attempts: int
     requested_at: datetime
     outcomes: tuple[SOPOutcome, ...]
+
+
+@dataclass(frozen=True)
+class CommitmentReport:
+    """What an archive, by its AE title, reports on a request of ours."""
+
+    transaction_uid: str
+    archive_ae: str
+    outcomes: tuple[SOPOutcome, ...]
+
+
+def read_report(event_information: Any, archive_ae: str) -> CommitmentReport:
+    """Return the report in the Event Information of an N-EVENT-REPORT, a pydicom Dataset (PS3.4 Table J.3-2).
+
+    Raises AttributeError, TypeError or ValueError, as pydicom does, where it is malformed.
+    """
+    kept = event_information.get("ReferencedSOPSequence") or ()
+    failed = event_information.get("FailedSOPSequence") or ()
+    outcomes = [_outcome(item, None) for item in kept]
+    outcomes += [_outcome(item, int(item.FailureReason)) for item in failed]
+    return CommitmentReport(str(event_information.TransactionUID), archive_ae, tuple(outcomes))
+
+
+def _outcome(item: Any, failure: int | None) -> SOPOutcome:
+    return SOPOutcome(str(item.ReferencedSOPInstanceUID), str(item.ReferencedSOPClassUID), failure)

@@ -19,7 +19,8 @@ class DeliveryStatus:
     """Where one object stands with one destination. ``next_try_at`` is None unless it is still to be sent.
 
     ``kind`` is what the object is (:class:`db.states.OutputKind`). One that is ``failed`` is a dead letter: it is sent
-    again only where an operator retries it.
+    again only where an operator retries it. ``proof`` says of one that was sent how it is known that the archive has
+    it: ``commitment`` or ``query``, ``open`` while that is sought, or ``not proven``; None of one that was not sent.
     """
 
     destination: str
@@ -30,6 +31,7 @@ class DeliveryStatus:
     next_try_at: datetime | None = None
     kind: str = ""
     code: str | None = None
+    proof: str | None = None
 
 
 @dataclass(frozen=True)
@@ -207,13 +209,26 @@ def _deliveries(session: Session, job_ids: Sequence[int]) -> dict[int, list[Deli
     found: dict[int, list[DeliveryStatus]] = defaultdict(list)
     query = select(Delivery, Output.kind).join(Output, Output.id == Delivery.output_id)
     for row, kind in session.execute(query.where(Delivery.job_id.in_(job_ids)).order_by(Delivery.id)):
-        due_at = row.due_at if row.state == DeliveryState.PENDING else None
         found[row.job_id].append(
             DeliveryStatus(
-                row.destination, row.state, row.attempts, row.status, row.reason, due_at, kind=kind, code=row.code
+                destination=row.destination,
+                state=row.state,
+                attempts=row.attempts,
+                status=row.status,
+                reason=row.reason,
+                next_try_at=row.due_at if row.state == DeliveryState.PENDING else None,
+                kind=kind,
+                code=row.code,
+                proof=_proof(row),
             )
         )
     return found
+
+
+def _proof(row: Delivery) -> str | None:
+    if row.sent_at is None:
+        return None
+    return row.proof or ("open" if row.proof_due_at else "not proven")
 
 
 def _extents(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, float]]:

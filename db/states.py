@@ -9,6 +9,7 @@ job         queued → running → encoded → delivered
             by an operator: review → encoded (release)    review | failed → discarded    failed → queued (retry)
             failed | review | rejected → queued (recompute)              any but superseded → superseded
 delivery    pending → sent → committed             pending → failed → pending (by an operator)
+            sent → pending (the archive does not have it) | failed (nor after several times)
 commitment  open → answered | unanswerable, without events: the rows of a request tell its whole story
 """
 
@@ -105,6 +106,8 @@ ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {
             (None, DeliveryState.PENDING),
             (DeliveryState.PENDING, DeliveryState.SENT),
             (DeliveryState.SENT, DeliveryState.COMMITTED),
+            (DeliveryState.SENT, DeliveryState.PENDING),
+            (DeliveryState.SENT, DeliveryState.FAILED),
             (DeliveryState.PENDING, DeliveryState.FAILED),
             (DeliveryState.FAILED, DeliveryState.PENDING),
         }

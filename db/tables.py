@@ -244,7 +244,12 @@ class Delivery(Base):
     """One output on its way to one destination. While it is being sent ``due_at`` lies ahead, as a lease.
 
     ``code`` and ``reason`` are those of the last failure; while the object is being sent again there is no code.
-    ``attempts`` are those since ``retried_at``, when an operator last had it tried again; None where nobody had.
+    ``attempts`` are those since ``retried_at``, when an operator, or an archive that had lost it, last had it tried
+    again; None where nobody had.
+
+    Of one that was sent, ``proof_due_at`` is when a proof is sought next that the archive has it: None where it is
+    proven, or never can be. ``proof`` is how it was proven, ``transaction_uid`` that of a commitment request still
+    open, and ``resent`` how often the archive did not have it and it was sent again.
     """
 
     __tablename__ = "delivery"
@@ -264,6 +269,11 @@ class Delivery(Base):
     retried_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     committed_at: Mapped[datetime | None]
+    transaction_uid: Mapped[str | None] = mapped_column(UID, index=True)
+    proof: Mapped[str | None]
+    proof_tries: Mapped[int] = mapped_column(default=0)
+    proof_due_at: Mapped[datetime | None] = mapped_column(index=True)
+    resent: Mapped[int] = mapped_column(default=0)
     output: Mapped[Output] = relationship()
 
 

@@ -7,6 +7,7 @@ from dicom_node import site_file
 from dicom_node.commitment.event_report import COMMITMENT_CLASS
 from dicom_node.commitment.mailbox import Mailbox
 from dicom_node.commitment.provider import CommitmentProvider
+from dicom_node.commitment.reports import ReportTaker
 from dicom_node.scp import prefork
 from dicom_node.scp.access_control import AccessControl
 from dicom_node.scp.handlers import Receiver
@@ -29,6 +30,7 @@ def run(settings: NodeSettings, stop: Event) -> None:
     handlers = [
         *Receiver(spool, settings.max_associations, settings.max_associations_per_peer).handlers(),
         *CommitmentProvider(Mailbox(spool), callers_who_listen, access.may_ask_for_commitment).handlers(),
+        *ReportTaker(Mailbox(spool)).handlers(),
     ]
     where = address(settings, site_file.host(settings, site))
     if site_file.is_open(settings, site):

@@ -21,6 +21,7 @@ from dicom_node.scheduler.anchoring import Anchoring
 from dicom_node.scheduler.closing import Terms
 from dicom_node.scheduler.commitment_judge import CommitmentJudge
 from dicom_node.scheduler.commitment_reporter import Callback, Reporter
+from dicom_node.scheduler.commitment_reports import CommitmentReports
 from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scheduler.expectations import Expectations
 from dicom_node.scheduler.leader import Candidacy
@@ -57,6 +58,7 @@ def run(
         retention=retention(settings),
         expectations=Expectations(open_source_of(settings) if settings.source else None),
         commitments=CommitmentJudge(mailbox, sessions, where),
+        reports=CommitmentReports(mailbox, sessions),
         routing=site.routing,
         study_wait_s=settings.study_wait_s,
         results=ResultFiles(results_dir, timedelta(days=settings.retention_results_days)) if results_dir else None,

@@ -19,6 +19,7 @@ from db.engine import open_database
 from worker import destinations
 from worker.delivery_task import DeliveryTask
 from worker.lanes import Lanes
+from worker.proof_task import ProofTask
 from worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ class Site:
         """The delivery task to the site's destinations."""
         return DeliveryTask(self.settings, self.sessions, process_name())
 
+    @cached_property
+    def proof_task(self) -> ProofTask:
+        """The task that seeks proof of what was delivered."""
+        return ProofTask(self.settings, self.sessions, process_name())
+
 
 @signals.setup_logging.connect
 def leave_logging_alone(**_: Any) -> None:
@@ -121,7 +127,11 @@ def build(site: Site) -> Celery:
 
     @app.task(name="scleroscan.deliver")
     def deliver(job_id: int, destination: str) -> None:
-        lanes.run(destination, job_id, lambda one: site.delivery_task.run(one, destination))
+        def deliver_one(one: int) -> None:
+            site.delivery_task.run(one, destination)
+            site.proof_task.run(one, destination)
+
+        lanes.run(destination, job_id, deliver_one)
 
     return app
 

@@ -9,10 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
 from db.tracking import Change, DueDelivery, PendingObject
-from worker import destinations
-from worker.delivery import archive
-from worker.delivery.archive import Archive
-from worker.destinations import Destination
+from worker.delivery.archive import Archives, result_file
 from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
 from worker.settings import WorkerSettings
 
@@ -26,7 +23,7 @@ class DeliveryTask:
         self._settings = settings
         self._sessions = sessions
         self._who = who
-        self._archives = {one.url: archive.of(one, settings) for one in destinations.of(settings)}
+        self._archives = Archives(settings)
 
     def run(self, job_id: int, destination: str) -> None:
         """Send every object of a job that is due for ``destination``, unless another delivery task has taken them."""
@@ -53,37 +50,24 @@ class DeliveryTask:
             self._note_failure(item, outcome)
             return
         with self._sessions.begin() as session:
-            tracking.delivered(session, item.delivery_id, outcome, self._change())
+            prove_at = self._prove_at(item.resent, destination)
+            tracking.delivered(session, item.delivery_id, outcome, self._change(), prove_at)
         # Apart from the row: what waits lies in series whose locks are others' to take.
         with self._sessions.begin() as session:
             tracking.reached(session, destination, datetime.now(UTC))
         logger.info("object delivered", extra={"sop_uid": item.sop_uid, "destination": destination})
 
+    def _prove_at(self, resent: int, destination: str) -> datetime | None:
+        """Return when a proof is sought first: at once, or later where the archive did not have it the last time."""
+        if self._archives.described(destination).proof == "none":
+            return None
+        pause_s = self._settings.proof_wait_s * 2 ** (resent - 1) if resent else 0.0
+        return datetime.now(UTC) + timedelta(seconds=pause_s)
+
     def _send(self, item: PendingObject, destination: str) -> int:
-        path = self._file(item.path)
+        path = result_file(self._settings, item.path)
         _require_unchanged(path, item.digest)
-        return self._archive(destination).store(path)
-
-    def _archive(self, destination: str) -> Archive:
-        """Return a destination's archive; a row may name one that is in the settings no longer."""
-        if destination not in self._archives:
-            try:
-                self._archives[destination] = archive.of(Destination(url=destination), self._settings)
-            except ValueError as error:
-                raise PeerRefused(f"{destination} is no archive's address", code="bad_destination") from error
-        return self._archives[destination]
-
-    def _file(self, recorded: str) -> Path:
-        """Return the path of an object in the results folder; a row that names another place is not followed there.
-
-        Rows of earlier versions may hold a path relative to the worker's folder.
-        """
-        path, root = Path(recorded), self._settings.results_dir.resolve()
-        if not path.is_absolute() or not _lies_in(root, path):
-            path = root / path.parent.name / path.name
-        if not _lies_in(root, path):
-            raise PeerRefused("the row names no file in the results folder: nothing was sent", code="output_damaged")
-        return path
+        return self._archives.at(destination).store(path)
 
     def _note_failure(self, item: PendingObject, failure: DeliveryFailed) -> None:
         change = self._change(failure.code, failure.detail)
@@ -114,14 +98,6 @@ def pause_after(attempts: int, failure: DeliveryFailed, settings: WorkerSettings
     asked_s = float(failure.detail.get("retry_after_s", 0))
     doubled_s = settings.delivery_retry_s * 2 ** min(attempts - 1, 30)
     return timedelta(seconds=min(max(doubled_s, asked_s), settings.delivery_retry_max_s))
-
-
-def _lies_in(root: Path, path: Path) -> bool:
-    try:
-        return path.resolve().is_relative_to(root)
-    except RuntimeError:
-        # Links that lead to each other lead nowhere: reading says so.
-        return True
 
 
 def _require_unchanged(path: Path, digest: str) -> None:

@@ -60,6 +60,8 @@ class Destination(BaseModel):
     def _fits_together(self) -> "Destination":
         logins = (self.token_file, self.user, self.oauth2)
         own = [*logins, self.password_file, self.tls_ca, self.tls_cert, self.tls_key]
+        if self.is_web and self.proof == "commitment":
+            raise ValueError("a DICOMweb service gives no storage commitment; proof can be auto, query or none")
         if not self.is_web and any(value is not None for value in own):
             raise ValueError("a login or certificate here is for https; dicom+tls:// takes WORKER_TLS_CERT, _KEY, _CA")
         if sum(value is not None for value in logins) > 1:

@@ -67,6 +67,9 @@ class WorkerSettings(BaseSettings):
         5.0, ge=0.1, le=3600, description="First pause before a delivery is tried again; doubles"
     )
     delivery_retry_max_s: float = Field(86400.0, ge=1, le=86400, description="Longest pause between delivery tries")
+    proof_wait_s: float = Field(
+        60.0, ge=0.1, le=3600, description="First pause before a proof of delivery is sought again; doubles"
+    )
     delivery_give_up_s: float = Field(
         1209600.0, ge=1, description="A delivery not done after so many seconds becomes a dead letter"
     )

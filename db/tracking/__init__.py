@@ -49,6 +49,17 @@ from db.tracking.jobs import (
 from db.tracking.leadership import Leadership, beat, leadership, resign, take_over
 from db.tracking.models import ModelIdentity, register_model
 from db.tracking.operators import discard, recompute, release, retry
+from db.tracking.proofs import (
+    QUERY,
+    SentObject,
+    commitment_asked,
+    missing,
+    prove_later,
+    proven,
+    reported,
+    unprovable,
+    unproven,
+)
 from db.tracking.result_files import expired_results, remove_results
 from db.tracking.results import (
     FlagRow,
@@ -79,6 +90,7 @@ __all__ = [
     "BETTER_RECONSTRUCTION",
     "DELIVERED_KINDS",
     "NOT_ELIGIBLE",
+    "QUERY",
     "Anchors",
     "Arrival",
     "Change",
@@ -102,6 +114,7 @@ __all__ = [
     "Recipient",
     "Registered",
     "Retention",
+    "SentObject",
     "StudySeries",
     "Verified",
     "anchor",
@@ -110,6 +123,7 @@ __all__ = [
     "beat",
     "claim",
     "close_series",
+    "commitment_asked",
     "correct_identity",
     "current_files",
     "current_series_job",
@@ -132,6 +146,7 @@ __all__ = [
     "kept_instances",
     "leadership",
     "measure",
+    "missing",
     "move",
     "open_answer",
     "open_job",
@@ -139,8 +154,10 @@ __all__ = [
     "pending",
     "postpone",
     "predecessor",
-    "read_anchors",
+    "prove_later",
+    "proven",
     "reached",
+    "read_anchors",
     "recompute",
     "reconsider",
     "reconsidered",
@@ -155,6 +172,7 @@ __all__ = [
     "remove",
     "remove_results",
     "renew",
+    "reported",
     "resign",
     "resume",
     "retry",
@@ -162,6 +180,8 @@ __all__ = [
     "skip_series",
     "study_series",
     "take_over",
+    "unprovable",
+    "unproven",
     "verify_chain",
     "verify_series",
     "verify_site",

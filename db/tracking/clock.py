@@ -26,6 +26,11 @@ def forget_the_future(session: Session, now: datetime) -> None:
     )
     session.execute(
         update(Delivery)
+        .where(Delivery.proof_due_at.is_not(None), or_(Delivery.notified_at > now, Delivery.sent_at > now))
+        .values(proof_due_at=now, notified_at=None)
+    )
+    session.execute(
+        update(Delivery)
         .where(Delivery.state == DeliveryState.PENDING, or_(Delivery.notified_at > now, Delivery.created_at > now))
         .values(due_at=now, notified_at=None)
     )

@@ -12,6 +12,8 @@ from db.states import DeliveryState, JobState, OutputKind
 from db.tables import Delivery, Job, Output
 from db.tracking.events import Change, append, begin, lock_series, move
 
+# Nobody asks any more for what a newer result supersedes.
+PROVABLE = (JobState.ENCODED, JobState.DELIVERED, JobState.FAILED)
 TAKEN = (DeliveryState.SENT, DeliveryState.COMMITTED)
 DELIVERED_KINDS = (OutputKind.SEG, OutputKind.SR, OutputKind.PAGE)
 
@@ -36,7 +38,7 @@ class PendingObject:
     """One object to send now.
 
     ``waiting_since`` is when its delivery was opened, or when an operator last retried it; ``attempts``, which include
-    this one, count from then on.
+    this one, count from then on. ``resent`` counts how often the archive did not have it after all.
     """
 
     delivery_id: int
@@ -45,6 +47,7 @@ class PendingObject:
     digest: str
     attempts: int
     waiting_since: datetime
+    resent: int = 0
 
 
 def open_deliveries(session: Session, job: Job, recipients: Sequence[Recipient], change: Change) -> None:
@@ -64,7 +67,7 @@ def open_deliveries(session: Session, job: Job, recipients: Sequence[Recipient],
                 delivery.due_at, delivery.notified_at = change.now, None
                 delivery.retried_at, delivery.attempts = change.now, 0
                 move(session, delivery, DeliveryState.PENDING, change)
-    _close_job(session, job, change)
+    close_job(session, job, change)
 
 
 def _pending(job_id: int, output_id: int, destination: str, now: datetime) -> Delivery:
@@ -80,14 +83,12 @@ def _pending(job_id: int, output_id: int, destination: str, now: datetime) -> De
 
 
 def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[DueDelivery]:
-    """Return the deliveries that are pending and due, and note that a worker was woken for them."""
+    """Return the deliveries to be sent, or to be proven, that are due, and note that a worker was woken for them."""
     silent = or_(Delivery.notified_at.is_(None), Delivery.notified_at <= now - timedelta(seconds=renotify_s))
-    rows = session.scalars(
-        select(Delivery)
-        .join(Job, Job.id == Delivery.job_id)
-        .where(Delivery.state == DeliveryState.PENDING, Delivery.due_at <= now, Job.state == JobState.ENCODED, silent)
-        .order_by(Delivery.id)
-    ).all()
+    waiting = select(Delivery).join(Job, Job.id == Delivery.job_id).where(silent).order_by(Delivery.id)
+    unsent = (Delivery.state == DeliveryState.PENDING, Delivery.due_at <= now, Job.state == JobState.ENCODED)
+    unproven = (Delivery.state == DeliveryState.SENT, Delivery.proof_due_at <= now, Job.state.in_(PROVABLE))
+    rows = [row for due in (unsent, unproven) for row in session.scalars(waiting.where(*due))]
     for row in rows:
         row.notified_at = now
     return list(dict.fromkeys(DueDelivery(row.job_id, row.destination) for row in rows))
@@ -95,7 +96,7 @@ def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[D
 
 def pending(session: Session, due: DueDelivery, lease_s: float, now: datetime) -> tuple[PendingObject, ...]:
     """Take the objects that are due for one destination; no other worker gets them for ``lease_s`` seconds."""
-    job = _lock(session, due.job_id)
+    job = lock_job(session, due.job_id)
     if job.state != JobState.ENCODED:
         return ()
     rows = session.scalars(
@@ -123,22 +124,29 @@ def _pending_object(row: Delivery) -> PendingObject:
         digest=row.output.digest,
         attempts=row.attempts,
         waiting_since=row.retried_at or row.created_at,
+        resent=row.resent,
     )
 
 
-def delivered(session: Session, delivery_id: int, status: int, change: Change) -> None:
-    """Note that the destination took the object; the job becomes ``delivered`` when nothing is left to send."""
-    delivery, job = _locked(session, delivery_id)
+def delivered(
+    session: Session, delivery_id: int, status: int, change: Change, prove_at: datetime | None = None
+) -> None:
+    """Note that the destination took the object; the job becomes ``delivered`` when nothing is left to send.
+
+    From ``prove_at`` on a proof is sought that the destination has it; without it none is.
+    """
+    delivery, job = locked(session, delivery_id)
     if delivery.state != DeliveryState.PENDING:
         return
     delivery.status, delivery.code, delivery.reason, delivery.sent_at = status, None, None, change.now
+    delivery.proof_tries, delivery.proof_due_at = 0, prove_at
     move(session, delivery, DeliveryState.SENT, change)
-    _close_job(session, job, change)
+    close_job(session, job, change)
 
 
 def postpone(session: Session, delivery_id: int, reason: str, due_at: datetime, change: Change) -> None:
     """Note a passing failure; the object is due again at ``due_at``."""
-    delivery, _ = _locked(session, delivery_id)
+    delivery, _ = locked(session, delivery_id)
     if delivery.state != DeliveryState.PENDING:
         return
     delivery.code, delivery.reason, delivery.due_at = change.code, reason, due_at
@@ -167,29 +175,32 @@ def reached(session: Session, destination: str, now: datetime) -> int:
 
 def refuse(session: Session, delivery_id: int, reason: str, status: int | None, change: Change) -> None:
     """Note that the destination refused the object permanently, or that the time for trying is over."""
-    delivery, job = _locked(session, delivery_id)
+    delivery, job = locked(session, delivery_id)
     if delivery.state != DeliveryState.PENDING:
         return
     delivery.code, delivery.reason, delivery.status = change.code, reason, status
     move(session, delivery, DeliveryState.FAILED, change)
-    _close_job(session, job, change)
+    close_job(session, job, change)
 
 
-def _lock(session: Session, job_id: int) -> Job:
+def lock_job(session: Session, job_id: int) -> Job:
+    """Return a job as it is now, with the lock of its series."""
     job = session.get_one(Job, job_id)
     lock_series(session, job.series_uid)
     session.refresh(job)
     return job
 
 
-def _locked(session: Session, delivery_id: int) -> tuple[Delivery, Job]:
+def locked(session: Session, delivery_id: int) -> tuple[Delivery, Job]:
+    """Return a delivery and its job as they are now, with the lock of their series."""
     delivery = session.get_one(Delivery, delivery_id)
-    job = _lock(session, delivery.job_id)
+    job = lock_job(session, delivery.job_id)
     session.refresh(delivery)
     return delivery, job
 
 
-def _close_job(session: Session, job: Job, change: Change) -> None:
+def close_job(session: Session, job: Job, change: Change) -> None:
+    """End a job of which nothing is left to be sent."""
     session.flush()
     rows = session.scalars(select(Delivery).where(Delivery.job_id == job.id).order_by(Delivery.id)).all()
     if job.state != JobState.ENCODED or not rows or any(row.state == DeliveryState.PENDING for row in rows):

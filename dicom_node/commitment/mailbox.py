@@ -1,5 +1,7 @@
 """Storage commitment between the processes of a node: files below the spool's ``commitments/``.
 
+What archives report on requests of ours, the listener writes to ``reports/``, and the scheduler reads there.
+
 A listener writes each request to a file, and the scheduler judges it. Where the answer has to go over the association
 of the request, the scheduler writes it to ``answers/<name>.json``; the listener sends it, and renames the file to
 ``.answered`` once the modality has taken it.
@@ -15,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from db.commitment import CommitmentAnswer, CommitmentRequest, SOPOutcome, SOPReference
+from db.commitment import CommitmentAnswer, CommitmentReport, CommitmentRequest, SOPOutcome, SOPReference
 from dicom_node.spool.folder import Spool, sync_folder
 
 
@@ -25,6 +27,7 @@ class Mailbox:
     def __init__(self, spool: Spool) -> None:
         self._requests = spool.root / "commitments"
         self._answers = self._requests / "answers"
+        self._reports = self._requests / "reports"
 
     def put(self, request: CommitmentRequest) -> None:
         """Write a request durably: no power cut loses it after this returns. Raises OSError where writing fails."""
@@ -44,6 +47,23 @@ class Mailbox:
         fields["requested_at"] = datetime.fromisoformat(fields["requested_at"])
         fields["references"] = tuple(SOPReference(*pair) for pair in fields["references"])
         return CommitmentRequest(**fields)
+
+    def put_report(self, report: CommitmentReport) -> None:
+        """Write a report durably. Raises OSError where writing fails."""
+        self._reports.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(self._reports / _file_name(report.transaction_uid, report.archive_ae), asdict(report))
+        sync_folder(self._reports)
+
+    def reports(self) -> list[Path]:
+        """Return the files of the reports."""
+        return list(self._reports.glob("*.json")) if self._reports.is_dir() else []
+
+    @staticmethod
+    def read_report(path: Path) -> CommitmentReport:
+        """Return the report that a file holds."""
+        fields: dict[str, Any] = json.loads(path.read_text())
+        fields["outcomes"] = tuple(SOPOutcome(*triple) for triple in fields["outcomes"])
+        return CommitmentReport(**fields)
 
     def post(self, request: CommitmentRequest, answer: CommitmentAnswer) -> None:
         """Leave an answer for the listener that holds the association of its request."""

@@ -29,11 +29,12 @@ POLL_S = 0.25
 REQUEST_COMMITMENT = 1
 MOST_REFERENCES = 100_000
 # Statuses of N-ACTION (PS3.7 10.1.4.1.10).
-SUCCESS, NO_SUCH_INSTANCE, INVALID_ARGUMENT, NO_SUCH_ACTION, RESOURCE_LIMITATION = (
+SUCCESS, NO_SUCH_INSTANCE, INVALID_ARGUMENT, NO_SUCH_ACTION, NOT_AUTHORIZED, RESOURCE_LIMITATION = (
     0x0000,
     0x0112,
     0x0115,
     0x0123,
+    0x0124,
     0x0213,
 )
 
@@ -69,22 +70,31 @@ class CommitmentProvider:
         """Reject the presentation context of a caller that may not ask: "abstract syntax not supported".
 
         The modality learns at once that this node does not commit, not only after it has sent its images (PS3.8
-        9.3.3.2).
+        9.3.3.2). An archive that reports on a request of ours proposes the SCP's role for itself (PS3.4 J.3.3), and has
+        that one alone, unless it may ask as well.
         """
         if event.assoc.is_rejected:
             return
+        acceptor, may_ask = event.assoc.acceptor, self._asks_rightly(event)
+        offered = acceptor.supported_contexts
+        for context in offered:
+            if context.abstract_syntax == COMMITMENT_CLASS:
+                context.scu_role, context.scp_role = may_ask, True
+        if not may_ask and not _reports(event):
+            offered = [context for context in offered if context.abstract_syntax != COMMITMENT_CLASS]
+        acceptor.supported_contexts = offered
+
+    def _asks_rightly(self, event: evt.Event) -> bool:
         asked = cast(A_ASSOCIATE, event.assoc.requestor.primitive)
-        if not self._may_ask(str(asked.calling_ae_title), str(event.assoc.requestor.address)):
-            acceptor = event.assoc.acceptor
-            acceptor.supported_contexts = [
-                context for context in acceptor.supported_contexts if context.abstract_syntax != COMMITMENT_CLASS
-            ]
+        return self._may_ask(str(asked.calling_ae_title), str(event.assoc.requestor.address))
 
     def requested(self, event: evt.Event) -> tuple[int, None]:
         """Keep a request and answer 0x0000 once it is durable."""
         asked = cast(N_ACTION, event.request)
         if asked.RequestedSOPInstanceUID != COMMITMENT_INSTANCE:
             return NO_SUCH_INSTANCE, None
+        if not self._asks_rightly(event):
+            return NOT_AUTHORIZED, None
         if event.action_type != REQUEST_COMMITMENT:
             return NO_SUCH_ACTION, None
         try:
@@ -100,6 +110,12 @@ class CommitmentProvider:
             same = SameAssociation(event.assoc)
             Thread(target=answer_on, args=(same, self._mailbox, request), daemon=True).start()
         return SUCCESS, None
+
+
+def _reports(event: evt.Event) -> bool:
+    """Whether the caller proposes to be the SCP of storage commitment, as an archive does that reports."""
+    role = event.assoc.requestor.role_selection.get(COMMITMENT_CLASS)
+    return role is not None and bool(role.scp_role)
 
 
 def _request(event: evt.Event) -> CommitmentRequest:

@@ -19,6 +19,7 @@ from dicom_node.scheduler import headers
 from dicom_node.scheduler.agenda import Agenda
 from dicom_node.scheduler.anchoring import Anchoring
 from dicom_node.scheduler.commitment_judge import CommitmentJudge
+from dicom_node.scheduler.commitment_reports import CommitmentReports
 from dicom_node.scheduler.expectations import Expectations
 from dicom_node.scheduler.result_files import ResultFiles
 from dicom_node.series import completeness, reconstructions, rules
@@ -44,6 +45,7 @@ class Terms:
     ``results``: the folder of result files and their time; without it they stay for ever.
     ``anchoring`` notes the heads of all event chains outside the database.
     ``may_correct_patients``: senders are known, so an image sent again may name another patient.
+    ``reports``: what archives report on results of ours, where they are asked to commit to them.
     ``expectations`` and ``commitments`` give further evidence that a series is whole, where a site has them.
     """
 
@@ -53,6 +55,7 @@ class Terms:
     retention: Retention | None = None
     expectations: Expectations = field(default_factory=lambda: Expectations(None))
     commitments: CommitmentJudge | None = None
+    reports: CommitmentReports | None = None
     routing: Routing = EVERYTHING
     study_wait_s: float = 60.0
     may_correct_patients: bool = True

@@ -86,6 +86,8 @@ class Scheduler:
         if requests:
             self._closer.look_at_all(now)
         self._closer.run(now, bool(registered or requests))
+        if self._terms.reports:
+            self._terms.reports.run(now)
         self._wake(now)
         self._clean(now)
         if self._terms.anchoring is not None:

@@ -5,8 +5,10 @@ from typing import Protocol
 
 from db.address import ApplicationEntity
 from db.errors import BadAddress
-from worker.delivery import dicom, dicom_file, stow, verdicts
-from worker.delivery.association import said_of
+from worker import destinations
+from worker.delivery import dicom, dicom_file, proof, qido, stow, verdicts
+from worker.delivery.association import Caller, said_of
+from worker.delivery.proof import Finding, Search
 from worker.delivery.web_session import WebSession
 from worker.destinations import Destination
 from worker.errors import PeerRefused
@@ -24,6 +26,9 @@ class Archive(Protocol):
     def store(self, path: Path) -> int:
         """Send an object and return the status with which it was taken."""
 
+    def seek(self, search: Search) -> Finding:
+        """Seek a proof that it has what was sent."""
+
 
 class DicomArchive:
     """An archive spoken to by DIMSE."""
@@ -39,6 +44,10 @@ class DicomArchive:
         """Send by C-STORE."""
         (receipt,) = dicom.store([path], self._peer(), self._settings.ae_title)
         return receipt.status
+
+    def seek(self, search: Search) -> Finding:
+        """Ask for storage commitment, or by C-FIND."""
+        return proof.seek(Caller(self._peer(), self._settings.ae_title), search)
 
     def _peer(self) -> ApplicationEntity:
         try:
@@ -64,7 +73,54 @@ class WebArchive:
         """Send by STOW-RS."""
         return stow.store(self._session, dicom_file.read(path))
 
+    def seek(self, search: Search) -> Finding:
+        """Ask by QIDO-RS for each object: a DICOMweb service has no storage commitment."""
+        return qido.held(self._session, search.files)
+
 
 def of(destination: Destination, settings: WorkerSettings) -> Archive:
     """Return the archive at a destination."""
     return WebArchive(destination) if destination.is_web else DicomArchive(destination, settings)
+
+
+class Archives:
+    """The archives of a site by their addresses; a row may name one that is in the settings no longer."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._destinations = {one.url: one for one in destinations.of(settings)}
+        self._archives: dict[str, Archive] = {}
+
+    def described(self, url: str) -> Destination:
+        """Return what is known of a destination. Raises PeerRefused for what is no archive's address."""
+        try:
+            return self._destinations.get(url) or Destination(url=url)
+        except ValueError as error:
+            raise PeerRefused(f"{url} is no archive's address", code="bad_destination") from error
+
+    def at(self, url: str) -> Archive:
+        """Return the archive, always the same one: it keeps its token. Raises as :meth:`described` does."""
+        if url not in self._archives:
+            self._archives[url] = of(self.described(url), self._settings)
+        return self._archives[url]
+
+
+def result_file(settings: WorkerSettings, recorded: str) -> Path:
+    """Return the path of an object in the results folder; a row that names another place is not followed there.
+
+    Rows of earlier versions may hold a path relative to the worker's folder.
+    """
+    path, root = Path(recorded), settings.results_dir.resolve()
+    if not path.is_absolute() or not _lies_in(root, path):
+        path = root / path.parent.name / path.name
+    if not _lies_in(root, path):
+        raise PeerRefused("the row names no file in the results folder: nothing was sent", code="output_damaged")
+    return path
+
+
+def _lies_in(root: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root)
+    except RuntimeError:
+        # Links that lead to each other lead nowhere: reading says so.
+        return True

@@ -1,4 +1,7 @@
-"""Deliveries keep the code of their last failure."""
+"""Deliveries keep the code of their last failure, and how and when it is proven that an archive has what was sent.
+
+``audit_result`` says so in ``delivery_proof``; a page that was refused no longer hides when SEG and SR were delivered.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,12 +11,134 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+JOINED = {"postgresql": "string_agg(code, ', ' ORDER BY code)", "sqlite": "group_concat(code, ', ')"}
+EVERY = """
+CREATE OR REPLACE VIEW {name} AS
+WITH number AS (
+    SELECT job_id,
+        MAX(CASE WHEN region = 'lung' AND quantity = 'volume' THEN value END) AS lung_volume_ml,
+        MAX(CASE WHEN region = 'total' AND quantity = 'extent' THEN value END) AS total_extent_pct,
+        MAX(CASE WHEN region = 'ggo' AND quantity = 'extent' THEN value END) AS ggo_extent_pct,
+        MAX(CASE WHEN region = 'reticulation' AND quantity = 'extent' THEN value END) AS reticulation_extent_pct,
+        MAX(CASE WHEN region = 'total' AND quantity = 'area_extent' THEN value END) AS total_area_extent_pct,
+        MAX(CASE WHEN region = 'consolidation' AND quantity = 'extent' THEN value END) AS consolidation_extent_pct,
+        MAX(CASE WHEN region = 'total' AND quantity = 'extent_lower' THEN value END) AS total_extent_lower_pct,
+        MAX(CASE WHEN region = 'total' AND quantity = 'extent_upper' THEN value END) AS total_extent_upper_pct,
+        MAX(CASE WHEN region = 'reticulation' AND quantity = 'extent_lower' THEN value END)
+            AS reticulation_extent_lower_pct,
+        MAX(CASE WHEN region = 'reticulation' AND quantity = 'extent_upper' THEN value END)
+            AS reticulation_extent_upper_pct
+    FROM measurement WHERE side = 'both' AND zone = 'whole' GROUP BY job_id
+), sending AS ({sending}), images AS (
+    SELECT job_id, COUNT(*) AS instances,
+        CAST(MIN(patient_id) AS VARCHAR) AS patient_id, CAST(MIN(accession_number) AS VARCHAR) AS accession_number
+    FROM job_instance JOIN instance ON instance.id = job_instance.instance_id GROUP BY job_id
+), flags AS (
+    SELECT job_id, {joined} AS flags
+    FROM (SELECT job_id, code FROM quality_flag ORDER BY job_id, code) AS raised GROUP BY job_id
+)
+SELECT images.patient_id, images.accession_number, study.study_date, study.uid AS study_uid, series.uid AS series_uid,
+    job.id AS job_id, job.state, job.code, images.instances,
+    number.lung_volume_ml, number.total_extent_pct, number.ggo_extent_pct, number.reticulation_extent_pct,
+    number.total_area_extent_pct,
+    CASE WHEN number.total_extent_pct < 10 THEN 'limited'
+         WHEN number.total_extent_pct > 30 THEN 'extensive'
+         WHEN number.total_extent_pct IS NOT NULL THEN 'indeterminate, FVC required' END AS goh_category,
+    (SELECT sop_uid FROM output WHERE output.job_id = job.id AND kind = 'seg') AS seg_uid,
+    (SELECT sop_uid FROM output WHERE output.job_id = job.id AND kind = 'sr') AS sr_uid,
+    model.name AS model_name, model.version AS model_version, job.model_digest, job.settings_digest,
+    job.instances_digest, {received_at} AS received_at,
+    (SELECT {first_at} FROM event WHERE event.series_uid = job.series_uid AND subject = 'job'
+        AND subject_id = CAST(job.id AS VARCHAR) AND to_state IN ('encoded', 'review')) AS assessed_at,
+    {delivered_at} AS delivered_at, {committed_at} AS committed_at,
+    number.consolidation_extent_pct, flags.flags,
+    number.total_extent_lower_pct, number.total_extent_upper_pct,
+    number.reticulation_extent_lower_pct, number.reticulation_extent_upper_pct{superseded_by}{proof}
+FROM job
+LEFT JOIN flags ON flags.job_id = job.id
+JOIN series ON series.uid = job.series_uid
+JOIN study ON study.uid = series.study_uid
+JOIN number ON number.job_id = job.id
+LEFT JOIN images ON images.job_id = job.id
+LEFT JOIN sending ON sending.job_id = job.id
+LEFT JOIN model ON model.digest = job.model_digest
+"""
+# The newest job that was placed over it: of a job that is current again nothing is told.
+SUPERSEDED_BY = """,
+    CASE WHEN job.state = 'superseded' THEN
+        (SELECT MAX(newer.id) FROM job AS newer WHERE newer.supersedes_id = job.id) END AS superseded_by_job_id"""
+CURRENT = "WHERE job.state <> 'superseded'\n"
+SENDING_BEFORE = """
+    SELECT job_id,
+        CASE WHEN COUNT(*) = COUNT(sent_at) THEN MAX(sent_at) END AS delivered_at,
+        CASE WHEN COUNT(*) = COUNT(committed_at) THEN MAX(committed_at) END AS committed_at
+    FROM delivery GROUP BY job_id
+"""
+# Of several proofs the weaker one is told, which is also the last by its letters.
+SENDING = """
+    SELECT delivery.job_id,
+        CASE WHEN COUNT(*) = COUNT(sent_at) THEN MAX(sent_at) END AS delivered_at,
+        CASE WHEN COUNT(*) = COUNT(committed_at) THEN MAX(committed_at) END AS committed_at,
+        CASE WHEN COUNT(*) > COUNT(sent_at) THEN NULL
+             WHEN COUNT(*) = COUNT(committed_at) THEN MAX(proof)
+             WHEN COUNT(proof_due_at) > 0 THEN 'open'
+             ELSE 'not proven' END AS delivery_proof
+    FROM delivery JOIN output ON output.id = delivery.output_id
+    WHERE NOT (output.kind = 'page' AND delivery.state = 'failed') GROUP BY delivery.job_id
+"""
+PROOF = ", sending.delivery_proof"
+TIMES = {
+    "received_at": "series.first_arrival_at",
+    "first_at": "MIN(at)",
+    "delivered_at": "sending.delivered_at",
+    "committed_at": "sending.committed_at",
+}
+
 
 def upgrade() -> None:
     """Apply."""
-    op.add_column("delivery", sa.Column("code", sa.String(), nullable=True))
+    for column in (
+        sa.Column("code", sa.String(), nullable=True),
+        sa.Column("transaction_uid", sa.String(length=64), nullable=True),
+        sa.Column("proof", sa.String(), nullable=True),
+        sa.Column("proof_tries", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("proof_due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("resent", sa.Integer(), nullable=False, server_default="0"),
+    ):
+        op.add_column("delivery", column)
+    op.create_index("ix_delivery_transaction_uid", "delivery", ["transaction_uid"])
+    op.create_index("ix_delivery_proof_due_at", "delivery", ["proof_due_at"])
+    _make("audit_result", EVERY + CURRENT, SENDING, proof=PROOF)
+    _make("audit_every_result", EVERY, SENDING, SUPERSEDED_BY, PROOF)
 
 
 def downgrade() -> None:
-    """Undo."""
-    op.drop_column("delivery", "code")
+    """Undo. A view cannot lose a column: both are made anew, and auditors have to be granted them again."""
+    for name in ("audit_every_result", "audit_result"):
+        op.execute(f"DROP VIEW {name}")
+    op.drop_index("ix_delivery_proof_due_at", "delivery")
+    op.drop_index("ix_delivery_transaction_uid", "delivery")
+    for column in ("resent", "proof_due_at", "proof_tries", "proof", "transaction_uid", "code"):
+        op.drop_column("delivery", column)
+    _make("audit_result", EVERY + CURRENT, SENDING_BEFORE)
+    _make("audit_every_result", EVERY, SENDING_BEFORE, SUPERSEDED_BY)
+
+
+def _make(name: str, view: str, sending: str, superseded_by: str = "", proof: str = "") -> None:
+    dialect = op.get_bind().dialect.name
+    # Postgres keeps the zone itself; SQLite has text, in UTC.
+    as_text = dialect == "sqlite"
+    times = {key: f"(replace({time}, ' ', 'T') || '+00:00')" if as_text else time for key, time in TIMES.items()}
+    words = {
+        "name": name,
+        "joined": JOINED[dialect],
+        "superseded_by": superseded_by,
+        "sending": sending,
+        "proof": proof,
+    }
+    statement = view.format(**words, **times)
+    # Replaced where that can be done: dropping a view drops the grants that auditors have on it.
+    if as_text:
+        op.execute(f"DROP VIEW IF EXISTS {name}")
+        statement = statement.replace("CREATE OR REPLACE", "CREATE")
+    op.execute(statement)
