@@ -82,7 +82,7 @@ def _flags(row: Row) -> str:
 
 
 def _sent(row: Row) -> str:
-    return f"delivered {when(row['delivered_at'])}" if row["delivered_at"] else ""
+    return f"delivered {when(row['delivered_at'])}, proof: {row['delivery_proof']}" if row["delivered_at"] else ""
 
 
 def _trail(trail: Sequence[Row]) -> Iterator[Text]:
