@@ -58,5 +58,8 @@ def test_status_says_why_and_cuts_no_uid() -> None:
     said = "\n".join(line.plain for line in status_lines([row]))
     for part in (uid, "missing_slices: 1 of 64 slices are missing", "missing = 1", "pending after 2 tries (no answer)"):
         assert part in said
+    dead = DeliveryStatus("dicom://P@h:104", "failed", 1, None, "class not taken", kind="page")
+    said = "\n".join(line.plain for line in status_lines([replace(row, deliveries=(dead,))]))
+    assert "page to dicom://P@h:104: dead letter after 1 try (class not taken)\n          scleroscan retry 1" in said
     once = replace(row, deliveries=(DeliveryStatus("dicom://P@h:104", "pending", 1, None, "no answer"),))
     assert "pending after 1 try (no answer)" in "\n".join(line.plain for line in status_lines([once]))

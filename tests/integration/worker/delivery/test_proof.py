@@ -7,13 +7,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import audit, tracking
+from db.address import ApplicationEntity
 from db.audit import DeliveryStatus
+from db.commitment import CommitmentReport
 from dicom_node.scp.archive import Archive
 from tests.integration.worker.delivery.test_delivery import encoded_job
 from tests.support import node_service, services
+from tests.support.ct import TinyCT
+from worker.delivery import dicom, dicom_file, proof
+from worker.delivery.association import Caller
 from worker.delivery_task import DeliveryTask
 from worker.proof_task import ProofTask
 from worker.results import files
@@ -184,3 +190,23 @@ def test_an_archive_that_is_away_is_asked_again_later(
     found = one.prove()
     assert [(d.state, d.proof, d.code) for d in found] == [("sent", "open", "connection_refused")] * 2
     assert [d.state for d in one.prove()] == ["sent", "sent"], "not due yet"
+
+
+def test_a_report_on_the_association_of_the_request_is_taken(
+    tmp_path: Path, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "SAME_ASSOCIATION_S", 60)
+    path = tmp_path / "site.toml"
+    path.write_text('[[peer]]\nae_title = "SCLEROSCAN"\nstorage_commitment = true\n[routing]\nrule = []\n')
+    paths = TinyCT(slices=2).write(tmp_path / "ct")
+    # The node is the archive here: it commits to images that it was sent.
+    with node_service.running(tmp_path, sessions, site_file=path) as node:
+        peer = ApplicationEntity("SCLEROSCAN", "127.0.0.1", node.port)
+        dicom.store(paths[:1], peer, "SCLEROSCAN")
+        asked: list[str] = []
+        search = proof.Search([dicom_file.read(one) for one in paths], ("commitment",), asked.append)
+        found = proof.seek(Caller(peer, "SCLEROSCAN"), search)
+    assert isinstance(found, CommitmentReport)
+    assert asked == [found.transaction_uid]
+    uids = [dicom_file.read(one).sop_uid for one in paths]
+    assert {one.sop_uid: one.failure for one in found.outcomes} == {uids[0]: None, uids[1]: 0x0112}
