@@ -12,8 +12,8 @@ from db.tracking import Change, DueDelivery, SentObject
 from worker.delivery import dicom_file
 from worker.delivery.archive import Archives, result_file
 from worker.delivery.dicom_file import DicomFile
-from worker.delivery.proof import COMMITMENT, QUERY, Asked, Finding, Search
-from worker.errors import DeliveryFailed
+from worker.delivery.proof import COMMITMENT, QUERY, Asked, Finding, Held, Search
+from worker.errors import DeliveryFailed, PeerUnreachable
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -46,12 +46,15 @@ class ProofTask:
         files = {item: file for item in items if (file := self._file(item)) is not None}
         if not files:
             return
+        found: Finding | DeliveryFailed = PeerUnreachable(
+            "the proof ended unexpectedly; the worker's log has the trace", code="unexpected_error"
+        )
         try:
             found = self._seek(list(files), list(files.values()), destination)
         except DeliveryFailed as failure:
-            for item in files:
-                self._note_failure(item, failure)
-        else:
+            found = failure
+        finally:
+            # Any other error goes on to Celery, which logs it; the rows are given their next try all the same.
             self._note(list(files), found)
 
     def _file(self, item: SentObject) -> DicomFile | None:
@@ -73,9 +76,14 @@ class ProofTask:
 
         return self._archives.at(destination).seek(Search(files, ways, asking))
 
-    def _note(self, items: Sequence[SentObject], found: Finding) -> None:
-        if isinstance(found, Asked):
-            return
+    def _note(self, items: Sequence[SentObject], found: Finding | DeliveryFailed) -> None:
+        if isinstance(found, DeliveryFailed):
+            for item in items:
+                self._note_failure(item, found)
+        elif not isinstance(found, Asked):
+            self._note_finding(items, found)
+
+    def _note_finding(self, items: Sequence[SentObject], found: Held | CommitmentReport) -> None:
         change = self._change()
         with self._sessions.begin() as session:
             if isinstance(found, CommitmentReport):

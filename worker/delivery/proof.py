@@ -19,6 +19,8 @@ from worker.errors import PeerRefused, PeerUnreachable
 COMMITMENT_CLASS, COMMITMENT_INSTANCE = UID("1.2.840.10008.1.20.1"), UID("1.2.840.10008.1.20.1.1")
 STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 REQUEST_COMMITMENT = 1
+# Each query names one object.
+MOST_ANSWERS = 100
 SUCCESS, PENDING = 0x0000, (0xFF00, 0xFF01)
 INVALID_ARGUMENT = 0x0115
 # Who answers on the association of the request does so at once; all others call our listener.
@@ -132,7 +134,10 @@ def _find(association: Association, files: Sequence[DicomFile]) -> Held | None:
     held = set()
     for file in files:
         answers = association.send_c_find(_query(file), STUDY_ROOT_FIND)
-        for status, match in answers:
+        for number, (status, match) in enumerate(answers):
+            if number > MOST_ANSWERS:
+                association.abort()
+                raise PeerUnreachable("the archive answers a query without end", code="no_answer")
             if match is not None and match.get("SOPInstanceUID") == file.sop_uid:
                 held.add(file.sop_uid)
             if status.get("Status") not in (SUCCESS, *PENDING):

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset
+from pynetdicom import AE, evt
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import audit, tracking
@@ -20,7 +22,9 @@ from tests.support import node_service, services
 from tests.support.ct import TinyCT
 from worker.delivery import dicom, dicom_file, proof
 from worker.delivery.association import Caller
+from worker.delivery.proof import Finding
 from worker.delivery_task import DeliveryTask
+from worker.errors import PeerUnreachable
 from worker.proof_task import ProofTask
 from worker.results import files
 from worker.settings import WorkerSettings
@@ -210,3 +214,43 @@ def test_a_report_on_the_association_of_the_request_is_taken(
     assert asked == [found.transaction_uid]
     uids = [dicom_file.read(one).sop_uid for one in paths]
     assert {one.sop_uid: one.failure for one in found.outcomes} == {uids[0]: None, uids[1]: 0x0112}
+
+
+class Stumbling(ProofTask):
+    """Fails as nobody foresaw."""
+
+    def _seek(self, items: object, files: object, destination: str) -> Finding:
+        raise ZeroDivisionError(f"{items} {files} {destination}")
+
+
+def test_what_nobody_foresaw_leaves_a_proof_to_be_sought(
+    sessions: Sessions, objects: list[files.WrittenFile], archive: Archive
+) -> None:
+    one = site(sessions, objects, f"dicom://ARCHIVE@127.0.0.1:{archive.port}", proof_wait_s=60)
+    one.deliver()
+    with pytest.raises(ZeroDivisionError):
+        Stumbling(one.settings, sessions, "proof_task").run(one.job_id, one.destination)
+    assert [(d.proof, d.code) for d in one.deliveries()] == [("open", "unexpected_error")] * 2
+    with sessions.begin() as session:
+        assert tracking.due_deliveries(session, datetime.now(UTC) + timedelta(seconds=61), 30) != []
+
+
+def test_an_archive_that_finds_without_end_is_left(
+    objects: list[files.WrittenFile],
+) -> None:
+    def find(_event: evt.Event) -> Iterator[tuple[int, Dataset]]:
+        while True:
+            match = Dataset()
+            match.QueryRetrieveLevel, match.SOPInstanceUID = "IMAGE", "1.2.3"
+            yield 0xFF00, match
+
+    entity = AE("ENDLESS")
+    entity.add_supported_context(proof.STUDY_ROOT_FIND)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, find)])
+    peer = ApplicationEntity("ENDLESS", "127.0.0.1", int(server.server_address[1]))
+    search = proof.Search([dicom_file.read(objects[0].path)], ("query",), lambda _: None)
+    try:
+        with pytest.raises(PeerUnreachable):
+            proof.seek(Caller(peer, "SCLEROSCAN"), search)
+    finally:
+        server.shutdown()
