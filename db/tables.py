@@ -1,24 +1,22 @@
 """The tables. Every time is UTC; :mod:`db.states` says which changes of a state are allowed."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
-    DateTime,
-    Dialect,
     Enum,
     ForeignKey,
     Integer,
     String,
-    TypeDecorator,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db.states import CommitmentState, DeliveryState, JobState, OutputKind, SeriesState
+from db.utc_time import UtcDateTime
 
 UID = String(64)
 DIGEST = String(64)
@@ -28,28 +26,6 @@ ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 def _words(states: type[StrEnum]) -> Enum:
     """Return a text column that holds the values of an enum; the migrations give it its CHECK constraint."""
     return Enum(states, native_enum=False, create_constraint=False, values_callable=list)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time on every database; SQLite, which has no time zones, stores it naive."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times; store UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a tracked time must be aware")
-        utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  the signature is SQLAlchemy's
-        """Return UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):

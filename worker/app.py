@@ -41,6 +41,7 @@ class Site:
         self.settings = settings
         self._db_url = db_url
         self._preparation: threading.Thread | None = None
+        self._lanes = Lanes()
 
     @cached_property
     def sessions(self) -> sessionmaker[Session]:
@@ -85,6 +86,14 @@ class Site:
         """The task that seeks proof of what was delivered."""
         return ProofTask(self.settings, self.sessions, process_name())
 
+    def deliver(self, job_id: int, destination: str) -> None:
+        """Send what a job owes to a destination, and seek proof of what was sent; in the destination's lane."""
+        self._lanes.run(destination, job_id, lambda one: self._deliver(one, destination))
+
+    def _deliver(self, job_id: int, destination: str) -> None:
+        self.delivery_task.run(job_id, destination)
+        self.proof_task.run(job_id, destination)
+
 
 @signals.setup_logging.connect
 def leave_logging_alone(**_: Any) -> None:
@@ -119,19 +128,13 @@ def build(site: Site) -> Celery:
         worker_prefetch_multiplier=1,
     )
 
-    lanes = Lanes()
-
     @app.task(name="scleroscan.analyse")
     def analyse(job_id: int) -> None:
         site.analyse(job_id)
 
     @app.task(name="scleroscan.deliver")
     def deliver(job_id: int, destination: str) -> None:
-        def deliver_one(one: int) -> None:
-            site.delivery_task.run(one, destination)
-            site.proof_task.run(one, destination)
-
-        lanes.run(destination, job_id, deliver_one)
+        site.deliver(job_id, destination)
 
     return app
 

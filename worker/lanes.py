@@ -22,13 +22,15 @@ class Lanes:
         """
         if not self._enter(destination, job_id):
             return
+        is_empty = False
         try:
             while (next_id := self._next(destination)) is not None:
                 work(next_id)
-        except BaseException:
-            with self._lock:
-                del self._waiting[destination]
-            raise
+            is_empty = True
+        finally:
+            if not is_empty:
+                with self._lock:
+                    del self._waiting[destination]
 
     def _enter(self, destination: str, job_id: int) -> bool:
         with self._lock:

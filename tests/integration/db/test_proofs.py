@@ -131,14 +131,14 @@ def test_a_report_of_somebody_else_changes_nothing(sessions: Sessions, archive_a
     assert states(sessions) == [("sent", "open", None)] * 2
 
 
-def test_a_second_report_changes_nothing(sessions: Sessions) -> None:
+def test_hard_case_29_a_second_report_changes_nothing(sessions: Sessions) -> None:
     asked(sessions, sent(sessions))
     assert report(sessions, seg=None, sr=None) == 2
     assert report(sessions, seg=0x0112, sr=0x0112) == 0
     assert [one[0] for one in states(sessions)] == ["committed", "committed"]
 
 
-def test_a_request_without_report_is_due_again(sessions: Sessions) -> None:
+def test_hard_case_29_a_request_without_report_is_due_again(sessions: Sessions) -> None:
     job_id = sent(sessions)
     with sessions.begin() as session:
         assert tracking.due_deliveries(session, later(13), 30) == [DueDelivery(job_id, PACS)]

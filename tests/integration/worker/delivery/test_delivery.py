@@ -64,7 +64,7 @@ def test_a_peer_without_segmentation_storage_is_final(tmp_path: Path, objects: l
     assert refused.value.code == "no_presentation_context"
 
 
-def test_a_page_that_is_refused_holds_back_neither_seg_nor_sr(
+def test_hard_case_29_a_refused_class_holds_back_no_other(
     sessions: sessionmaker[Session], tmp_path: Path, objects: list[files.WrittenFile]
 ) -> None:
     drawn = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green")]
@@ -145,7 +145,7 @@ def test_the_courier_delivers_and_the_job_is_delivered(
     assert len(list(archive.instances())) == 2
 
 
-def test_a_pacs_that_is_down_gets_its_objects_when_it_is_back(
+def test_hard_case_29_a_pacs_that_is_down_gets_its_objects(
     sessions: sessionmaker[Session], tmp_path: Path, objects: list[files.WrittenFile]
 ) -> None:
     port = services.free_port()

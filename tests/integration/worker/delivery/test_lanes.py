@@ -47,7 +47,7 @@ def encoded_jobs(url: str, objects: list[files.WrittenFile], destinations: tuple
     return job_ids
 
 
-def test_a_destination_that_hangs_delays_no_other(
+def test_hard_case_30_a_destination_in_trouble_delays_no_other(
     tmp_path: Path, redis_url: str, archive: Archive, objects: list[files.WrittenFile], hanging: int
 ) -> None:
     away, there = f"dicom://AWAY@127.0.0.1:{hanging}", f"dicom://ARCHIVE@127.0.0.1:{archive.port}"

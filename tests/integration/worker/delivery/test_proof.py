@@ -101,7 +101,7 @@ def test_orthanc_commits_and_reports_to_our_listener(
         assert one.codes("delivery")[-2:] == [("sent", "committed", "commitment")] * 2
 
 
-def test_what_orthanc_has_lost_is_sent_again_and_committed(
+def test_hard_case_29_what_orthanc_lost_is_sent_again(
     tmp_path: Path, sessions: Sessions, objects: list[files.WrittenFile]
 ) -> None:
     with committing(tmp_path, sessions) as archive:

@@ -151,7 +151,7 @@ def test_a_token_that_is_not_given_is_told(
     assert tokens.stored == []
 
 
-def test_each_instance_has_its_own_outcome(
+def test_hard_case_30_each_instance_has_its_own_outcome(
     sessions: sessionmaker[Session],
     tmp_path: Path,
     tokens: web_archive.WebArchive,

@@ -77,7 +77,7 @@ def test_tls_that_fails_is_named_and_may_pass(tmp_path: Path, objects: list[file
 @pytest.mark.parametrize(
     ("how", "expected"), [((2, 3, 1), ("rejected_for_now", True)), ((1, 1, 3), ("association_rejected", False))]
 )
-def test_a_rejection_is_read(
+def test_hard_case_29_a_rejection_is_final_or_of_the_moment(
     objects: list[files.WrittenFile], how: tuple[int, int, int], expected: tuple[str, bool]
 ) -> None:
     def reject(event: evt.Event) -> None:
@@ -93,7 +93,7 @@ def test_a_rejection_is_read(
         server.shutdown()
 
 
-def test_a_peer_that_stops_reading_holds_nobody(
+def test_hard_case_29_a_peer_that_stops_reading_holds_nobody(
     tmp_path: Path, objects: list[files.WrittenFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(association, "NETWORK_TIMEOUT_S", 1)

@@ -58,7 +58,7 @@ def test_what_was_taken_is_told_with_its_warning(answer: Answer, expected: int) 
         (Answer(401, {}, b""), "login_refused", False),
     ],
 )
-def test_a_failure_is_read_by_instance(answer: Answer, code: str, retry: bool) -> None:
+def test_hard_case_30_a_failure_is_read_by_instance(answer: Answer, code: str, retry: bool) -> None:
     failure = stow.read_answer(answer, OURS)
     assert isinstance(failure, DeliveryFailed)
     assert (failure.code, failure.retry) == (code, retry)
