@@ -1,5 +1,6 @@
 """How a DICOMweb archive is logged in to: TLS, a bearer token, basic authentication, or OAuth2 client credentials."""
 
+import json
 import ssl
 import time
 from collections.abc import Generator
@@ -73,13 +74,11 @@ class PasswordFile(httpx2.Auth):
 class OAuth2Token(httpx2.Auth):
     """A bearer token of an authorization server, kept until shortly before its end (RFC 6749 4.4)."""
 
-    requires_response_body = True
-
     def __init__(self, credentials: ClientCredentials) -> None:
         self._credentials = credentials
         self._token, self._until = "", 0.0
 
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+    def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
         """Show the token; where the archive does not take one that was kept, show a new one, once."""
         kept = self._token if time.monotonic() < self._until else ""
         if not kept:
@@ -103,7 +102,8 @@ class OAuth2Token(httpx2.Auth):
         if answer.is_client_error:
             raise PeerRefused(f"{where} gives us no token", code="login_refused", detail=detail)
         try:
-            said = answer.raise_for_status().json()
+            # Read here: the flow leaves bodies unread, so that the archive's is read within its bounds.
+            said = json.loads(answer.raise_for_status().read())
             self._token, life_s = str(said["access_token"]), float(said.get("expires_in", DEFAULT_LIFE_S))
         except (httpx2.HTTPError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise PeerUnreachable(f"{where} gives no token now", code="token_server_away", detail=detail) from error
