@@ -5,6 +5,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, RLELossless
 
@@ -28,6 +29,14 @@ def many_components(count: int) -> bytes:
         + component * count
         + frame[45:]
     )
+
+
+def hoard(frame: bytes) -> NDArray[np.uint8]:
+    """Decode as a codec does that a frame brought to take 2 GiB: more than the heap of any process holds free.
+
+    Less would not do: a block that fits into what the process freed before takes nothing from the system.
+    """
+    return np.zeros(2**31, np.uint8)[: GREY.size].reshape(GREY.shape)
 
 
 def with_frame(folder: Path, syntax: UID, frame: bytes) -> list[Path]:

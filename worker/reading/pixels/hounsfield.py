@@ -29,6 +29,8 @@ PIXEL_DATA = 0x7FE00010
 COPIES_OF_A_FILE = 4
 # OpenJPEG, the hungriest, holds numbers of four bytes in about three copies.
 DECODER_BYTES_PER_PIXEL = 32
+# Beyond so many, decoding is no faster, and their stacks of 8 MiB would be what reaches the limit.
+MOST_THREADS = 32
 # Stacks of threads, and whatever the interpreter takes beside.
 SPARE_BYTES = 512 * 2**20
 
@@ -68,7 +70,7 @@ def read(slices: Sequence[SourceSlice]) -> NDArray[np.int16]:
     storage.require_sane_volume(slices)
     first = slices[0].header
     shape = len(slices), int(first.Rows), int(first.Columns)
-    threads = 1 if all(one.file.is_native for one in slices) else len(os.sched_getaffinity(0))
+    threads = 1 if all(one.file.is_native for one in slices) else min(MOST_THREADS, len(os.sched_getaffinity(0)))
     with memory.bounded(_needed_bytes(slices, shape, threads)):
         volume = np.empty(shape, dtype=np.int16)
         _fill_all(slices, volume, threads)

@@ -1,9 +1,11 @@
 """Compressed frames that grow: refused by what they declare, and held by a limit where they declare nothing."""
 
+import os
 import struct
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from pydicom.uid import UID, HTJ2KLossless, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from tests.support import ct_files
-from tests.support.bombs import GREY, many_components, with_frame
+from tests.support.bombs import GREY, hoard, many_components, with_frame
 from tests.support.ct_files import slices, write
 from worker.errors import InputRejected
 from worker.reading import series
@@ -95,11 +97,6 @@ def test_a_jpeg_ls_stream_that_is_cut_off_takes_no_time() -> None:
     assert time.process_time() - begun < 1
 
 
-def hoard(frame: bytes) -> np.ndarray[Any, Any]:
-    """Decode as a codec does that a frame brought to take 2 GiB."""
-    return np.zeros(2048 * MIB, np.uint8)[: ROWS * COLUMNS].reshape(ROWS, COLUMNS)
-
-
 def greedy(frame: bytes) -> np.ndarray[Any, Any]:
     """Decode as a codec does that takes memory bit by bit and tells in its own way that there is no more."""
     try:
@@ -117,6 +114,17 @@ def test_a_codec_that_takes_too_much_ends_one_series(
     assert refusal(tmp_path / "bomb", JPEG2000Lossless, many_components(1))[0] == code
     next_one = series.read(write(tmp_path / "next", slices(), RLELossless))
     assert next_one.volume.hu.shape == ct_files.Scan().shape
+
+
+def test_many_cores_take_no_memory_for_their_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(frame: bytes, *how: Any) -> Any:
+        time.sleep(0.05)
+        return decode(frame, *how)
+
+    decode, many = decoders.decode, replace(ct_files.Scan(), shape=(200, 16, 24))
+    monkeypatch.setattr(decoders, "decode", slow)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(160))
+    assert len(series.read(write(tmp_path, slices(many), RLELossless)).slices) == 200
 
 
 def test_headers_that_fill_the_memory_end_one_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
