@@ -68,6 +68,7 @@ class OutputKind(StrEnum):
     """What a file written by a job is."""
 
     SEG = "seg"
+    LUNGS = "lungs"
     SR = "sr"
     PICTURE = "picture"
     PAGE = "page"

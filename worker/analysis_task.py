@@ -117,6 +117,7 @@ class AnalysisTask:
             # Absolute, because the path is kept in rows and other processes have other working directories.
             folder=self._settings.results_dir.absolute() / held.key,
             with_page=self._settings.page,
+            one_seg=self._settings.one_seg,
             earlier=tuple(past.timepoint_of(row) for row in earlier),
             predecessor=predecessor,
         )

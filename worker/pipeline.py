@@ -17,7 +17,7 @@ from worker.reading import chest, exam_header, headers, series, unchanged
 from worker.reading.exam import Exam
 from worker.reading.series import SourceSeries
 from worker.reading.unchanged import ReceivedFile
-from worker.results import files, page, page_object, page_sheet, picture, seg, sr
+from worker.results import files, page, page_object, page_sheet, picture, seg, segments, sr
 from worker.results.source import Maker, ResultSource
 
 # The errors that highdicom and pydicom raise on headers from which no valid object can be made.
@@ -29,7 +29,7 @@ class Task:
     """The input of one run: files of a series, the key that decides all UIDs, the folder for results.
 
     ``earlier`` are the measured exams under the same patient ID, whosever they are; ``predecessor`` is the key of the
-    job whose report this one replaces.
+    job whose report this one replaces; ``one_seg`` puts disease and lungs into one SEG.
     """
 
     files: tuple[ReceivedFile, ...]
@@ -39,6 +39,7 @@ class Task:
     earlier: tuple[Timepoint, ...] = ()
     predecessor: str | None = None
     with_page: bool = True
+    one_seg: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,12 @@ def _encode(
     try:
         # Some values are decoded only now; pydicom's warnings would repeat them, and they may name a patient.
         with headers.quiet():
-            segmentation = seg.encode(source, found.lungs, found.patterns)
-            report = sr.encode(source, found.assessment, segmentation, found.comparison)
+            contents = (segments.ALL,) if task.one_seg else (segments.DISEASE, segments.OUTLINE)
+            segs = {one.kind: seg.encode(source, one, found.lungs, found.patterns) for one in contents}
+            report = sr.encode(source, found.assessment, segs.values(), found.comparison)
             pages = [page_object.encode(source, page.frames(_shown(source, exam, found)))] if task.with_page else []
         written = (
-            files.write_object(task.folder, "seg", segmentation),
+            *(files.write_object(task.folder, kind, one) for kind, one in segs.items()),
             files.write_object(task.folder, "sr", report),
             *(files.write_object(task.folder, "page", one) for one in pages),
             files.write_picture(

@@ -58,6 +58,10 @@ class WorkerSettings(BaseSettings):
         Path("scleroscan-site/results"), description="Folder for SEG, SR and pictures of each job"
     )
     page: bool = Field(True, description="Send the page that any viewer shows, a secondary capture, beside SEG and SR")
+    one_seg: bool = Field(
+        False,
+        description="Disease and lungs in one SEG; otherwise each is an SEG of its own, so that lungs hide nothing",
+    )
     lease_s: float = Field(
         60.0, ge=1, le=3600, description="A job not renewed for so many seconds may be claimed again"
     )

@@ -15,7 +15,7 @@ from db.tracking.events import Change, append, begin, lock_series, move
 # Nobody asks any more for what a newer result supersedes.
 PROVABLE = (JobState.ENCODED, JobState.DELIVERED, JobState.FAILED)
 TAKEN = (DeliveryState.SENT, DeliveryState.COMMITTED)
-DELIVERED_KINDS = (OutputKind.SEG, OutputKind.SR, OutputKind.PAGE)
+DELIVERED_KINDS = (OutputKind.SEG, OutputKind.LUNGS, OutputKind.SR, OutputKind.PAGE)
 
 
 class Recipient(NamedTuple):

@@ -17,5 +17,5 @@ def test_the_demo_agrees_with_its_phantom(tmp_path: Path) -> None:
     assert {"read", "lungs", "patterns", "quantify", "encode", "deliver"} < set(told["seconds"])
     archived = {path.stem for path in tmp_path.rglob("archive/**/*.dcm")}
     assert archived > {told["seg_uid"], told["sr_uid"]}
-    assert len(archived) == 3
+    assert len(archived) == 4
     assert len(list(tmp_path.rglob("overlay.png"))) == 1

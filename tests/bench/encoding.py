@@ -25,6 +25,7 @@ from tests.bench.figures import own_peak_mb
 from worker.analysis.records import LungMask, PatternMap
 from worker.reading.volume import CTVolume
 from worker.results import files, seg
+from worker.results.segments import ALL
 from worker.results.source import Maker, ResultSource
 
 COUNTS = (60, 300, 1200)
@@ -50,26 +51,26 @@ class Figures:
 
 def ours(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> Dataset:
     """Encode as a worker does."""
-    return seg.encode(source, lungs, patterns)
+    return seg.encode(source, ALL, lungs, patterns)
 
 
 def stacked(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> Dataset:
     """Encode the same by highdicom, which takes segments that overlap as an array of all."""
-    masks = [lungs.labels == 2, lungs.labels == 1, *(patterns.labels == value for value in (1, 2, 3))]
+    masks = [*(patterns.labels == value for value in (1, 2, 3)), lungs.labels == 2, lungs.labels == 1]
     return _by_highdicom(source, np.stack(masks, axis=-1).astype(np.uint8))
 
 
 def exclusive(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> Dataset:
     """Encode by highdicom from one label for each voxel: another object, in which lesions are holes in the lungs."""
-    lung = np.array([0, 2, 1], np.uint8)[lungs.labels]
-    return _by_highdicom(source, np.where(patterns.labels > 0, patterns.labels + np.uint8(2), lung))
+    lung = np.array([0, 5, 4], np.uint8)[lungs.labels]
+    return _by_highdicom(source, np.where(patterns.labels > 0, patterns.labels, lung))
 
 
 ENCODERS: dict[str, Encoder] = {"ours": ours, "highdicom, stacked": stacked, "highdicom, exclusive": exclusive}
 
 
 def _by_highdicom(source: ResultSource, pixels: NDArray[np.uint8]) -> Dataset:
-    asked: dict[str, Any] = seg.attributes(source)
+    asked: dict[str, Any] = seg.attributes(source, ALL)
     return hd.seg.Segmentation(pixel_array=pixels, **asked)
 
 

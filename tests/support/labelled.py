@@ -12,7 +12,7 @@ from PIL import Image
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.phantom.dicom_series import PhantomIdentity, write_series
 from worker.reading import series
-from worker.results import seg
+from worker.results import seg, segments
 from worker.results.source import Maker, ResultSource
 from worker.training.data.cases import CasePlan
 from worker.training.data.crops import CropPlan
@@ -24,6 +24,8 @@ CROP = CropPlan(side=32)
 LAYOUTS = ("nifti", "nrrd", "dicom", "png")
 # In the masks written here, and as segment numbers of our own SEG.
 VALUES = {"ground_glass": [3], "reticulation": [4], "consolidation": [5], "lung": [1, 2]}
+# The numbers of the segments of an SEG of ours that holds both.
+VALUES_OF_SEG = {"ground_glass": [1], "reticulation": [2], "consolidation": [3], "lung": [4, 5]}
 WINDOW_HU = (-1100.0, 300.0)
 
 
@@ -61,7 +63,9 @@ def write_dataset(folder: Path, layout: str, patients: int = 3) -> Path:
             write_series(phantom, own / "ct", PhantomIdentity())
         scans.append({"patient": f"P{seed}", **writers[layout](own, from_phantom(phantom), layout)})
     path = folder / "dataset.yaml"
-    path.write_text(yaml.safe_dump({"name": f"made up, {layout}", "labels": VALUES, "scans": scans}), encoding="utf-8")
+    labels = VALUES_OF_SEG if layout == "dicom" else VALUES
+    content = {"name": f"made up, {layout}", "labels": labels, "scans": scans}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
 
 
@@ -88,7 +92,9 @@ def _dicom(folder: Path, labelled: Labelled, layout: str) -> dict[str, Any]:
     made = ResultSource(
         source.volume, source.headers, "k" * 64, datetime(2026, 1, 1, tzinfo=UTC), Maker("0", "m 1", "1", "ab", "")
     )
-    seg.encode(made, labelled.lungs, labelled.patterns).save_as(folder / "seg.dcm", enforce_file_format=True)
+    seg.encode(made, segments.ALL, labelled.lungs, labelled.patterns).save_as(
+        folder / "seg.dcm", enforce_file_format=True
+    )
     return {"layout": "dicom", "series": f"{folder.name}/ct", "segmentation": f"{folder.name}/seg.dcm"}
 
 

@@ -11,6 +11,7 @@ from worker.analysis import quantify
 from worker.analysis.records import Assessment, PatternMap
 from worker.reading.quality import QualityFlag
 from worker.results import seg, sr
+from worker.results.segments import DISEASE, OUTLINE
 from worker.results.source import Maker, ResultSource
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -33,12 +34,12 @@ def assessed(ct: TinyCT, patterns: PatternMap | None = None) -> Assessment:
     return replace(quantify.assess(ct.volume(), lungs, patterns or found), flags=FLAGS)
 
 
-def encoded(ct: TinyCT, patterns: PatternMap | None = None) -> tuple[Dataset, Dataset]:
-    """Return (SEG, SR) of a tiny series."""
+def encoded(ct: TinyCT, patterns: PatternMap | None = None) -> tuple[Dataset, Dataset, Dataset]:
+    """Return (SEG of the disease, SEG of the lungs, SR) of a tiny series."""
     lungs, found = ct.masks()
     one = source(ct)
-    segmentation = seg.encode(one, lungs, patterns or found)
-    return segmentation, sr.encode(one, assessed(ct, patterns), segmentation)
+    disease, outline = (seg.encode(one, content, lungs, patterns or found) for content in (DISEASE, OUTLINE))
+    return disease, outline, sr.encode(one, assessed(ct, patterns), (disease, outline))
 
 
 def save(dataset: Dataset, path: Path) -> Path:

@@ -10,8 +10,8 @@ from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage as TrueC
 
 from worker.results.source import MANUFACTURER, ResultSource
 
-SERIES_NUMBER = 7003
-DESCRIPTION = "Scleroscan ILD page (research)"
+SERIES_NUMBER = 7004
+DESCRIPTION = "ILD page (Scleroscan, research)"
 
 
 def encode(source: ResultSource, frames: Sequence[Image.Image]) -> Dataset:

@@ -6,14 +6,12 @@ from PIL import Image
 from scipy import ndimage
 
 from worker.analysis.lungs import coarse
-from worker.results import page_sheet, picture
+from worker.results import page_sheet, palette, picture
 from worker.results.page_sheet import DIM, MARGIN, PATTERNS, SIZE, TEXT, Rgb, Shown
 
 COLUMNS, ROWS, GAP = 4, 4, 6
 OPACITY = 0.55
 AROUND_MM = 12.0
-# Seen on white tissue and on dark lung.
-OUTLINE = (0, 158, 115)
 
 
 def draw_pairs(shown: Shown, axis: int, title: str) -> Image.Image:
@@ -51,5 +49,5 @@ def _pair(hu: NDArray[np.int16], lungs: NDArray[np.uint8], found: NDArray[np.uin
     coloured = grey.copy()
     picture.tint(coloured, found, [colour for _, colour in PATTERNS.values()], OPACITY)
     inside = lungs > 0
-    coloured[inside & ~ndimage.binary_erosion(inside)] = OUTLINE
+    coloured[inside & ~ndimage.binary_erosion(inside)] = palette.OUTLINE
     return grey.astype(np.uint8), coloured.astype(np.uint8)

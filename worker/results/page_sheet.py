@@ -1,7 +1,4 @@
-"""What every frame of the page has: its size, colours and letters, the date of the exam and who made it.
-
-Colours are those of Okabe and Ito, which people who see colours otherwise can tell apart, and differ in lightness too.
-"""
+"""What every frame of the page has: its size, colours and letters, the date of the exam and who made it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +12,16 @@ from worker.analysis.records import Assessment, LungMask, PatternMap, Region
 from worker.analysis.serial import Comparison
 from worker.reading import exam
 from worker.reading.volume import CTVolume
+from worker.results import palette
 
 SIZE, MARGIN = 1024, 32
 BACKGROUND, TEXT, DIM, RULE = (12, 14, 18), (238, 240, 245), (165, 172, 186), (60, 66, 78)
 NO_DAY = "unknown date"
 RESEARCH = "research software: not a medical device"
 PATTERNS = {
-    Region.GROUND_GLASS: ("Ground glass", (240, 228, 66)),
-    Region.RETICULATION: ("Reticulation", (213, 94, 0)),
-    Region.CONSOLIDATION: ("Consolidation", (86, 180, 233)),
+    Region.GROUND_GLASS: ("Ground glass", palette.GROUND_GLASS),
+    Region.RETICULATION: ("Reticulation", palette.RETICULATION),
+    Region.CONSOLIDATION: ("Consolidation", palette.CONSOLIDATION),
 }
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 Rgb = NDArray[np.uint8]

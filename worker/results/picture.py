@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from worker.analysis.records import LungMask, PatternMap
 from worker.reading.volume import CTVolume
-from worker.results.seg import SEGMENTS
+from worker.results import palette, segments
 
 WINDOW_HU = (-1350.0, 150.0)
 TILE = 320
@@ -18,11 +18,9 @@ GAP, HEADER, FOOTER = 6, 34, 26
 BACKGROUND, TEXT, DIM = (14, 16, 20), (225, 228, 235), (140, 146, 160)
 OPACITY = 0.45
 MARGIN_MM = 20.0
-COLOURS = {segment.finding: segment.colour for segment in SEGMENTS}
-PATTERN_COLOURS = (COLOURS["ground glass"], COLOURS["reticulation"], COLOURS["consolidation"])
-LUNG_COLOURS = (COLOURS["right lung"], COLOURS["left lung"])
+PATTERN_COLOURS = (palette.GROUND_GLASS, palette.RETICULATION, palette.CONSOLIDATION)
+LUNG_COLOURS = (palette.RIGHT_LUNG, palette.LEFT_LUNG)
 Rgb = NDArray[np.uint8]
-Colour = tuple[int, int, int]
 
 
 def contact_sheet(
@@ -104,7 +102,9 @@ def _coloured(grey: Rgb, lung_mask: NDArray[np.uint8], found: NDArray[np.uint8])
     return picture.astype(np.uint8)
 
 
-def tint(picture: NDArray[np.float32], found: NDArray[np.uint8], colours: Sequence[Colour], opacity: float) -> None:
+def tint(
+    picture: NDArray[np.float32], found: NDArray[np.uint8], colours: Sequence[palette.Colour], opacity: float
+) -> None:
     """Lay the colour of each pattern over where it was found, in place; the first colour is that of label 1."""
     for label, colour in enumerate(colours, start=1):
         inside = found == label
@@ -134,8 +134,8 @@ def _caption(sheet: Image.Image, corner: tuple[int, int], text: str) -> None:
 def _legend(sheet: Image.Image, statement: str) -> None:
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
     left = GAP + 4
-    for finding, colour in (*COLOURS.items(),):
-        draw.rectangle((left, 11, left + 14, 25), colour)
-        draw.text((left + 20, 8), finding, TEXT, font)
-        left += 40 + int(draw.textlength(finding, font))
+    for one in segments.ALL.segments:
+        draw.rectangle((left, 11, left + 14, 25), one.colour)
+        draw.text((left + 20, 8), one.finding, TEXT, font)
+        left += 40 + int(draw.textlength(one.finding, font))
     draw.text((GAP + 4, sheet.height - FOOTER + 4), statement, DIM, ImageFont.load_default(13))

@@ -1,5 +1,7 @@
 """DICOM SR: the measurements as an Imaging Measurement Report (TID 1500), tied to the segments of the SEG."""
 
+from collections.abc import Iterable
+
 from highdicom import sr
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
@@ -9,18 +11,18 @@ from pydicom.uid import Comprehensive3DSRStorage
 from worker.analysis.records import Assessment, Region, Side
 from worker.analysis.serial import Comparison
 from worker.results import change_groups, codes, numbers, staging, uids, zone_groups
-from worker.results.seg import SEGMENTS, Segment
+from worker.results.segments import LUNGS, PATTERNS, Segment
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
-SERIES_NUMBER = 7002
-DESCRIPTION = "Scleroscan ILD measurements (research)"
+SERIES_NUMBER = 7003
+DESCRIPTION = "ILD measurements (Scleroscan, research)"
 # (region, side) of the numbers that belong to each segment.
 OF_SEGMENT = {
-    1: (Region.LUNG, Side.LEFT),
-    2: (Region.LUNG, Side.RIGHT),
-    3: (Region.GROUND_GLASS, Side.BOTH),
-    4: (Region.RETICULATION, Side.BOTH),
-    5: (Region.CONSOLIDATION, Side.BOTH),
+    "left lung": (Region.LUNG, Side.LEFT),
+    "right lung": (Region.LUNG, Side.RIGHT),
+    "ground glass": (Region.GROUND_GLASS, Side.BOTH),
+    "reticulation": (Region.RETICULATION, Side.BOTH),
+    "consolidation": (Region.CONSOLIDATION, Side.BOTH),
 }
 # (finding, region, side, kind of finding) of the groups without a segment (TID 1501).
 TOTAL = ("interstitial disease", Region.TOTAL, Side.BOTH, codes.ABNORMAL_INTERSTITIAL_PATTERN)
@@ -28,16 +30,18 @@ TOTAL_LEFT = ("interstitial disease left", Region.TOTAL, Side.LEFT, codes.ABNORM
 TOTAL_RIGHT = ("interstitial disease right", Region.TOTAL, Side.RIGHT, codes.ABNORMAL_INTERSTITIAL_PATTERN)
 BOTH_LUNGS = ("both lungs", Region.LUNG, Side.BOTH, codes.LUNG)
 # As people read a report: what there is in all, of which kind, on which side, and of how much lung.
-LUNGS, PATTERNS = SEGMENTS[:2], SEGMENTS[2:]
 ORDER = (TOTAL, *PATTERNS, TOTAL_LEFT, TOTAL_RIGHT, BOTH_LUNGS, *LUNGS)
 Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
 LATERALITY = {Side.LEFT: codes.LEFT, Side.RIGHT: codes.RIGHT, Side.BOTH: codes.RIGHT_AND_LEFT}
 
 
-def encode(source: ResultSource, assessment: Assessment, seg: Dataset, comparison: Comparison | None = None) -> Dataset:
-    """Return the Comprehensive 3D SR for an assessment whose masks are in ``seg``, compared with an earlier exam."""
+def encode(
+    source: ResultSource, assessment: Assessment, segs: Iterable[Dataset], comparison: Comparison | None = None
+) -> Dataset:
+    """Return the Comprehensive 3D SR for an assessment whose masks are in ``segs``, compared with an earlier exam."""
+    segs = tuple(segs)
     made = (
-        _segment_group(source, assessment, seg, one)
+        _segment_group(source, assessment, segs, one)
         if isinstance(one, Segment)
         else _whole_group(source, assessment, *one)
         for one in ORDER
@@ -53,7 +57,7 @@ def encode(source: ResultSource, assessment: Assessment, seg: Dataset, compariso
     )
     result = sr.Comprehensive3DSR(
         # The first of them is taken for what was acquired, and its device for the acquisition equipment.
-        evidence=[*source.objects, seg],
+        evidence=[*source.objects, *segs],
         content=report[0],
         series_instance_uid=source.uid("sr series"),
         series_number=SERIES_NUMBER,
@@ -112,12 +116,13 @@ def _algorithm(source: ResultSource) -> sr.AlgorithmIdentification:
 
 
 def _segment_group(
-    source: ResultSource, assessment: Assessment, seg: Dataset, segment: Segment
+    source: ResultSource, assessment: Assessment, segs: Iterable[Dataset], segment: Segment
 ) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations | None:
-    region, side = OF_SEGMENT[segment.number]
+    region, side = OF_SEGMENT[segment.finding]
     told = list(numbers.of(assessment, region, side))
     if not told:
         return None
+    seg, number = _place(segs, segment)
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
             uid=source.tracking_uid(segment.finding), identifier=f"Scleroscan {segment.finding}"
@@ -125,7 +130,7 @@ def _segment_group(
         referenced_segment=sr.ReferencedSegment(
             sop_class_uid=seg.SOPClassUID,
             sop_instance_uid=seg.SOPInstanceUID,
-            segment_number=segment.number,
+            segment_number=number,
             source_series=sr.SourceSeriesForSegmentation(str(source.images[0].SeriesInstanceUID)),
         ),
         finding_type=segment.kind,
@@ -133,6 +138,13 @@ def _segment_group(
         finding_sites=[sr.FindingSite(codes.LUNG, laterality=LATERALITY[side])],
         algorithm_id=_algorithm(source),
         measurements=told,
+    )
+
+
+def _place(segs: Iterable[Dataset], segment: Segment) -> tuple[Dataset, int]:
+    """Return the SEG that holds a segment, and its number there."""
+    return next(
+        (seg, one.SegmentNumber) for seg in segs for one in seg.SegmentSequence if one.SegmentLabel == segment.label
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
-from db.tables import Instance, Job, Measurement
+from db.tables import Instance, Job, Measurement, Output
 from db.tracking import JobIdentity, LeaseTerms
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.spool.folder import Spool
@@ -133,6 +133,25 @@ def test_the_memory_limit_ends_one_job_and_the_next_is_measured(
     with sessions.begin() as session:
         assert set(session.scalars(select(Job.detail).order_by(Job.id)).first() or {}) == {"allowed_bytes"}
         assert set(session.scalars(select(Measurement.job_id))) == {2}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("given", "kinds"),
+    [({}, ["seg", "lungs", "sr", "page", "picture"]), ({"one_seg": True, "page": False}, ["seg", "sr", "picture"])],
+)
+def test_settings_say_which_objects_are_written(
+    sessions: sessionmaker[Session],
+    settings: WorkerSettings,
+    tmp_path: Path,
+    given: dict[str, bool],
+    kinds: list[str],
+) -> None:
+    paths, own = write_series(render(CHEST), tmp_path / "chest", PhantomIdentity()), settings.model_copy(update=given)
+    uid = registered(tmp_path / "spool", sessions, paths)
+    AnalysisTask(own, sessions, "worker").run(opened(sessions, uid, identity.current(own)))
+    with sessions.begin() as session:
+        assert list(session.scalars(select(Output.kind).order_by(Output.id))) == kinds
 
 
 def test_weights_that_cannot_be_loaded_fail_the_job(

@@ -22,7 +22,8 @@ def objects(tmp_path: Path) -> list[files.WrittenFile]:
     """SEG and SR of a tiny series, in files."""
     datasets = encoded(TinyCT())
     return [
-        files.write_object(tmp_path / "results", kind, ds) for kind, ds in zip(("seg", "sr"), datasets, strict=True)
+        files.write_object(tmp_path / "results", kind, ds)
+        for kind, ds in zip(("seg", "sr"), (datasets[0], datasets[-1]), strict=True)
     ]
 
 

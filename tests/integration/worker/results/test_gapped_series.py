@@ -14,6 +14,7 @@ from worker.analysis.records import LEFT_LUNG, RIGHT_LUNG, LungMask, PatternMap
 from worker.reading import chest, series
 from worker.reading.series import SourceSeries
 from worker.results import seg, sr
+from worker.results.segments import ALL
 from worker.results.source import ResultSource
 
 EVERY = 4
@@ -71,8 +72,8 @@ def test_gapped_segments_lie_on_their_slices_at_true_thickness(
     lung_mask = lungs.segment(source.volume)
     lesion = PatternMap(np.where((lung_mask.labels > 0) & (source.volume.hu > -700), 1, 0).astype(np.uint8))
     made = ResultSource(source.volume, source.headers, "k" * 64, CREATED, MAKER)
-    segmentation = seg.encode(made, lung_mask, lesion)
-    report = sr.encode(made, quantify.assess(source.volume, lung_mask, lesion), segmentation)
+    segmentation = seg.encode(made, ALL, lung_mask, lesion)
+    report = sr.encode(made, quantify.assess(source.volume, lung_mask, lesion), [segmentation])
     for name, result in (("seg", segmentation), ("sr", report)):
         result.save_as(tmp_path / f"{name}.result", enforce_file_format=True)
         assert independent.validator_errors(tmp_path / f"{name}.result") == []

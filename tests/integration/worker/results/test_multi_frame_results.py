@@ -12,6 +12,7 @@ from tests.support.results import CREATED, MAKER
 from worker.analysis import quantify
 from worker.reading import series
 from worker.results import seg, sr
+from worker.results.segments import ALL
 from worker.results.source import ResultSource
 
 
@@ -32,8 +33,8 @@ def test_others_see_the_segments_of_frames_where_we_see_them(
         MAKER,
         tuple(one.frame for one in source_series.slices),
     )
-    segmentation = seg.encode(source, lungs, patterns)
-    report = sr.encode(source, quantify.assess(source_series.volume, lungs, patterns), segmentation)
+    segmentation = seg.encode(source, ALL, lungs, patterns)
+    report = sr.encode(source, quantify.assess(source_series.volume, lungs, patterns), [segmentation])
     for name, result in (("seg", segmentation), ("sr", report)):
         result.save_as(tmp_path / f"{name}.result", enforce_file_format=True)
         assert independent.validator_errors(tmp_path / f"{name}.result") == []

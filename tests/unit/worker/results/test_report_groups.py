@@ -12,6 +12,7 @@ from worker.analysis import timepoint
 from worker.analysis.serial import Comparison, compare
 from worker.reading.exam import Exam, Patient
 from worker.results import seg, sr
+from worker.results.segments import ALL
 
 CT = TinyCT()
 EXTENT = "Extent, volume of finding divided by volume of lung"
@@ -29,7 +30,7 @@ def compared() -> Comparison:
 @pytest.fixture(scope="module")
 def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     one = source(CT)
-    written = sr.encode(one, assessed(CT), seg.encode(one, *CT.masks()), compared())
+    written = sr.encode(one, assessed(CT), [seg.encode(one, ALL, *CT.masks())], compared())
     return save(written, tmp_path_factory.mktemp("sr") / "sr.dcm")
 
 
@@ -68,7 +69,7 @@ def test_the_validator_finds_no_error_in_any_group(report_file: Path) -> None:
 
 def test_a_report_names_the_one_that_it_replaces(tmp_path: Path) -> None:
     before, now = source(CT, "b" * 64), replace(source(CT), predecessor="b" * 64)
-    replaced, report = (sr.encode(one, assessed(CT), seg.encode(one, *CT.masks())) for one in (before, now))
+    replaced, report = (sr.encode(one, assessed(CT), [seg.encode(one, ALL, *CT.masks())]) for one in (before, now))
     assert "PredecessorDocumentsSequence" not in replaced
     (study,) = report.PredecessorDocumentsSequence
     (series,) = study.ReferencedSeriesSequence

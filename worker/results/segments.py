@@ -1,0 +1,87 @@
+"""What stands in which SEG, under which name, in which colour."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from highdicom.sr.coding import CodedConcept
+
+from worker.analysis.records import CONSOLIDATION, GROUND_GLASS, LEFT_LUNG, RETICULATION, RIGHT_LUNG
+from worker.results import codes, palette
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment: what it is, its value among the labels, and its colour (sRGB 0..255).
+
+    A segment with a laterality is of the lungs, any other of the patterns.
+    """
+
+    finding: str
+    label: str
+    category: CodedConcept
+    kind: CodedConcept
+    laterality: CodedConcept | None
+    value: int
+    colour: palette.Colour
+
+
+@dataclass(frozen=True)
+class Content:
+    """One SEG, in a series of its own: some viewers show only the last object of a series.
+
+    ``kind`` is that of its output and ``role`` decides its UIDs. ``description`` is how a reader finds it in the list
+    of a viewer, where about the first twenty letters are seen. Segments are numbered from 1 in their order.
+    """
+
+    kind: str
+    role: str
+    series_number: int
+    description: str
+    label: str
+    segments: tuple[Segment, ...]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether lungs stand beside patterns, which lie in them."""
+        return len({one.laterality is None for one in self.segments}) > 1
+
+
+PATTERNS: Final = (
+    Segment(
+        "ground glass",
+        "Ground glass opacity",
+        codes.ABNORMAL_STRUCTURE,
+        codes.GROUND_GLASS_OPACITY,
+        None,
+        GROUND_GLASS,
+        palette.GROUND_GLASS,
+    ),
+    Segment(
+        "reticulation",
+        "Reticulation",
+        codes.ABNORMAL_STRUCTURE,
+        codes.RETICULAR_PATTERN,
+        None,
+        RETICULATION,
+        palette.RETICULATION,
+    ),
+    Segment(
+        "consolidation",
+        "Consolidation",
+        codes.ABNORMAL_STRUCTURE,
+        codes.CONSOLIDATION,
+        None,
+        CONSOLIDATION,
+        palette.CONSOLIDATION,
+    ),
+)
+LUNGS: Final = (
+    Segment("left lung", "Left lung", codes.ANATOMICAL_STRUCTURE, codes.LUNG, codes.LEFT, LEFT_LUNG, palette.LEFT_LUNG),
+    Segment(
+        "right lung", "Right lung", codes.ANATOMICAL_STRUCTURE, codes.LUNG, codes.RIGHT, RIGHT_LUNG, palette.RIGHT_LUNG
+    ),
+)
+# Viewers fill what they show: lungs in the same object would hide the disease in them.
+DISEASE: Final = Content("seg", "disease seg", 7001, "ILD disease (Scleroscan, research)", "ILD", PATTERNS)
+OUTLINE: Final = Content("lungs", "lungs seg", 7002, "ILD lungs (Scleroscan, research)", "LUNGS", LUNGS)
+ALL: Final = Content("seg", "seg", 7001, "ILD disease and lungs (Scleroscan, research)", "ILD", PATTERNS + LUNGS)
