@@ -8,15 +8,17 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage as TrueColour
 
+from worker.results import page_sheet
 from worker.results.source import MANUFACTURER, ResultSource
 
 SERIES_NUMBER = 7004
+ABOVE, BELOW = 104, 72
 DESCRIPTION = "ILD page (Scleroscan, research)"
 
 
 def encode(source: ResultSource, frames: Sequence[Image.Image]) -> Dataset:
     """Return the object: RGB, a page each frame, of one size."""
-    pixels = [np.asarray(frame.convert("RGB")) for frame in frames]
+    pixels = [np.asarray(_with_room(frame)) for frame in frames]
     first = source.images[0]
     result = hd.sc.SCImage.from_ref_dataset(
         ref_dataset=first,
@@ -38,6 +40,13 @@ def encode(source: ResultSource, frames: Sequence[Image.Image]) -> Dataset:
     result.ImageType = ["DERIVED", "SECONDARY"]
     source.stamp(result, DESCRIPTION)
     return result
+
+
+def _with_room(frame: Image.Image) -> Image.Image:
+    """Leave room above and below, where viewers write date, series and window over the picture."""
+    roomy = Image.new("RGB", (frame.width, ABOVE + frame.height + BELOW), page_sheet.BACKGROUND)
+    roomy.paste(frame, (0, ABOVE))
+    return roomy
 
 
 def _become_multi_frame(result: Dataset, pixels: Sequence[np.ndarray]) -> None:
