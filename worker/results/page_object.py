@@ -11,7 +11,7 @@ from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage as TrueC
 from worker.results import page_sheet
 from worker.results.source import MANUFACTURER, ResultSource
 
-SERIES_NUMBER = 7004
+PLACE = 4
 ABOVE, BELOW = 104, 72
 DESCRIPTION = "ILD page (Scleroscan, research)"
 
@@ -27,7 +27,7 @@ def encode(source: ResultSource, frames: Sequence[Image.Image]) -> Dataset:
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,
         series_instance_uid=source.uid("page series"),
-        series_number=SERIES_NUMBER,
+        series_number=source.series_number(PLACE),
         sop_instance_uid=source.uid("page"),
         instance_number=1,
         manufacturer=MANUFACTURER,

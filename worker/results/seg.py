@@ -68,7 +68,7 @@ def attributes(source: ResultSource, content: Content) -> dict[str, Any]:
         "segmentation_type": hd.seg.SegmentationTypeValues.BINARY,
         "segment_descriptions": [_description(*numbered, source) for numbered in enumerate(content.segments, start=1)],
         "series_instance_uid": source.uid(f"{content.role} series"),
-        "series_number": content.series_number,
+        "series_number": source.series_number(content.place),
         "sop_instance_uid": source.uid(content.role),
         "instance_number": 1,
         "manufacturer": MANUFACTURER,

@@ -30,12 +30,13 @@ class Content:
     """One SEG, in a series of its own: some viewers show only the last object of a series.
 
     ``kind`` is that of its output and ``role`` decides its UIDs. ``description`` is how a reader finds it in the list
-    of a viewer, where about the first twenty letters are seen. Segments are numbered from 1 in their order.
+    of a viewer, where about the first twenty letters are seen. ``place`` is that among our
+    series. Segments are numbered from 1 in their order.
     """
 
     kind: str
     role: str
-    series_number: int
+    place: int
     description: str
     label: str
     segments: tuple[Segment, ...]
@@ -82,6 +83,6 @@ LUNGS: Final = (
     ),
 )
 # Viewers fill what they show: lungs in the same object would hide the disease in them.
-DISEASE: Final = Content("seg", "disease seg", 7001, "ILD disease (Scleroscan, research)", "ILD", PATTERNS)
-OUTLINE: Final = Content("lungs", "lungs seg", 7002, "ILD lungs (Scleroscan, research)", "LUNGS", LUNGS)
-ALL: Final = Content("seg", "seg", 7001, "ILD disease and lungs (Scleroscan, research)", "ILD", PATTERNS + LUNGS)
+DISEASE: Final = Content("seg", "disease seg", 1, "ILD disease (Scleroscan, research)", "ILD", PATTERNS)
+OUTLINE: Final = Content("lungs", "lungs seg", 2, "ILD lungs (Scleroscan, research)", "LUNGS", LUNGS)
+ALL: Final = Content("seg", "seg", 1, "ILD disease and lungs (Scleroscan, research)", "ILD", PATTERNS + LUNGS)

@@ -8,6 +8,7 @@ import highdicom as hd
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
+from worker.reading import headers
 from worker.reading.volume import CTVolume
 from worker.results import codes, local_time, uids
 
@@ -15,6 +16,9 @@ MANUFACTURER = "Scleroscan"
 PRODUCT = "Scleroscan"
 # Of VR LO (PS3.5 6.2).
 LONGEST_NAME = 64
+# Of VR IS.
+LARGEST_IS = 2**31
+FIRST_THOUSAND = 7000
 TYPE_2 = (
     "PatientID",
     "PatientName",
@@ -114,6 +118,15 @@ class ResultSource:
     def uid(self, role: str) -> str:
         """Return the UID of an object of this job."""
         return uids.derive(self.job_key, role)
+
+    def series_number(self, place: int) -> int:
+        """Return the series number of our object at a place, from 1: a viewer lists it behind the CT.
+
+        The first free thousand from 7000 on; where an IS cannot hold it, 7000 all the same.
+        """
+        taken = int(headers.number(self.headers[0], "SeriesNumber") or 0)
+        thousand = max(FIRST_THOUSAND, (taken // 1000 + 1) * 1000)
+        return (thousand if thousand + 1000 < LARGEST_IS else FIRST_THOUSAND) + place
 
     def tracking_uid(self, finding: str) -> str:
         """Return the tracking UID of a finding of this patient."""

@@ -14,7 +14,7 @@ from worker.results import change_groups, codes, numbers, staging, uids, zone_gr
 from worker.results.segments import LUNGS, PATTERNS, Segment
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
-SERIES_NUMBER = 7003
+PLACE = 3
 DESCRIPTION = "ILD measurements (Scleroscan, research)"
 # (region, side) of the numbers that belong to each segment.
 OF_SEGMENT = {
@@ -60,7 +60,7 @@ def encode(
         evidence=[*source.objects, *segs],
         content=report[0],
         series_instance_uid=source.uid("sr series"),
-        series_number=SERIES_NUMBER,
+        series_number=source.series_number(PLACE),
         sop_instance_uid=source.uid("sr"),
         instance_number=1,
         manufacturer=MANUFACTURER,

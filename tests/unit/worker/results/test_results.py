@@ -54,6 +54,15 @@ def test_disease_and_lungs_are_two_objects_and_say_which(objects: tuple[Dataset,
     assert (disease.SegmentsOverlap, lungs.SegmentsOverlap) == ("NO", "NO")
 
 
+@pytest.mark.parametrize(
+    ("number", "first"),
+    [(None, 7001), ("", 7001), ("3", 7001), ("7000", 8001), ("3000566", 3001001), (str(2**31 - 1), 7001)],
+)
+def test_viewers_list_what_was_made_behind_the_ct(number: str | None, first: int) -> None:
+    objects = encoded(TinyCT(changes={"SeriesNumber": number}))
+    assert [one.SeriesNumber for one in objects] == [first, first + 1, first + 2]
+
+
 def test_one_object_may_hold_both_with_the_disease_first() -> None:
     both = seg.encode(source(CT), segments.ALL, *CT.masks())
     labels = [(one.SegmentNumber, one.SegmentLabel) for one in both.SegmentSequence]
