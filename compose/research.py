@@ -110,7 +110,13 @@ def evaluate(
         bool, typer.Option("--everyone", help="All patients of the data sets, not the test side alone.")
     ] = False,
     phantoms: Annotated[int, typer.Option(help="Held-out phantoms, where no data set is given.", min=1)] = 30,
-    sweep: Annotated[bool, typer.Option(help="Vary kernel, noise and slice thickness as well.")] = True,
+    sweep: Annotated[
+        bool | None,
+        typer.Option(
+            help="Vary kernel, noise and slice thickness of phantoms as well: many minutes.",
+            show_default="unless a data set is given",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split that the model was trained with.")] = 0,
     device: Device = "auto",
     processes: Processes = 2,
@@ -131,16 +137,16 @@ def evaluate(
     """Judge a model patient by patient: Dice, error and bias of extent, ICC, Goh category, lung mask, sweep.
 
     Phantoms have seeds, kernels and noise that were not trained on. Of a data set the test side is judged; patients
-    that the model was
-    trained on are refused.
+    that the model was trained on are refused.
     """
     if look is not None:
         _look(look, weights, folder, device, as_json)
         return
     from worker.training.evaluation import comparison, judge  # noqa: PLC0415
 
+    varied = not dataset if sweep is None else sweep
     asked = judge.Request(
-        weights, tuple(dataset or ()), everyone, phantoms, SWEEP_PATIENTS if sweep else 0, seed, device, processes
+        weights, tuple(dataset or ()), everyone, phantoms, SWEEP_PATIENTS if varied else 0, seed, device, processes
     )
     if against is not None:
         with research_screen.progress() as tell:
