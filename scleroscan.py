@@ -28,6 +28,7 @@ from compose import (
     processes,
     queries,
     research,
+    review,
 )
 from compose import settings as site_settings
 from compose.errors import MisspeltSetting, UnusableSetting, WiringError
@@ -55,10 +56,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 database = typer.Typer(help="The database of the site, named by DB_URL.", no_args_is_help=True)
+reviewed = typer.Typer(help="Results that wait for a person.", no_args_is_help=True)
 labelled = typer.Typer(help="Labelled data to train and judge on.", no_args_is_help=True)
 app.add_typer(database, name="db")
 app.add_typer(labelled, name="dataset")
 app.add_typer(auditing.app, name="audit")
+app.add_typer(reviewed, name="review")
 
 Open = Annotated[
     bool, typer.Option("--open", help="Take images from anybody on the network, though the site file lists no peer.")
@@ -240,6 +243,8 @@ app.command()(history.history)
 app.command()(research.train)
 app.command()(research.evaluate)
 labelled.command()(dataset.check)
+reviewed.command(name="list")(review.waiting)
+reviewed.command()(review.show)
 
 
 def _ready(log_format: logs.LogFormat, *checks: Callable[[SiteSettings], None]) -> SiteSettings:

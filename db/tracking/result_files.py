@@ -1,4 +1,4 @@
-"""Says which results may leave the results folder, and notes that they were removed. Rows and numbers stay."""
+"""Says where the files of results are, which of them may leave, and notes that they were removed. Rows stay."""
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -7,11 +7,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.states import JobState
-from db.tables import Job
+from db.tables import Job, Output
 from db.tracking.events import Change, append, lock_series
 
 # What still has to be sent, or waits for a person, stays, and so does what lies in the folder alone: state ``encoded``.
 OVER = (JobState.DELIVERED, JobState.DISCARDED, JobState.SUPERSEDED)
+
+
+def output_paths(session: Session, job_id: int) -> list[tuple[str, str]]:
+    """Return kind and path of each file of a job, in the order in which they were written."""
+    files = select(Output.kind, Output.path).where(Output.job_id == job_id).order_by(Output.id)
+    return [(kind.value, path) for kind, path in session.execute(files)]
 
 
 def expired_results(session: Session, keys: Collection[str], before: datetime) -> Mapping[str, int]:
