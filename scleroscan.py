@@ -116,7 +116,7 @@ def scleroscan(
 
 @app.command()
 def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> None:
-    """Run a whole site, listener, scheduler and workers, until a signal.
+    """Run a whole site, listener, scheduler, workers and monitor, until a signal.
 
     All settings come from the environment; `scleroscan doctor` lists and checks them. Without any, it listens as
     SCLEROSCAN on port 11112 to this machine alone, keeps rows in SQLite and runs its own broker.
@@ -126,7 +126,7 @@ def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> 
     site = _ready(log_format, preflight.require_free_ports)
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
-        managed = (*processes.SITE, processes.WEB) if site.node.web_port else processes.SITE
+        managed = processes.of_site(bool(site.node.web_port), bool(site.monitor.port))
         processes.Supervisor(managed, environ).run(_stop_on_signal())
 
 
@@ -177,6 +177,20 @@ def serve_web(log_format: Logs = logs.LogFormat.console) -> None:
         node = site_settings.load().node
         host = site_file.host(node, site_file.load(node.site_file))
         server.run(node.model_copy(update={"host": host}), _stop_on_signal())
+
+
+@app.command(name="monitor")
+def serve_monitor(log_format: Logs = logs.LogFormat.console) -> None:
+    """Show by HTTP how the site does: /health/live, /health/ready, and /metrics for Prometheus.
+
+    It changes nothing, and goes on while the other parts, or the database, are away: then it says so.
+    """
+    # The server's libraries would slow down every other command.
+    from compose.monitor import server  # noqa: PLC0415
+
+    logs.configure(log_format)
+    with _part_of_site():
+        server.run(site_settings.load(), _stop_on_signal())
 
 
 @database.command()

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import redis
 from kombu import Connection
@@ -13,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from compose import exposure, liveness
 from compose.check import Check
+from compose.folders import existing
 from compose.settings import SiteSettings
 from db import audit, schema
 from db.errors import BadAddress, SchemaOutdated
@@ -100,7 +100,7 @@ def _broker(site: SiteSettings) -> Check:
 
 
 def _disk(site: SiteSettings) -> Check:
-    folder = _existing(site.node.spool_dir.absolute())
+    folder = existing(site.node.spool_dir)
     free_gb = shutil.disk_usage(folder).free / 1e9
     found = f"{free_gb:.0f} GB free at {site.node.spool_dir}"
     return Check(
@@ -118,7 +118,7 @@ def _growth(site: SiteSettings) -> Check:
     if rate is None:
         return Check("growth", True, "unknown until a day of receiving has passed")
     found = f"{rate.came / 1e9:.2f} GB a day come in, {rate.left / 1e9:.2f} GB leave"
-    free = shutil.disk_usage(_existing(site.node.spool_dir.absolute())).free - site.node.low_free_mb * 1e6
+    free = shutil.disk_usage(existing(site.node.spool_dir)).free - site.node.low_free_mb * 1e6
     if rate.came <= rate.left:
         return Check("growth", True, f"{found}: the spool does not grow")
     days = max(free, 0) / (rate.came - rate.left)
@@ -144,10 +144,6 @@ def _set_aside(site: SiteSettings) -> Check:
     codes = ", ".join(f"{code} {count}" for code, count in by_code.items())
     found = f"{sum(by_code.values())} received image(s) in {spool.refused}: {codes}"
     return Check("set aside", False, found, "look at them, then move or delete them")
-
-
-def _existing(folder: Path) -> Path:
-    return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
 
 
 def _weights(site: SiteSettings) -> Check:

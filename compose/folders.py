@@ -1,4 +1,4 @@
-"""Finds the files of a folder that can be sent, because people leave other files beside their images."""
+"""Finds folders, and the files of a folder that can be sent, because people leave other files beside their images."""
 
 from pathlib import Path
 
@@ -15,6 +15,11 @@ def dicom_below(folder: Path) -> tuple[list[Path], list[Path]]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else [folder]
     sendable = [path for path in paths if _can_be_sent(path)]
     return sendable, sorted(set(paths) - set(sendable))
+
+
+def existing(folder: Path) -> Path:
+    """Return a folder, or where it is not made yet the nearest one above it that is there."""
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
 
 
 def _can_be_sent(path: Path) -> bool:

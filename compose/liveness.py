@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from compose.check import Check
-from compose.processes import SITE, WEB
+from compose.processes import of_site
 from compose.settings import SiteSettings
 
 PROCESSES = Path("/proc")
@@ -16,7 +16,7 @@ NAME = "scleroscan"
 def parts(site: SiteSettings) -> Check:
     """Say which parts run here and which do not; with a shared database a part may run on another machine."""
     running = _running()
-    wanted = (*SITE, WEB) if site.node.web_port else SITE
+    wanted = of_site(bool(site.node.web_port), bool(site.monitor.port))
     alive = [part.name for part in wanted if any(words[: len(part.words)] == part.words for words in running)]
     missing = [part.name for part in wanted if part.name not in alive]
     found = f"running here: {', '.join(alive) or 'none'}"

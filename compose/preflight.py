@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 from compose.errors import UnusableSetting
+from compose.monitor.guard import require_guard
 from compose.settings import SiteSettings
 from db.address import ApplicationEntity
 from db.tls_profile import TlsFiles, client_context
@@ -41,6 +42,7 @@ def require_usable(site: SiteSettings) -> None:
         server.require_guard(site.node)
     for one in destinations.of(site.worker):
         _require_callable(one, site.worker.tls_files)
+    require_guard(site.monitor)
     identity.current(site.worker)
     _require_folder("DICOM_NODE_SPOOL_DIR", site.node.spool_dir)
     _require_folder("WORKER_RESULTS_DIR", site.worker.results_dir)
@@ -54,7 +56,9 @@ def require_free_ports(site: SiteSettings) -> None:
     host = site_file.host(site.node, site_file.load(site.node.site_file))
     for name, port in (("DICOM_NODE_PORT", site.node.port), ("DICOM_NODE_WEB_PORT", site.node.web_port)):
         if port is not None:
-            _require_free(host, name, port)
+            _require_free(f"DICOM_NODE_HOST={host}", host, name, port)
+    if site.monitor.port:
+        _require_free(f"MONITOR_HOST={site.monitor.host}", site.monitor.host, "MONITOR_PORT", site.monitor.port)
 
 
 def _require_callable(destination: Destination, tls_files: TlsFiles | None) -> None:
@@ -79,7 +83,7 @@ def _require_folder(name: str, folder: Path) -> None:
         raise UnusableSetting(f"{name}={folder} is no folder that can be made and written: see {nearest}")
 
 
-def _require_free(host: str, name: str, port: int) -> None:
+def _require_free(named: str, host: str, name: str, port: int) -> None:
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, *_, address in addresses:
@@ -87,4 +91,4 @@ def _require_free(host: str, name: str, port: int) -> None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
     except OSError as error:
-        raise UnusableSetting(f"DICOM_NODE_HOST={host} with {name}={port}: {error.strerror}") from error
+        raise UnusableSetting(f"{named} with {name}={port}: {error.strerror}") from error

@@ -37,6 +37,12 @@ SITE = (
 )
 # Beside the others where STOW-RS has a port.
 WEB = ManagedProcess("web", ("web",))
+MONITOR = ManagedProcess("monitor", ("monitor",))
+
+
+def of_site(has_web: bool, has_monitor: bool) -> tuple[ManagedProcess, ...]:
+    """Return the processes of a site with those that it may do without."""
+    return SITE + (WEB,) * has_web + (MONITOR,) * has_monitor
 
 
 @dataclass

@@ -3,19 +3,20 @@
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from compose import faults
 from compose.errors import MisspeltSetting, UnusableSetting
+from compose.monitor.settings import MonitorSettings
 from db.address import hide_secrets
 from db.settings import DbSettings
 from dicom_node.settings import NodeSettings
 from worker.settings import WorkerSettings
 
-CLASSES: tuple[type[BaseSettings], ...] = (DbSettings, NodeSettings, WorkerSettings)
+CLASSES: tuple[type[BaseSettings], ...] = (DbSettings, NodeSettings, WorkerSettings, MonitorSettings)
 # Of the command itself; typer reads it.
 OWN_PREFIX = "SCLEROSCAN_"
 SHOW_PATIENTS = f"{OWN_PREFIX}SHOW_PATIENTS"
@@ -28,11 +29,12 @@ LIKENESS = 0.75
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """The settings of the three packages."""
+    """The settings of the three packages and of the monitor."""
 
     db: DbSettings
     node: NodeSettings
     worker: WorkerSettings
+    monitor: MonitorSettings = field(default_factory=MonitorSettings)
 
     @property
     def db_url(self) -> str:
@@ -57,7 +59,7 @@ def load(environ: Mapping[str, str] = os.environ) -> SiteSettings:
     node, worker = NodeSettings(), WorkerSettings()
     # One site file for all that is told by files, unless the worker has its own.
     own = worker if worker.site_file else worker.model_copy(update={"site_file": node.site_file})
-    return SiteSettings(DbSettings(), node, own)
+    return SiteSettings(DbSettings(), node, own, MonitorSettings())
 
 
 def _wrong(settings: type[BaseSettings]) -> list[str]:
@@ -79,7 +81,7 @@ def _check_names(environ: Mapping[str, str]) -> None:
 
 
 def prefixes() -> list[str]:
-    """Return the prefixes of the environment variables: ``DB_``, ``DICOM_NODE_``, ``WORKER_``, ``SCLEROSCAN_``."""
+    """Return the prefixes of the environment variables, as ``DB_``; the last is ``SCLEROSCAN_``."""
     return [*(str(settings.model_config["env_prefix"]) for settings in CLASSES), OWN_PREFIX]
 
 
@@ -87,7 +89,7 @@ def setting_values(site: SiteSettings) -> dict[str, str]:
     """Return the value of each setting as text; of a secret only that there is one."""
     values = {
         faults.variable(type(package), field): _shown(getattr(package, field))
-        for package in (site.db, site.node, site.worker)
+        for package in (site.db, site.node, site.worker, site.monitor)
         for field in type(package).model_fields
     }
     return values | {faults.variable(DbSettings, "url"): hide_secrets(site.db_url)}

@@ -48,6 +48,24 @@ def snapshot(sessions: sessionmaker[Session]) -> Iterator[Session]:
         yield session
 
 
+def open_for_reading(url: str) -> sessionmaker[Session]:
+    """Return the maker of sessions that can only read, and keep no writer waiting.
+
+    An SQLite file that is missing is not made: the first transaction fails then.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        options = {"postgresql_readonly": True}
+        return sessionmaker(create_engine(parsed, pool_pre_ping=True, hide_parameters=True, execution_options=options))
+    existing = parsed.set(
+        database=f"file:{Path(parsed.database or '').absolute()}", query={"mode": "rw", "uri": "true"}
+    )
+    engine = create_engine(existing, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite_for_reading)
+    event.listen(engine, "begin", _begin_sqlite_reading)
+    return sessionmaker(engine)
+
+
 def _make_private(file: Path) -> None:
     """Make an SQLite file that is missing, with its folder, for its owner alone: rows name patients."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,6 +84,15 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _prepare_sqlite_for_reading(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only=ON")
+
+
+def _begin_sqlite_reading(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def is_of_the_values(error: StatementError) -> bool:

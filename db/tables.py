@@ -253,16 +253,6 @@ class Delivery(Base):
     output: Mapped[Output] = relationship()
 
 
-class Leader(Base):
-    """Which scheduler leads. It raises ``beat`` as long as it lives; ``beat_at`` is only for people to read."""
-
-    __tablename__ = "leader"
-    name: Mapped[str] = mapped_column(primary_key=True)
-    holder: Mapped[str | None]
-    beat: Mapped[int] = mapped_column(BigInteger)
-    beat_at: Mapped[datetime | None]
-
-
 class Event(Base):
     """One change of state. Rows are only ever added; each carries the hash of the one before it of its series.
 

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import threading
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from kombu import Queue
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.engine import open_database
-from worker import destinations
+from worker import destinations, pulse
 from worker.delivery_task import DeliveryTask
 from worker.lanes import Lanes
 from worker.proof_task import ProofTask
@@ -94,6 +95,10 @@ class Site:
         self.delivery_task.run(job_id, destination)
         self.proof_task.run(job_id, destination)
 
+    def beating(self, queue: str) -> AbstractContextManager[None]:
+        """Give signs of life of a worker of ``queue`` as long as the block lasts."""
+        return pulse.beating(self.sessions, queue, process_name())
+
 
 @signals.setup_logging.connect
 def leave_logging_alone(**_: Any) -> None:
@@ -106,7 +111,11 @@ def process_name() -> str:
 
 
 def build(site: Site) -> Celery:
-    """Return the Celery application with its two tasks, ``scleroscan.analyse`` and ``scleroscan.deliver``."""
+    """Return the Celery application with its tasks.
+
+    They are ``scleroscan.analyse``, ``scleroscan.deliver``, and ``scleroscan.beat``, which only shows that a message
+    came through.
+    """
     app = Celery("scleroscan", broker=site.settings.broker_url, set_as_current=False)
     visibility = {"visibility_timeout": site.settings.time_limit_s + VISIBILITY_MARGIN_S}
     app.conf.update(
@@ -130,11 +139,18 @@ def build(site: Site) -> Celery:
 
     @app.task(name="scleroscan.analyse")
     def analyse(job_id: int) -> None:
-        site.analyse(job_id)
+        with site.beating(ANALYSE):
+            site.analyse(job_id)
 
     @app.task(name="scleroscan.deliver")
     def deliver(job_id: int, destination: str) -> None:
-        site.deliver(job_id, destination)
+        with site.beating(DELIVER):
+            site.deliver(job_id, destination)
+
+    @app.task(name="scleroscan.beat")
+    def beat(queue: str) -> None:
+        with site.beating(queue):
+            pass
 
     return app
 

@@ -30,6 +30,7 @@ from db.tracking.deliveries import (
 )
 from db.tracking.events import Change, move, verify_chain
 from db.tracking.exams import ExamRow, MeasuredExam, exams_beside, exams_of
+from db.tracking.heartbeats import heartbeats, note_heartbeat
 from db.tracking.identities import correct_identity
 from db.tracking.jobs import (
     Claim,
@@ -141,6 +142,7 @@ __all__ = [
     "forget_the_future",
     "give_up_answer",
     "hand_back",
+    "heartbeats",
     "is_committed",
     "keep_facts",
     "kept_instances",
@@ -148,6 +150,7 @@ __all__ = [
     "measure",
     "missing",
     "move",
+    "note_heartbeat",
     "open_answer",
     "open_job",
     "open_series",

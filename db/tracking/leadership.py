@@ -10,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
-from db.tables import Leader
+from db.process_tables import Leader
 
 SCHEDULER = "scheduler"
 

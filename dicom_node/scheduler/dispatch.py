@@ -35,12 +35,16 @@ class Dispatcher:
         """Wake a worker for the deliveries of a job to one destination."""
         return self._send("scleroscan.deliver", [job_id, destination], "deliver")
 
-    def _send(self, name: str, words: list[object], queue: str) -> bool:
+    def ask_for_beat(self, queue: str, expires_s: float) -> bool:
+        """Ask the workers of a queue for a sign of life; a worker drops the question once it is older."""
+        return self._send("scleroscan.beat", [queue], queue, expires_s)
+
+    def _send(self, name: str, words: list[object], queue: str, expires_s: float | None = None) -> bool:
         try:
             # A new connection each time: one kept open would not declare its queue again on a broker that has lost
             # all its queues. Wake-ups are few, so this costs little.
             with self._celery.connection_for_write() as connection:
-                self._celery.send_task(name, words, queue=queue, connection=connection, retry=False)
+                self._celery.send_task(name, words, queue=queue, connection=connection, retry=False, expires=expires_s)
         except (OperationalError, KombuError, OSError) as error:
             if not self._away:
                 logger.warning("broker away, work waits in the rows", extra={"error": type(error).__name__})

@@ -19,6 +19,8 @@ from dicom_node.spool.peers import Peers
 
 logger = logging.getLogger(__name__)
 SUCCESS = 0x0000
+# The code under which a refusal is counted that nobody foresaw; the log has its trace.
+UNEXPECTED = "unexpected_error"
 # PS3.8 9.3.4: transient, by the presentation-related part of the provider.
 CONGESTED, LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x01), (0x02, 0x03, 0x02)
 
@@ -127,14 +129,16 @@ class ImageReception:
             self._keep()
         except (ReceiveError, OSError) as error:
             self.discard()
-            status = error.status if isinstance(error, ReceiveError) else OutOfSpace.status
+            why = error if isinstance(error, ReceiveError) else OutOfSpace(str(error))
+            self._spool.refusals.note(why.code)
             logger.warning(
                 "image refused",
-                extra={"status": f"0x{status:04X}", "reason": str(error), "assoc_id": self._association},
+                extra={"status": f"0x{why.status:04X}", "reason": str(error), "assoc_id": self._association},
             )
-            return status
+            return why.status
         except Exception:
             self.discard()
+            self._spool.refusals.note(UNEXPECTED)
             logger.exception("image refused, unexpected failure", extra={"assoc_id": self._association})
             return UnreadableInstance.status
         return SUCCESS

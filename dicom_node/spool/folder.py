@@ -4,6 +4,7 @@ incoming/       files being written, each locked by its writer; what a crash lea
 new/            durable, not yet registered: this folder is the registrar's queue, <instance>-<digest>-<order>.dcm
 series/         registered, <series>/<instance>-<digest>.dcm
 refused/        acknowledged, but unreadable to the registrar, or of another study than its series: <name>.<code>.dcm
+refusals/       how many images were refused, see :mod:`dicom_node.spool.refusals`
 associations/   one small file for each open association, and in broken-off/ one for each series that was cut off, see
                 :mod:`dicom_node.spool.associations`
 epoch           number of starts of the machine, and its boot id: so the order of arrival does not depend on the clock
@@ -24,6 +25,7 @@ from uuid import uuid4
 from dicom_node.errors import OutOfSpace
 from dicom_node.spool.image import check_uid
 from dicom_node.spool.incoming import PIECE, Incoming, is_being_written
+from dicom_node.spool.refusals import Refusals
 
 DIGEST_IN_NAME = 16
 WAITING_NAME = re.compile(r"([0-9.]+)-([0-9a-f]{64})-([0-9]{28})\.dcm")
@@ -83,6 +85,7 @@ class Spool:
         self._incoming, self.new, self._series, self.refused, self.associations = (
             self.root / name for name in ("incoming", "new", "series", "refused", "associations")
         )
+        self.refusals = Refusals(self.root / "refusals")
         self._epoch: int | None = None
 
     def prepare(self) -> None:

@@ -8,6 +8,7 @@ from pydicom import Dataset
 from dicom_node.errors import OutOfSpace, ReceiveError
 from dicom_node.spool.arriving import ArrivingFile
 from dicom_node.spool.image import Identity
+from dicom_node.spool.refusals import Refusals
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +52,8 @@ def _reference(own: Identity | None, failure: int | None = None) -> Dataset:
 class PartBody:
     """Takes one part of a request into the spool."""
 
-    def __init__(self, file: ArrivingFile, study_uid: str | None, outcome: Outcome) -> None:
-        self._file, self._study_uid, self._outcome = file, study_uid, outcome
+    def __init__(self, file: ArrivingFile, study_uid: str | None, outcome: Outcome, refusals: Refusals) -> None:
+        self._file, self._study_uid, self._outcome, self._refusals = file, study_uid, outcome, refusals
         self.extend, self.discard = file.extend, file.discard
 
     def finish(self) -> None:
@@ -61,4 +62,5 @@ class PartBody:
             self._outcome.kept.append(self._file.keep(self._study_uid))
         except ReceiveError as error:
             logger.warning("image refused", extra={"status": f"0x{error.status:04X}", "reason": str(error)})
+            self._refusals.note(error.code)
             self._outcome.failed.append((self._file.identity, error.status))

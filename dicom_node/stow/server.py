@@ -93,7 +93,7 @@ class Store:
             return PartReader(
                 limiter,
                 self._max_bytes,
-                lambda: PartBody(ArrivingFile(self._spool, self._way), study_uid, outcome),
+                lambda: PartBody(ArrivingFile(self._spool, self._way), study_uid, outcome, self._spool.refusals),
             )
         except Malformed as error:
             raise HTTPException(400, str(error)) from error
@@ -138,10 +138,11 @@ def run(settings: NodeSettings, stop: Event) -> None:
     with CountingListener(
         settings.host or "127.0.0.1", settings.web_port or 0, settings.max_associations_per_peer
     ) as listener:
-        asyncio.run(_serve(server, listener, stop))
+        asyncio.run(serve(server, listener, stop))
 
 
-async def _serve(server: uvicorn.Server, listener: CountingListener, stop: Event) -> None:
+async def serve(server: uvicorn.Server, listener: CountingListener, stop: Event) -> None:
+    """Serve on a socket until ``stop`` is set."""
     serving = asyncio.create_task(server.serve([listener]))
     while not stop.is_set() and not serving.done():
         await asyncio.sleep(STOP_POLL_S)

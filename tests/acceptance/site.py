@@ -29,6 +29,7 @@ class Site:
     port: int
     folder: Path
     archive: services.Orthanc
+    monitor_port: int
 
     def command(self, *words: str) -> Any:
         """Run a `scleroscan` command with ``--json`` on this site and return what it printed."""
@@ -105,7 +106,7 @@ class Site:
 @contextmanager
 def running(folder: Path, db_url: str, broker_url: str, archive: services.Orthanc) -> Iterator[Site]:
     """Run a site for the length of the block, from settings alone."""
-    port = services.free_port()
+    port, monitor_port = services.free_port(), services.free_port()
     environ = os.environ | {
         "DB_URL": db_url,
         "DICOM_NODE_HOST": "127.0.0.1",
@@ -114,12 +115,13 @@ def running(folder: Path, db_url: str, broker_url: str, archive: services.Orthan
         "DICOM_NODE_QUIET_S": "1",
         "DICOM_NODE_GAP_WAIT_S": "2",
         "DICOM_NODE_RENOTIFY_S": "3",
+        "MONITOR_PORT": str(monitor_port),
         "WORKER_BROKER_URL": broker_url,
         "WORKER_DESTINATIONS": json.dumps([archive.destination]),
         "WORKER_RESULTS_DIR": str(folder / "results"),
         "WORKER_LEASE_S": "6",
     }
-    site = Site(environ, port, folder, archive)
+    site = Site(environ, port, folder, archive, monitor_port)
     subprocess.run([sys.executable, "-m", "scleroscan", "db", "upgrade"], env=environ, check=True, capture_output=True)
     with services.running([sys.executable, "-m", "scleroscan", "up"], folder / "site.log", env=environ):
         services.wait_until(lambda: services.port_answers(port), 60, "the listener")

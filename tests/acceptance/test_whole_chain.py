@@ -9,7 +9,7 @@ import redis
 from pydicom import dcmread
 
 from tests.acceptance.site import Site, running
-from tests.support import independent, services
+from tests.support import independent, monitored, services
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.phantom.dicom_series import PhantomIdentity, write_series
 
@@ -39,6 +39,11 @@ def phantom_series(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     spec = PhantomSpec(seed=seed, shape=(64, 256, 256), spacing_mm=(4.3, 1.4, 1.4), extent_pct=25.0)
     write_series(render(spec), tmp_path / "ct", PhantomIdentity())
     return tmp_path / "ct"
+
+
+def test_a_site_that_is_up_shows_that_it_is_ready(site: Site) -> None:
+    services.wait_until(lambda: services.port_answers(site.monitor_port), 60, "the monitor")
+    services.wait_until(lambda: monitored.get(site.monitor_port, "/health/ready")[0] == 200, 60, "a ready site")
 
 
 def uids(folder: Path) -> tuple[str, str]:

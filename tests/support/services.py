@@ -31,6 +31,7 @@ DEBIAN = {
     "dcmcjpeg": "dcmtk",
     "dcmdjpeg": "dcmtk",
     "dciodvfy": "dicom3tools",
+    "promtool": "prometheus",
 }
 ORTHANC_PLUGINS = Path("/usr/share/orthanc/plugins")
 # An activated environment may put pynetdicom's programs of the same names first; these are DCMTK's.

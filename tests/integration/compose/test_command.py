@@ -27,6 +27,7 @@ def scleroscan(folder: Path, *words: str, **environ: str) -> subprocess.Complete
         "WORKER_RESULTS_DIR": str(folder / "results"),
         "DICOM_NODE_PORT": str(services.free_port()),
         "DICOM_NODE_HOST": "127.0.0.1",
+        "MONITOR_PORT": str(services.free_port()),
     }
     command = [sys.executable, "-m", "scleroscan", *words]
     return subprocess.run(

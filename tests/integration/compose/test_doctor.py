@@ -11,7 +11,7 @@ import trustme
 
 from compose import doctor, exposure, settings
 from compose.check import Check
-from compose.processes import SITE, Supervisor
+from compose.processes import Supervisor, of_site
 from db import schema, tracking
 from db.engine import open_database
 from dicom_node.scp.listener import Address, Listener, Security
@@ -137,10 +137,13 @@ def test_a_broker_without_password_on_the_network_is_a_fault(url: str, ok: bool,
 def test_parts_that_do_not_run_are_a_fault_and_then_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = checks()["parts"]
     assert not found.ok
-    assert found.found == "running here: none; not running here: listener, scheduler, analyse, deliver"
-    monkeypatch.setenv("DICOM_NODE_PORT", str(services.free_port()))
+    assert found.found == "running here: none; not running here: listener, scheduler, analyse, deliver, monitor"
+    for name in ("DICOM_NODE_PORT", "MONITOR_PORT"):
+        monkeypatch.setenv(name, str(services.free_port()))
     stop = threading.Event()
-    runner = threading.Thread(target=Supervisor(SITE, os.environ, log=tmp_path / "log").run, args=(stop,))
+    runner = threading.Thread(
+        target=Supervisor(of_site(False, True), os.environ, log=tmp_path / "log").run, args=(stop,)
+    )
     runner.start()
     try:
         services.wait_until(lambda: checks()["parts"].ok, what="all parts")

@@ -123,8 +123,12 @@ def test_what_cannot_be_kept_is_listed_and_the_rest_is_kept(tmp_path: Path) -> N
         assert reasons == [0xA900, 0xC000, 0xC000]
         assert post(url, [part10(mr)]).status_code == 409
     assert len(spooled(tmp_path)) == 1
-    others = [path.name for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".dcm"]
-    assert others == ["epoch"]
+    counts = {path: path.stat().st_size for path in tmp_path.rglob("refusals/*")}
+    assert {path.name: count for path, count in counts.items()} == {
+        "uid_malformed": 1, "no_part10": 1, "wrong_sop_class": 2,
+    }  # fmt: skip
+    others = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".dcm"} - set(counts)
+    assert [path.name for path in others] == ["epoch"]
 
 
 def test_a_nest_of_sequences_is_refused_and_the_rest_is_kept(tmp_path: Path) -> None:

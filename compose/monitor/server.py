@@ -1,0 +1,90 @@
+"""Serves health and metrics. Neither names a patient, a study or a series."""
+
+import asyncio
+import hmac
+import logging
+from threading import Event, Thread
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from compose.monitor.guard import require_guard
+from compose.monitor.metrics import SiteMetrics
+from compose.monitor.watch import Watch
+from compose.settings import SiteSettings
+from dicom_node.stow.connections import CountingListener, DeadlineProtocol
+from dicom_node.stow.server import serve
+
+logger = logging.getLogger(__name__)
+REQUEST_TIMEOUT_S = 10
+PLACES_OF_AN_ADDRESS = 32
+
+
+class Pages:
+    """The answers."""
+
+    def __init__(self, site: SiteSettings, watch: Watch) -> None:
+        self._watch = watch
+        self._metrics = SiteMetrics(site, watch)
+        token = site.monitor.token
+        self._token = token.get_secret_value().encode() if token else None
+
+    def application(self) -> Starlette:
+        """Return the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/health/live", self.live),
+                Route("/health/ready", self.ready),
+                Route("/metrics", self.metrics),
+            ]
+        )
+
+    def live(self, _request: Request) -> JSONResponse:
+        """200 while the monitor itself goes on looking."""
+        return JSONResponse({"live": self._watch.is_alive}, 200 if self._watch.is_alive else 503)
+
+    def ready(self, _request: Request) -> JSONResponse:
+        """200 where every part does its work, else 503 with the reason of each that does not."""
+        checks = self._watch.checks
+        reasons = [f"{check.name}: {check.found}" for check in checks if not check.ok]
+        if not self._watch.is_alive:
+            reasons.append("monitor: does not look any more")
+        parts = {check.name: {"ready": check.ok, "found": check.found} for check in checks}
+        return JSONResponse({"ready": not reasons, "reasons": reasons, "parts": parts}, 503 if reasons else 200)
+
+    def metrics(self, request: Request) -> Response:
+        """The numbers, for Prometheus."""
+        self._admit(request)
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    def _admit(self, request: Request) -> None:
+        if self._token is None:
+            return
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), self._token):
+            raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+
+
+def run(site: SiteSettings, stop: Event) -> None:
+    """Watch and serve until ``stop`` is set. Raises UnusableSetting where strangers could read the numbers."""
+    require_guard(site.monitor)
+    watch = Watch(site)
+    looking = Thread(target=watch.run, args=(stop,), name="watch", daemon=True)
+    config = uvicorn.Config(
+        Pages(site, watch).application(),
+        http=DeadlineProtocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=REQUEST_TIMEOUT_S,
+    )
+    with CountingListener(site.monitor.host, site.monitor.port, PLACES_OF_AN_ADDRESS) as listener:
+        logger.info("monitor", extra={"host": site.monitor.host, "port": site.monitor.port})
+        looking.start()
+        asyncio.run(serve(uvicorn.Server(config), listener, stop))
+    looking.join()

@@ -1,0 +1,28 @@
+"""The tables by which processes show that they live: rows that change again and again, and no part of what happened."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.tables import Base
+
+
+class Leader(Base):
+    """Which scheduler leads. It raises ``beat`` as long as it lives; ``beat_at`` is only for people to read."""
+
+    __tablename__ = "leader"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str | None]
+    beat: Mapped[int] = mapped_column(BigInteger)
+    beat_at: Mapped[datetime | None]
+
+
+class Heartbeat(Base):
+    """The last sign of life of the workers of a queue, raised by a message that came through the broker."""
+
+    __tablename__ = "heartbeat"
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    who: Mapped[str | None]
+    beat: Mapped[int] = mapped_column(BigInteger)
+    beat_at: Mapped[datetime | None]

@@ -1,0 +1,116 @@
+"""The monitor of a real site: what it counts, and that it notices a part that stopped without a word."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE
+
+from db.address import ApplicationEntity
+from dicom_node.answers import KEPT_FOR_WHO_ASKED
+from tests.support import monitored, services
+from tests.support.monitored import MonitoredSite
+from worker.delivery import dicom
+from worker.phantom.chest_ct import PhantomSpec, render
+from worker.phantom.dicom_series import PhantomIdentity, write_series
+
+CANARY = PhantomIdentity(patient_name="CANARY^NAME", patient_id="CANARY-ID")
+SLICES = 64
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, redis_url: str, orthanc: services.Orthanc
+) -> Iterator[MonitoredSite]:
+    folder = tmp_path_factory.mktemp("monitored")
+    url = f"sqlite:///{folder / 'rows.db'}"
+    with monitored.running(folder, url, redis_url, WORKER_DESTINATIONS=orthanc.destination) as one:
+        one.wait_until_ready()
+        yield one
+
+
+def status_without_series(site: MonitoredSite, path: Path) -> int:
+    """Send an image without its series, and return the status."""
+    dataset = dcmread(path)
+    entity = AE("SCANNER")
+    entity.add_requested_context(dataset.SOPClassUID, ExplicitVRLittleEndian)
+    association = entity.associate(
+        "127.0.0.1", site.dicom_port, ae_title="SCLEROSCAN", evt_handlers=[KEPT_FOR_WHO_ASKED]
+    )
+    del dataset.SeriesInstanceUID
+    status = association.send_c_store(dataset)
+    association.release()
+    return int(status.Status)
+
+
+@pytest.fixture(scope="module")
+def measured(site: MonitoredSite, tmp_path_factory: pytest.TempPathFactory) -> MonitoredSite:
+    """The site after one phantom was measured and delivered, and one image refused."""
+    folder = tmp_path_factory.mktemp("phantom")
+    spec = PhantomSpec(seed=11, shape=(SLICES, 256, 256), spacing_mm=(4.3, 1.4, 1.4), extent_pct=25.0)
+    write_series(render(spec), folder, CANARY)
+    paths = sorted(folder.glob("*.dcm"))
+    dicom.store(paths, ApplicationEntity("SCLEROSCAN", "127.0.0.1", site.dicom_port), "SCANNER")
+    assert status_without_series(site, paths[0]) == 0xC000
+    services.wait_until(lambda: site.number("scleroscan_jobs", state="delivered") == 1, 240, "a delivered job")
+    return site
+
+
+def test_a_phantom_and_a_refusal_are_counted(measured: MonitoredSite, orthanc: services.Orthanc) -> None:
+    number = measured.number
+    assert number("scleroscan_images_received_total") == SLICES
+    assert number("scleroscan_image_bytes_received_total") > SLICES * 256 * 256 * 2
+    assert number("scleroscan_images_refused_total", code="uid_missing") == 1
+    assert number("scleroscan_series", state="complete") == 1
+    assert number("scleroscan_deliveries", state="sent", destination=orthanc.destination) == 3
+    assert number("scleroscan_queue_depth", queue="analyse") == 0
+    assert number("scleroscan_oldest_open_series_seconds") == 0
+    assert number("scleroscan_disk_free_bytes", folder="spool") > 0
+    for stage in ("read", "lungs", "patterns"):
+        assert number("scleroscan_stage_seconds_count", stage=stage) == 1
+        assert 0 < number("scleroscan_stage_seconds_sum", stage=stage) < 240
+
+
+def test_nothing_that_is_shown_names_a_patient(measured: MonitoredSite) -> None:
+    shown = "".join(measured.get(path)[1] for path in ("/metrics", "/health/ready", "/health/live"))
+    uids = {sample.labels[label] for sample in measured.samples() for label in sample.labels}
+    assert not [label for label in uids if label.startswith(("1.2.", "2.25."))]
+    for secret in ("CANARY", "CHEST"):
+        assert secret not in shown
+        assert secret not in (measured.folder / "monitor.log").read_text()
+
+
+def test_a_site_that_works_is_live_and_ready(site: MonitoredSite) -> None:
+    site.wait_until_ready()
+    assert site.get("/health/live") == (200, '{"live":true}')
+    status, answer = site.ready()
+    assert (status, answer["reasons"]) == (200, [])
+    assert set(answer["parts"]) == {
+        "database", "scheduler", "analyse", "deliver", "listener", "disk", "registration",
+    }  # fmt: skip
+    assert {one.value for one in site.samples() if one.name == "scleroscan_part_ready"} == {1.0}
+
+
+@pytest.mark.parametrize("part", ["listener", "scheduler", "analyse", "deliver"])
+def test_a_part_that_silently_stopped_is_named(site: MonitoredSite, part: str) -> None:
+    site.wait_until_ready()
+    site.signal(part, signal.SIGSTOP)
+    try:
+        services.wait_until(lambda: site.ready()[0] == 503, 60, f"503 for the {part}")
+        assert [reason.partition(":")[0] for reason in site.ready()[1]["reasons"]] == [part]
+        assert site.number("scleroscan_part_ready", part=part) == 0
+        assert site.get("/health/live")[0] == 200
+    finally:
+        site.signal(part, signal.SIGCONT)
+    site.wait_until_ready()
+
+
+def test_a_consumer_that_was_killed_is_named_with_the_time(site: MonitoredSite) -> None:
+    site.wait_until_ready()
+    site.signal("deliver", signal.SIGKILL)
+    services.wait_until(lambda: site.ready()[0] == 503, 60, "503 for the consumer")
+    (reason,) = site.ready()[1]["reasons"]
+    assert reason.startswith("deliver: stopped: gave no sign of life for 1")
