@@ -64,7 +64,8 @@ def kept(node: Node) -> list[bytes]:
 
 def left_behind(node: Node) -> list[Path]:
     """Whatever lies in the spool of an image, whole or in part."""
-    own = {node.spool.root / "epoch", *node.spool.associations.iterdir()}
+    counts = (node.spool.root / "refusals").glob("*")
+    own = {node.spool.root / "epoch", *node.spool.associations.iterdir(), *counts}
     return [path for path in node.spool.root.rglob("*") if path.is_file() and path not in own]
 
 
