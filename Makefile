@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools prometheus
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: help install demo services test test-quick acceptance viewer check bench chaos fuzz soak stalls clean
+.PHONY: help install demo services test test-quick acceptance viewer check bench chaos fuzz soak stalls sbom clean
 
 help:
 	@echo "make install   the environment, in $(VENV)"
@@ -19,6 +19,7 @@ help:
 	@echo "make fuzz      10,000 hostile headers, PDUs and multipart bodies each, beside a real sender"
 	@echo "make soak      10,000 images, 1,000 associations, 10,000 connects: is anything kept?"
 	@echo "make stalls    150,000 small images over 1,000 associations, three ways: is each answered?"
+	@echo "make sbom      the software bill of materials of a site (CycloneDX): sbom.cdx.json"
 	@echo "make clean     remove what these commands made here"
 
 install: $(VENV)/installed
@@ -85,6 +86,9 @@ soak: install services
 stalls: install services
 	$(BIN)/python -m tests.stalls
 
+sbom: install
+	$(BIN)/python -m tests.sbom sbom.cdx.json
+
 clean:
-	rm -rf $(VENV) .viewer build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache scleroscan-demo
+	rm -rf $(VENV) .viewer build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache scleroscan-demo sbom.cdx.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

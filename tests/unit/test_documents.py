@@ -33,6 +33,18 @@ def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
     assert missing == []
 
 
+def test_every_test_that_a_document_names_is_there() -> None:
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "tests").rglob("test_*.py"))
+    there = set(re.findall(r"^ *def (test_\w+)\(", tests, re.MULTILINE))
+    named = {
+        (path.name, name)
+        for path in documents()
+        for name in re.findall(r"`(test_\w*[a-z0-9])`", path.read_text(encoding="utf-8"))
+    }
+    assert len([name for page, name in named if page == "threat-model.md"]) > 30
+    assert sorted((page, name) for page, name in named if name not in there) == []
+
+
 def test_contributing_names_files_and_targets_that_are_there() -> None:
     text = CONTRIBUTING.read_text(encoding="utf-8")
     paths = re.findall(r"`((?:worker|db|dicom_node|compose|tests|docs)/[\w/.*-]+)`", text)
