@@ -72,6 +72,8 @@ class OutputKind(StrEnum):
     SR = "sr"
     PICTURE = "picture"
     PAGE = "page"
+    PDF = "pdf"
+    KEY_IMAGES = "key_images"
 
 
 ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {

@@ -116,8 +116,8 @@ class AnalysisTask:
             created_at=held.created_at,
             # Absolute, because the path is kept in rows and other processes have other working directories.
             folder=self._settings.results_dir.absolute() / held.key,
-            with_page=self._settings.page,
             one_seg=self._settings.one_seg,
+            also=self._settings.objects_beside_seg_and_sr,
             earlier=tuple(past.timepoint_of(row) for row in earlier),
             predecessor=predecessor,
         )

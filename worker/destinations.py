@@ -36,8 +36,10 @@ class Destination(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = Field(description="dicom://AET@host:port, dicom+tls://, or the base URL of a DICOMweb service")
-    objects: tuple[Literal["seg", "sr", "page"], ...] = Field(
-        ("seg", "sr", "page"), min_length=1, description="Which objects it gets"
+    objects: tuple[Literal["seg", "lungs", "sr", "page", "pdf", "key_images"], ...] = Field(
+        ("seg", "lungs", "sr", "page", "pdf", "key_images"),
+        min_length=1,
+        description="Which objects it gets of those that are made",
     )
     proof: Literal["auto", "commitment", "query", "none"] = Field(
         "auto", description="auto: storage commitment where it is offered, else a query for each object"

@@ -1,10 +1,13 @@
 """Runs the stages from files to results: read, lungs, patterns, quantify, encode; without database and queue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from pydicom import Dataset
+
+from db.states import OutputKind
 from db.tracking import OutputFile
 from worker.analysis import card as model_card
 from worker.analysis import lungs, patterns, quantify, serial, timepoint
@@ -17,7 +20,7 @@ from worker.reading import chest, exam_header, headers, series, unchanged
 from worker.reading.exam import Exam
 from worker.reading.series import SourceSeries
 from worker.reading.unchanged import ReceivedFile
-from worker.results import files, page, page_object, page_sheet, picture, seg, segments, sr
+from worker.results import files, key_images, page, page_object, page_pdf, page_sheet, picture, seg, segments, sr
 from worker.results.source import Maker, ResultSource
 
 # The errors that highdicom and pydicom raise on headers from which no valid object can be made.
@@ -29,7 +32,8 @@ class Task:
     """The input of one run: files of a series, the key that decides all UIDs, the folder for results.
 
     ``earlier`` are the measured exams under the same patient ID, whosever they are; ``predecessor`` is the key of the
-    job whose report this one replaces; ``one_seg`` puts disease and lungs into one SEG.
+    job whose report this one replaces; ``one_seg`` puts disease and lungs into one SEG; ``also`` are the objects wanted
+    beside SEG and SR.
     """
 
     files: tuple[ReceivedFile, ...]
@@ -38,8 +42,8 @@ class Task:
     folder: Path
     earlier: tuple[Timepoint, ...] = ()
     predecessor: str | None = None
-    with_page: bool = True
     one_seg: bool = False
+    also: frozenset[OutputKind] = frozenset({OutputKind.PAGE})
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,19 @@ def _shown(source: ResultSource, exam: Exam, found: Findings) -> page_sheet.Show
     )
 
 
+def _further(
+    wanted: frozenset[OutputKind], source: ResultSource, exam: Exam, found: Findings
+) -> Iterator[tuple[OutputKind, Dataset]]:
+    """Yield the objects that are made beside SEG and SR."""
+    frames = page.frames(_shown(source, exam, found)) if wanted & {OutputKind.PAGE, OutputKind.PDF} else []
+    if OutputKind.PAGE in wanted:
+        yield OutputKind.PAGE, page_object.encode(source, frames)
+    if OutputKind.PDF in wanted:
+        yield OutputKind.PDF, page_pdf.encode(source, frames)
+    if OutputKind.KEY_IMAGES in wanted and (selection := key_images.encode(source, found.patterns)):
+        yield OutputKind.KEY_IMAGES, selection
+
+
 def _encode(
     task: Task, model: PatternModel, series_read: SourceSeries, found: Findings, exam: Exam
 ) -> tuple[OutputFile, ...]:
@@ -144,11 +161,11 @@ def _encode(
             contents = (segments.ALL,) if task.one_seg else (segments.DISEASE, segments.OUTLINE)
             segs = {one.kind: seg.encode(source, one, found.lungs, found.patterns) for one in contents}
             report = sr.encode(source, found.assessment, segs.values(), found.comparison)
-            pages = [page_object.encode(source, page.frames(_shown(source, exam, found)))] if task.with_page else []
+            further = dict(_further(task.also, source, exam, found))
         written = (
             *(files.write_object(task.folder, kind, one) for kind, one in segs.items()),
             files.write_object(task.folder, "sr", report),
-            *(files.write_object(task.folder, "page", one) for one in pages),
+            *(files.write_object(task.folder, kind, one) for kind, one in further.items()),
             files.write_picture(
                 task.folder,
                 "overlay",

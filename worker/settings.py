@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.address import AE_TITLE
+from db.states import OutputKind
 from db.tls_profile import TlsFiles
 from worker import destinations, packaged_model
 
@@ -58,6 +59,8 @@ class WorkerSettings(BaseSettings):
         Path("scleroscan-site/results"), description="Folder for SEG, SR and pictures of each job"
     )
     page: bool = Field(True, description="Send the page that any viewer shows, a secondary capture, beside SEG and SR")
+    pdf: bool = Field(False, description="Send the page as an encapsulated PDF too, for archives that show documents")
+    key_images: bool = Field(False, description="Send a key object selection of the images that show most disease")
     one_seg: bool = Field(
         False,
         description="Disease and lungs in one SEG; otherwise each is an SEG of its own, so that lungs hide nothing",
@@ -84,6 +87,12 @@ class WorkerSettings(BaseSettings):
         if self.tls_cert is None or self.tls_key is None or self.tls_ca is None:
             return None
         return TlsFiles(self.tls_cert, self.tls_key, self.tls_ca)
+
+    @property
+    def objects_beside_seg_and_sr(self) -> frozenset[OutputKind]:
+        """The objects that a job makes beside SEG and SR."""
+        wanted = {OutputKind.PAGE: self.page, OutputKind.PDF: self.pdf, OutputKind.KEY_IMAGES: self.key_images}
+        return frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
 
     @field_validator("broker_url")
     @classmethod

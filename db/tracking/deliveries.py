@@ -15,7 +15,9 @@ from db.tracking.events import Change, append, begin, lock_series, move
 # Nobody asks any more for what a newer result supersedes.
 PROVABLE = (JobState.ENCODED, JobState.DELIVERED, JobState.FAILED)
 TAKEN = (DeliveryState.SENT, DeliveryState.COMMITTED)
-DELIVERED_KINDS = (OutputKind.SEG, OutputKind.LUNGS, OutputKind.SR, OutputKind.PAGE)
+# These show what SEG and SR say: an archive that takes those and not the class of these has the result.
+REPEATING = (OutputKind.PAGE, OutputKind.PDF, OutputKind.KEY_IMAGES)
+DELIVERED_KINDS = tuple(kind for kind in OutputKind if kind is not OutputKind.PICTURE)
 
 
 class Recipient(NamedTuple):
@@ -216,14 +218,11 @@ def close_job(session: Session, job: Job, change: Change) -> None:
 
 
 def _that_fail_their_job(rows: Sequence[Delivery]) -> list[Delivery]:
-    """Return the dead letters, but for a page whose destination took another object of the job.
-
-    The page shows what SEG and SR say: an archive that takes these and not its SOP class has the result.
-    """
+    """Return the dead letters, but for what only repeats the result, where its destination took another object."""
     has_result = {row.destination for row in rows if row.state in TAKEN}
     return [
         row
         for row in rows
         if row.state == DeliveryState.FAILED
-        and (row.output.kind != OutputKind.PAGE or row.destination not in has_result)
+        and (row.output.kind not in REPEATING or row.destination not in has_result)
     ]

@@ -61,6 +61,8 @@ def own(name: str) -> CodedConcept:
 
 
 # The report
+# CID 7010
+OF_INTEREST = _code("113000", "DCM", "Of Interest")
 IMAGING_MEASUREMENT_REPORT = _code("126000", "DCM", "Imaging Measurement Report")
 CT_CHEST = _code("24627-2", "LN", "CT Chest")
 # Not 123109, which is Manual Processing and passes every validator just as well.

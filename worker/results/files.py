@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmwrite
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A file of a job: ``kind`` is ``seg``, ``sr``, ``page`` or ``picture``; ``sop_uid`` None for a picture."""
+    """A file of a job: ``kind`` is a :class:`db.states.OutputKind`; ``sop_uid`` None for a picture."""
 
     kind: str
     path: Path

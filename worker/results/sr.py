@@ -10,7 +10,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from worker.analysis.records import Assessment, Region, Side
 from worker.analysis.serial import Comparison
-from worker.results import change_groups, codes, numbers, staging, uids, zone_groups
+from worker.results import change_groups, codes, numbers, observer, staging, uids, zone_groups
 from worker.results.segments import LUNGS, PATTERNS, Segment
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
@@ -50,7 +50,7 @@ def encode(
     groups += change_groups.groups(source, comparison) if comparison else ()
     groups += zone_groups.groups(source, assessment)
     report = sr.MeasurementReport(
-        observation_context=_observers(source),
+        observation_context=sr.ObservationContext(observer_device_context=observer.context(source)),
         procedure_reported=codes.CT_CHEST,
         imaging_measurements=groups,
         title=codes.IMAGING_MEASUREMENT_REPORT,
@@ -86,23 +86,6 @@ def _predecessors(source: ResultSource) -> list[Dataset] | None:
     report.SeriesInstanceUID = uids.derive(source.predecessor, "sr series")
     report.SOPClassUID, report.SOPInstanceUID = Comprehensive3DSRStorage, uids.derive(source.predecessor, "sr")
     return [report]
-
-
-def _observers(source: ResultSource) -> sr.ObservationContext:
-    device = sr.DeviceObserverIdentifyingAttributes(
-        uid=source.device_uid,
-        name=PRODUCT,
-        manufacturer_name=MANUFACTURER,
-        model_name=source.model_name,
-        serial_number=source.device_serial_number,
-    )
-    device_type = CodedConcept("121007", "DCM", "Device")
-    return sr.ObservationContext(
-        observer_device_context=sr.ObserverContext(
-            observer_type=device_type,
-            observer_identifying_attributes=device,
-        )
-    )
 
 
 def _algorithm(source: ResultSource) -> sr.AlgorithmIdentification:

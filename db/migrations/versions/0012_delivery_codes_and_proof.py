@@ -84,7 +84,7 @@ SENDING = """
              WHEN COUNT(proof_due_at) > 0 THEN 'open'
              ELSE 'not proven' END AS delivery_proof
     FROM delivery JOIN output ON output.id = delivery.output_id
-    WHERE NOT (output.kind = 'page' AND delivery.state = 'failed') GROUP BY delivery.job_id
+    WHERE NOT (output.kind IN ('page', 'pdf', 'key_images') AND delivery.state = 'failed') GROUP BY delivery.job_id
 """
 PROOF = ", sending.delivery_proof"
 TIMES = {

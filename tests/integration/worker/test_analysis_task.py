@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import JPEG2000Lossless
+from pydicom.uid import EncapsulatedPDFStorage, JPEG2000Lossless, KeyObjectSelectionDocumentStorage
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
-from db.tables import Instance, Job, Measurement, Output
+from db.tables import Delivery, Instance, Job, Measurement, Output
 from db.tracking import JobIdentity, LeaseTerms
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.spool.folder import Spool
@@ -27,6 +27,7 @@ from worker.reading.pixels import decoders
 from worker.settings import WorkerSettings
 
 OF_THE_NODE = JobIdentity("n" * 64, "s" * 64)
+PACS = "dicom://PACS@127.0.0.1:104"
 CHEST = PhantomSpec(seed=7, shape=(60, 128, 128), spacing_mm=(4.5, 2.9, 2.9), extent_pct=20.0)
 
 
@@ -152,6 +153,22 @@ def test_settings_say_which_objects_are_written(
     AnalysisTask(own, sessions, "worker").run(opened(sessions, uid, identity.current(own)))
     with sessions.begin() as session:
         assert list(session.scalars(select(Output.kind).order_by(Output.id))) == kinds
+
+
+def test_a_document_and_key_images_are_made_where_asked(
+    sessions: sessionmaker[Session], settings: WorkerSettings, tmp_path: Path
+) -> None:
+    chest = write_series(render(CHEST), tmp_path / "chest", PhantomIdentity())
+    asked = settings.model_copy(update={"pdf": True, "key_images": True, "page": False, "destinations": (PACS,)})
+    job_id = opened(sessions, registered(tmp_path / "spool", sessions, chest), identity.current(asked))
+    AnalysisTask(asked, sessions, "worker").run(job_id)
+    with sessions.begin() as session:
+        made = {output.kind: Path(output.path) for output in session.scalars(select(Output))}
+        sent = set(session.scalars(select(Output.kind).join(Delivery, Delivery.output_id == Output.id)))
+    assert made.keys() == {"seg", "lungs", "sr", "pdf", "key_images", "picture"}
+    assert sent == made.keys() - {"picture"}
+    assert dcmread(made["pdf"]).SOPClassUID == EncapsulatedPDFStorage
+    assert dcmread(made["key_images"]).SOPClassUID == KeyObjectSelectionDocumentStorage
 
 
 def test_weights_that_cannot_be_loaded_fail_the_job(
