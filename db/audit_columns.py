@@ -29,7 +29,7 @@ RESULT: Final = {
     "instances_digest": "SHA-256 over UIDs and bytes of the measured images",
     "received_at": "when the first image of the series came",
     "assessed_at": "when it was measured",
-    "delivered_at": "when the last of its objects was sent; NULL while one is not",
+    "delivered_at": "when the last of its objects was taken, but for a refused page; NULL while one is not",
     "committed_at": "when the last of its objects was committed to; NULL while one is not",
     "consolidation_extent_pct": "extent of consolidation, % of both lungs",
     "flags": "codes of its quality flags, with commas between",
@@ -37,6 +37,7 @@ RESULT: Final = {
     "total_extent_upper_pct": "upper bound of the total extent, %",
     "reticulation_extent_lower_pct": "lower bound of the extent of reticulation, %",
     "reticulation_extent_upper_pct": "upper bound of the extent of reticulation, %",
+    "delivery_proof": "how it is proven to have arrived: commitment, query, open or not proven; NULL while not sent",
 }
 COLUMNS: Final[dict[str, dict[str, str]]] = {
     "audit_result": RESULT,

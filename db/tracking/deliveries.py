@@ -223,6 +223,5 @@ def _that_fail_their_job(rows: Sequence[Delivery]) -> list[Delivery]:
     return [
         row
         for row in rows
-        if row.state == DeliveryState.FAILED
-        and (row.output.kind not in REPEATING or row.destination not in has_result)
+        if row.state == DeliveryState.FAILED and (row.output.kind not in REPEATING or row.destination not in has_result)
     ]
