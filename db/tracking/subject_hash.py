@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Row, inspect, select
 from sqlalchemy.orm import Session
 
-from db.states import SeriesState
+from db.states import DeliveryState, SeriesState
 from db.tables import Base, Delivery, Instance, Job, Measurement, Model, Output, Series, Study
 
 # A column that is added here later must be NULL in all rows that are there: what is NULL is left out of the hash.
@@ -38,7 +38,7 @@ JOB = (
 )
 MODEL = ("digest", "name", "version", "card", "first_seen_at")
 DELIVERY = (
-    *("job_id", "destination", "state", "status", "reason"),
+    *("job_id", "destination", "state", "status"),
     *("created_at", "retried_at", "sent_at", "committed_at"),
 )
 OUTPUT = ("kind", "sop_uid", "digest")
@@ -84,8 +84,13 @@ def of_job(job: AnyRow | None, model: AnyRow | None) -> str:
 
 
 def of_delivery(delivery: AnyRow | None, output: AnyRow | None) -> str:
-    """Return the hash of a delivery with the object that it is for."""
-    return _digest({"delivery": _fields(delivery, DELIVERY), "output": _fields(output, OUTPUT)})
+    """Return the hash of a delivery with the object that it is for.
+
+    Of an object that was sent the reason is left out: it says what is waited for, and may change without an event.
+    """
+    is_sent = delivery is not None and delivery.state == DeliveryState.SENT
+    names = DELIVERY if is_sent else (*DELIVERY, "reason")
+    return _digest({"delivery": _fields(delivery, names), "output": _fields(output, OUTPUT)})
 
 
 def _fields(row: AnyRow | None, names: Iterable[str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from db.states import DeliveryState
 from db.tables import Base
 
 # What no event knows: leases, schedules and the count of tries of work that goes on; the votes of schedulers; requests
@@ -42,6 +43,11 @@ def sealed_columns() -> list[Column[Any]]:
     """Return the columns whose every change has to be seen."""
     every = (column for table in Base.metadata.sorted_tables for column in table.columns)
     return [column for column in every if (column.table.name, column.name) not in UNSEALED]
+
+
+def is_sealed(column: Column[Any], row: Any) -> bool:
+    """Whether a change of a column that is sealed has to be seen in this row: not the reason of an object just sent."""
+    return (column.table.name, column.name) != ("delivery", "reason") or row.state != DeliveryState.SENT
 
 
 def other(column: Column[Any], value: Any, dice: random.Random) -> Any:

@@ -18,7 +18,7 @@ from db.tracking.seal import ResultRows
 from db.tracking.verification import judge, rows
 from db.tracking.verification.rows import SeriesRows
 from tests.support import audited_site
-from tests.support.tampering import other, sealed_columns
+from tests.support.tampering import is_sealed, other, sealed_columns
 
 TIMES = 5_000
 OF_SERIES = {"series": "series", "study": "study", "event": "events", "instance": "images", "job": "jobs"}
@@ -69,6 +69,8 @@ def value_changed(one: SeriesRows, dice: random.Random) -> Tampered:
     if not found:
         return None
     at = dice.randrange(len(found))
+    if not is_sealed(column, found[at]):
+        return None
     found[at] = copy(found[at], **{column.name: other(column, getattr(found[at], column.name), dice)})
     return put(found)
 
