@@ -11,10 +11,11 @@ from db import tracking
 from db.errors import AnchorsChanged
 
 logger = logging.getLogger(__name__)
+UNTIL_FIRST_S = 10.0
 
 
 class Anchoring:
-    """Writes to one file, every so many seconds; the first time at once."""
+    """Writes to one file, every so many seconds; the first time as soon as there is something to anchor."""
 
     def __init__(self, path: Path, every_s: float) -> None:
         self._path = path
@@ -34,5 +35,9 @@ class Anchoring:
         except AnchorsChanged:
             logger.error("anchors were changed: nothing is added to them", extra={"path": str(self._path)})  # noqa: TRY400  see above
         else:
+            if anchors.at is None:
+                # Nothing has happened yet: a new site does not wait so long for its first anchor.
+                self._next = time.monotonic() + min(UNTIL_FIRST_S, self._every_s)
+                return
             # Who keeps the log elsewhere has an anchor there as well.
             logger.info("event chains anchored", extra={"series": len(anchors.heads), "digest": anchors.digest})

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import schema, tracking
 from db.engine import open_database
+from dicom_node.scheduler import anchoring
 from dicom_node.scheduler.anchoring import Anchoring
 from tests.support.audited_site import Site, uid
 
@@ -38,6 +39,19 @@ def test_chains_are_anchored_once_an_interval(
     assert tracking.read_anchors(path) == first
     always.run(rows, NOW)
     assert set(tracking.read_anchors(path).heads) == {uid(1), uid(2)}
+
+
+def test_a_new_site_waits_no_hour_for_its_first_anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anchoring, "UNTIL_FIRST_S", 0.0)
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    schema.upgrade(url)
+    sessions, path = open_database(url), tmp_path / "anchors.jsonl"
+    rare = Anchoring(path, 3600)
+    rare.run(sessions, NOW)
+    assert not path.exists()
+    Site(sessions).receive(1)
+    rare.run(sessions, NOW)
+    assert set(tracking.read_anchors(path).heads) == {uid(1)}
 
 
 def test_anchors_that_cannot_be_written_stop_nothing(
