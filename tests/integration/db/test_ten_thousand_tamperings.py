@@ -194,7 +194,7 @@ def difference(one: SeriesRows, tampered: SeriesRows) -> str:
     )
 
 
-def test_without_anchors_a_cut_that_takes_its_rows_along_stays_unseen(site: list[SeriesRows]) -> None:
+def test_only_anchors_show_a_cut_that_takes_its_rows_along(site: list[SeriesRows]) -> None:
     (one,) = [one for one in site if one.uid == audited_site.uid(8)]
     tampered = replace(one, events=one.events[:1], series=copy(one.series, state="receiving", code=None, detail={}))
     assert list(judge.faults(tampered)) == []
