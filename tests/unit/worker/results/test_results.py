@@ -129,7 +129,7 @@ def test_an_absent_pattern_keeps_its_segment_without_frames() -> None:
     assert numbers == {1, 3}
 
 
-def test_a_healthy_lung_has_an_object_of_one_slice_without_disease() -> None:
+def test_a_healthy_lung_has_an_object_of_one_empty_slice() -> None:
     segmentation, *_ = encoded(CT, PatternMap(np.zeros((CT.slices, CT.rows, CT.columns), np.uint8)))
     assert segmentation.NumberOfFrames == 3
     assert not segmentation.pixel_array.any()
