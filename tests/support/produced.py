@@ -39,7 +39,7 @@ def produce(folder: Path) -> Produced:
         ReceivedFile(path, sha256(part10.image_of_file(path.read_bytes()).dataset).hexdigest()) for path in paths
     )
     task = pipeline.Task(
-        tuple(received), "k" * 64, datetime(2026, 1, 2, tzinfo=UTC), folder / "out", earlier=(earlier(paths),)
+        tuple(received), "k" * 64, datetime(2026, 1, 2, tzinfo=UTC), folder / "out", (earlier(paths),), "p" * 64
     )
     loaded = model.load(packaged_model.WEIGHTS, "cpu", "auto")
     written = pipeline.run(task, loaded, lambda _stage: None).outputs

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,39 @@ CANARY = PhantomIdentity(patient_name="CANARY^NAME", patient_id="CANARY-ID")
 SLICES = 64
 
 
+class Broker:
+    """A Redis that can be ended and started again on its port."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._port = folder, services.free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        words = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
+        command = [services.program("redis-server"), *words]
+        self._running.enter_context(services.running(command, self._folder / "redis.log"))
+        services.wait_until(lambda: services.port_answers(self._port), what="Redis")
+
+    def stop(self) -> None:
+        self._running.close()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    one = Broker(tmp_path_factory.mktemp("broker"))
+    one.start()
+    yield one
+    one.stop()
+
+
 @pytest.fixture(scope="module")
 def site(
-    tmp_path_factory: pytest.TempPathFactory, redis_url: str, orthanc: services.Orthanc
+    tmp_path_factory: pytest.TempPathFactory, broker: Broker, orthanc: services.Orthanc
 ) -> Iterator[MonitoredSite]:
     folder = tmp_path_factory.mktemp("monitored")
     url = f"sqlite:///{folder / 'rows.db'}"
-    with monitored.running(folder, url, redis_url, WORKER_DESTINATIONS=orthanc.destination) as one:
+    with monitored.running(folder, url, broker.url, WORKER_DESTINATIONS=orthanc.destination) as one:
         one.wait_until_ready()
         yield one
 
@@ -74,7 +101,7 @@ def test_a_phantom_and_a_refusal_are_counted(measured: MonitoredSite, orthanc: s
         assert 0 < number("scleroscan_stage_seconds_sum", stage=stage) < 240
 
 
-def test_nothing_that_is_shown_names_a_patient(measured: MonitoredSite) -> None:
+def test_hard_case_33_nothing_shown_names_a_patient(measured: MonitoredSite) -> None:
     shown = "".join(measured.get(path)[1] for path in ("/metrics", "/health/ready", "/health/live"))
     uids = {sample.labels[label] for sample in measured.samples() for label in sample.labels}
     assert not [label for label in uids if label.startswith(("1.2.", "2.25."))]
@@ -95,7 +122,7 @@ def test_a_site_that_works_is_live_and_ready(site: MonitoredSite) -> None:
 
 
 @pytest.mark.parametrize("part", ["listener", "scheduler", "analyse", "deliver"])
-def test_a_part_that_silently_stopped_is_named(site: MonitoredSite, part: str) -> None:
+def test_hard_case_26_a_part_that_went_silent_is_named(site: MonitoredSite, part: str) -> None:
     site.wait_until_ready()
     site.signal(part, signal.SIGSTOP)
     try:
@@ -105,6 +132,22 @@ def test_a_part_that_silently_stopped_is_named(site: MonitoredSite, part: str) -
         assert site.get("/health/live")[0] == 200
     finally:
         site.signal(part, signal.SIGCONT)
+    site.wait_until_ready()
+
+
+def test_hard_case_26_a_broker_that_left_and_came_is_seen(site: MonitoredSite, broker: Broker) -> None:
+    site.wait_until_ready()
+    broker.stop()
+    services.wait_until(lambda: len(site.ready()[1]["reasons"]) == 2, 60, "both queues to be named")
+    assert [reason.partition(":")[0] for reason in site.ready()[1]["reasons"]] == ["analyse", "deliver"]
+    # One worker stays silent after the broker is back: that one is named, and no other.
+    site.signal("deliver", signal.SIGSTOP)
+    try:
+        broker.start()
+        services.wait_until(lambda: len(site.ready()[1]["reasons"]) == 1, 60, "the other worker to be back")
+        assert site.ready()[1]["reasons"][0].startswith("deliver: stopped")
+    finally:
+        site.signal("deliver", signal.SIGCONT)
     site.wait_until_ready()
 
 
