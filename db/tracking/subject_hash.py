@@ -39,7 +39,7 @@ JOB = (
 MODEL = ("digest", "name", "version", "card", "first_seen_at")
 DELIVERY = (
     *("job_id", "destination", "state", "status"),
-    *("created_at", "retried_at", "sent_at", "committed_at"),
+    *("created_at", "retried_at", "sent_at", "committed_at", "proof"),
 )
 OUTPUT = ("kind", "sop_uid", "digest")
 AnyRow = Row[Any]

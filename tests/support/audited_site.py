@@ -97,7 +97,9 @@ class Site:
         held = self.claim(number, identity)
         self.compute(held)
         with self.sessions.begin() as session:
-            tracking.record_results(session, held, results(held.key, total_pct), tuple(to), self.now)
+            tracking.record_results(
+                session, held, results(held.key, total_pct), [tracking.Recipient(one) for one in to], self.now
+            )
         return held.job_id
 
     def review(self, number: int, total_pct: float) -> int:
@@ -182,7 +184,7 @@ def _refused_and_reviewed(site: Site) -> None:
     site.receive(3)
     odd = site.review(3, 45.0)
     with site.sessions.begin() as session:
-        tracking.release(session, odd, (PACS,), "operator:anna", site.wait(600))
+        tracking.release(session, odd, (tracking.Recipient(PACS),), "operator:anna", site.wait(600))
     site.send(odd)
     site.receive(9)
     odd = site.review(9, 0.0)

@@ -31,10 +31,11 @@ from db.tables import Base
 # of modalities, which no result rests upon; and the row number of an output, where nothing refers to it.
 UNSEALED = {
     *((table.name, column.name) for table in Base.metadata.sorted_tables for column in table.columns if table.name in {
-        "commitment", "commitment_reference", "leader",
+        "commitment", "commitment_reference", "leader", "heartbeat",
     }),
     *(("job", name) for name in ("stage", "attempts_forgiven", "due_at", "lease_until", "notified_at")),
-    *(("delivery", name) for name in ("attempts", "due_at", "notified_at")),
+    *(("delivery", name) for name in ("attempts", "due_at", "notified_at", "code", "transaction_uid", "resent")),
+    *(("delivery", name) for name in ("proof_tries", "proof_due_at")),
     ("output", "id"),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from worker.analysis import quantify
 from worker.reading import headers, series
 from worker.results import key_images, page_object, page_pdf, seg, sr
 from worker.results.files import write_object
+from worker.results.segments import DISEASE, OUTLINE
 from worker.results.source import ResultSource
 
 # The examples of PS3.5, Annexes H to K, and names of other alphabets.
@@ -43,10 +44,11 @@ def test_a_name_reaches_every_result_as_it_was(declared: str, tmp_path: Path) ->
     frames = [Image.new("RGB", (16, 16))]
     # As at work: highdicom warns of names with one component, and would repeat them.
     with headers.quiet():
-        segmentation = seg.encode(source, lungs, patterns)
+        disease, outline = (seg.encode(source, one, lungs, patterns) for one in (DISEASE, OUTLINE))
         made = {
-            "seg": segmentation,
-            "sr": sr.encode(source, quantify.assess(read.volume, lungs, patterns), segmentation),
+            "seg": disease,
+            "lungs": outline,
+            "sr": sr.encode(source, quantify.assess(read.volume, lungs, patterns), (disease, outline)),
             "page": page_object.encode(source, frames),
             "pdf": page_pdf.encode(source, frames),
             "key_images": key_images.encode(source, patterns),
