@@ -34,6 +34,14 @@ def train(
         Path | None,
         typer.Option(help="Folder of CT series of healthy lungs to paint lesions into.", exists=True, file_okay=False),
     ] = None,
+    without_lines: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of axial CT images of diseased lungs without lines, such as pneumonia; a folder a patient.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     painted: Annotated[int, typer.Option(help="How many such paintings.", min=1)] = 24,
     minutes: Annotated[
         float, typer.Option(help="Longest training time; drawing and scoring come on top.", min=0.01)
@@ -76,6 +84,7 @@ def train(
         cases=phantoms,
         healthy=healthy,
         painted=painted if healthy else 0,
+        without_lines=without_lines,
         datasets=tuple(dataset or ()),
         steps=steps,
         epochs=epochs,

@@ -123,6 +123,15 @@ def probabilities(
             progress(batch.stop - slices.start, len(slices))
 
 
+def probabilities_alone(
+    hu: NDArray[np.int16], spacing_mm: tuple[float, float], model: PatternModel
+) -> NDArray[np.float32]:
+    """Return the network's probabilities (outputs, rows, columns) for one slice without neighbours."""
+    size = _working_size(hu.shape, spacing_mm, model.step_mm)
+    values: NDArray[np.float32] = _infer(stack(hu[None], 0, 0)[None].to(model.device), size, model).numpy()[0]
+    return values
+
+
 def _box(inside: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> tuple[range, slice, slice] | None:
     """Return the slices that hold lung, and the rows and columns around all of it."""
     by_slice = np.flatnonzero(inside.any(axis=(1, 2)))

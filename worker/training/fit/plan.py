@@ -19,7 +19,7 @@ class TrainingPlan:
     """Where a training run reads and writes, how long it goes on, and on what.
 
     A name and version that results cannot say raise TrainingError (``model_name_unfit``), and so does a fold that
-    cannot be (``folds_unfit``).
+    cannot be (``folds_unfit``), and slices without lines where no model says what is diseased (``teacher_missing``).
 
     Attributes
     ----------
@@ -34,6 +34,9 @@ class TrainingPlan:
         Folder of CT series of healthy lungs to paint lesions into; None for none.
     painted
         Number of painted cases.
+    without_lines
+        Folder of axial CT images of diseased lungs that show no lines; what is diseased says the model to start from.
+        None for none.
     datasets
         YAML files of labelled data.
     steps
@@ -60,6 +63,7 @@ class TrainingPlan:
     cases: int = 48
     healthy: Path | None = None
     painted: int = 0
+    without_lines: Path | None = None
     datasets: tuple[Path, ...] = ()
     steps: int = 20_000
     epochs: int | None = None
@@ -77,7 +81,7 @@ class TrainingPlan:
     crop: CropPlan = field(default_factory=CropPlan)
 
     def __post_init__(self) -> None:
-        """Refuse a name or a fold before an hour is spent on it."""
+        """Refuse what cannot be before an hour is spent on it."""
         said = f"{self.name} {self.version}"
         if len(said) > LONGEST_NAME or "\\" in said or not said.isprintable() or not self.name.strip():
             message = f"name and version have at most {LONGEST_NAME} characters together, none of them a backslash"
@@ -87,3 +91,6 @@ class TrainingPlan:
                 f"a cross-validation has at least {FEWEST_FOLDS} folds: one judged, one to calibrate on, one learnt"
             )
             raise TrainingError(message, code="folds_unfit")
+        if self.without_lines and self.start_from is None:
+            message = "slices without lines are labelled by the model to start from: name one by --start-from"
+            raise TrainingError(message, code="teacher_missing")

@@ -19,7 +19,7 @@ from worker.training.fit.plan import TrainingPlan
 from worker.training.fit.sides import Sides
 
 # Names have entries of their own; paths are nobody's business.
-NOT_IN_CARD = frozenset({"out", "cache", "name", "version", "start_from", "healthy", "datasets"})
+NOT_IN_CARD = frozenset({"out", "cache", "name", "version", "start_from", "healthy", "without_lines", "datasets"})
 # safetensors writes for the owner alone; a worker may run as another user.
 READABLE = 0o644
 NOT_SEEN = "real disease, surgery, implants, chests of children"
@@ -106,6 +106,8 @@ def _trained_on(plan: TrainingPlan) -> str:
     parts = [f"{plan.cases} computed phantoms (seeds {first} to {first + plan.cases - 1})"] if plan.cases else []
     if plan.healthy:
         parts.append(f"{plan.painted} computed lesions painted into real healthy lungs")
+    if plan.without_lines:
+        parts.append("real diseased slices without lines, their disease as the model started from sees it")
     parts += [f"labelled patients of the data set {dataset_file.read(path).name}" for path in plan.datasets]
     return "; ".join(parts)
 

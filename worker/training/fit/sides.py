@@ -39,8 +39,8 @@ class Sides:
             The weights to go on from do not fit their card.
         """
         known = Known.by(model_card.read(plan.start_from)) if plan.start_from else Known()
-        if plan.healthy is not None:
-            known = known.and_of(digest for one in painted.folders(plan.healthy) for digest in patients.of_series(one))
+        for folder in filter(None, (plan.healthy, plan.without_lines)):
+            known = known.and_of(digest for one in painted.folders(folder) for digest in patients.of_series(one))
         splits, tested, moved = [], [], 0
         for path in plan.datasets:
             described = dataset_file.read(path)

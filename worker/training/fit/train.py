@@ -10,7 +10,7 @@ from worker.analysis.patterns import engine, network
 from worker.analysis.patterns import model as pattern_model
 from worker.analysis.patterns.model import PatternModel
 from worker.phantom.chest_ct import render
-from worker.training.data import layouts, painted, survey
+from worker.training.data import layouts, painted, survey, without_lines
 from worker.training.data.cases import Case, phantoms
 from worker.training.data.labelled import Labelled, from_phantom
 from worker.training.data.survey import Survey
@@ -87,7 +87,7 @@ def _beginning(plan: TrainingPlan) -> torch.nn.Module:
 
 
 def _source(plan: TrainingPlan, sides: Sides, tell: Report) -> Iterator[Case]:
-    """Yield what is trained on: phantoms, painted lungs, labelled patients."""
+    """Yield what is trained on: phantoms, painted lungs, slices without lines, labelled patients."""
     first = plan.seed * SEEDS_APART
     specs = [plan.case.spec(seed) for seed in range(first, first + plan.cases)]
     for done, case in enumerate(phantoms(specs, plan.cache, plan.processes), start=1):
@@ -99,6 +99,8 @@ def _source(plan: TrainingPlan, sides: Sides, tell: Report) -> Iterator[Case]:
         ):
             tell("painting into healthy lungs", done, plan.painted)
             yield case
+    if plan.without_lines is not None and plan.start_from is not None:
+        yield from without_lines.cases(plan.without_lines, pattern_model.load(plan.start_from, plan.device))
     for path, sided in zip(plan.datasets, sides.splits, strict=True):
         for done, patient in enumerate(layouts.labelled(path, sided.train, every_reader=True), start=1):
             tell(f"reading {path.stem}", done, max(done, len(sided.train)))
