@@ -1,4 +1,4 @@
-"""SEG, SR and page as a worker makes them of a phantom, beside an earlier exam, with every kind of number in them."""
+"""Every object as a worker makes it of a phantom, beside an earlier exam, with every kind of number in them."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
+from db.states import OutputKind
 from dicom_node.spool import part10
 from worker import packaged_model, pipeline
 from worker.analysis.patterns import model
@@ -39,7 +40,13 @@ def produce(folder: Path) -> Produced:
         ReceivedFile(path, sha256(part10.image_of_file(path.read_bytes()).dataset).hexdigest()) for path in paths
     )
     task = pipeline.Task(
-        tuple(received), "k" * 64, datetime(2026, 1, 2, tzinfo=UTC), folder / "out", (earlier(paths),), "p" * 64
+        tuple(received),
+        "k" * 64,
+        datetime(2026, 1, 2, tzinfo=UTC),
+        folder / "out",
+        (earlier(paths),),
+        "p" * 64,
+        also=frozenset({OutputKind.PAGE, OutputKind.PDF, OutputKind.KEY_IMAGES}),
     )
     loaded = model.load(packaged_model.WEIGHTS, "cpu", "auto")
     written = pipeline.run(task, loaded, lambda _stage: None).outputs

@@ -50,6 +50,7 @@ def encode(source: ResultSource, frames: Sequence[Image.Image]) -> Dataset:
     result.DocumentTitle = DESCRIPTION
     result.ConceptNameCodeSequence = [codes.IMAGING_MEASUREMENT_REPORT]
     result.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    result.ContributingEquipmentSequence = [source.equipment()]
     result.EncapsulatedDocumentLength = len(document)
     result.EncapsulatedDocument = document + b"\0" * (len(document) % 2)
     source.stamp(result, DESCRIPTION)

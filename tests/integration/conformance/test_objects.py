@@ -10,7 +10,7 @@ from pydicom.uid import UID
 from tests.support import independent, statement
 from tests.support.produced import Produced
 
-SECTIONS = {"seg": "7.1", "sr": "7.2", "page": "7.3"}
+SECTIONS = {"seg": "7.1", "sr": "7.2", "page": "7.3", "pdf": "7.4", "key_images": "7.5"}
 # Type 3, copied where the images have it; the statement says so.
 ONLY_WHERE_THE_IMAGES_HAVE_IT = {"StudyDescription"}
 
@@ -52,8 +52,10 @@ def test_class_encoding_series_and_charset_are_as_listed(produced: Produced, kin
     assert list(SECTIONS).index(kind) == sent.index(dataset.SOPClassUID)
 
 
-def test_every_segment_is_as_listed(produced: Produced) -> None:
-    for segment, row in zip(produced["seg"].SegmentSequence, statement.tables("7.1")[1], strict=True):
+@pytest.mark.parametrize(("kind", "table"), [("seg", 1), ("lungs", 2)])
+def test_every_segment_is_as_listed(produced: Produced, kind: str, table: int) -> None:
+    assert f"series {produced[kind].SeriesNumber}" in statement.PAGE.read_text(encoding="utf-8")
+    for segment, row in zip(produced[kind].SegmentSequence, statement.tables("7.1")[table], strict=True):
         kind, category = segment.SegmentedPropertyTypeCodeSequence[0], segment.SegmentedPropertyCategoryCodeSequence[0]
         sides = [one.CodeMeaning.lower() for one in kind.get("SegmentedPropertyTypeModifierCodeSequence", [])]
         assert row == {
