@@ -12,6 +12,7 @@ from tests.support import REPOSITORY
 from worker import destinations
 from worker.settings import WorkerSettings
 
+EVERYTHING = ("seg", "lungs", "sr", "page", "pdf", "key_images")
 PACS, WEB = "dicom://PACS@10.0.0.5:104", "https://archive.example/dicom-web"
 
 
@@ -21,7 +22,7 @@ def of(folder: Path, text: str, *urls: str) -> tuple[destinations.Destination, .
 
 
 def test_a_destination_without_a_profile_gets_everything() -> None:
-    assert destinations.recipients(WorkerSettings(destinations=(PACS,))) == ((PACS, ("seg", "sr", "page")),)
+    assert destinations.recipients(WorkerSettings(destinations=(PACS,))) == ((PACS, EVERYTHING),)
 
 
 def test_the_site_file_says_what_each_gets(tmp_path: Path) -> None:
@@ -29,8 +30,8 @@ def test_the_site_file_says_what_each_gets(tmp_path: Path) -> None:
     found = of(tmp_path, text, PACS, "dicom://OTHER@h:104")
     assert [(one.url, one.objects) for one in found] == [
         (PACS, ("sr",)),
-        (WEB, ("seg", "sr", "page")),
-        ("dicom://OTHER@h:104", ("seg", "sr", "page")),
+        (WEB, EVERYTHING),
+        ("dicom://OTHER@h:104", EVERYTHING),
     ]
 
 
@@ -66,4 +67,4 @@ def test_the_destinations_of_the_reference_are_some(tmp_path: Path) -> None:
     reference = (REPOSITORY / "docs" / "reference" / "site-file.md").read_text()
     (example,) = re.findall(r"```toml\n(.*?)```", reference, re.DOTALL)
     assert tomllib.loads(example)["destination"]
-    assert [one.objects for one in of(tmp_path, example)] == [("seg", "sr"), ("seg", "sr", "page")]
+    assert [one.objects for one in of(tmp_path, example)] == [("seg", "lungs", "sr"), EVERYTHING]

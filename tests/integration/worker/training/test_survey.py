@@ -10,7 +10,7 @@ import SimpleITK as sitk
 import yaml
 
 from tests.support import json_page
-from tests.support.labelled import LAYOUTS, VALUES, patient, tiny_plan, write_dataset
+from tests.support.labelled import LAYOUTS, VALUES, VALUES_OF_SEG, patient, tiny_plan, write_dataset
 from worker.phantom.chest_ct import render
 from worker.settings import PACKAGED_WEIGHTS
 from worker.training.data import layouts, survey
@@ -48,17 +48,17 @@ def split_masks(path: Path) -> Path:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_values_are_told_as_used_or_ignored(tmp_path: Path, layout: str) -> None:
-    path = relabelled(write_dataset(tmp_path, layout, patients=1), lung=[1])
+    values = VALUES_OF_SEG if layout == "dicom" else VALUES
+    one_lung, other = values["lung"]
+    path = relabelled(write_dataset(tmp_path, layout, patients=1), lung=[one_lung])
     found = {row.value: row for row in survey.of(path, silent).rows}
     truth = render(patient(0))
     assert {value: row.kind for value, row in found.items()} == {
-        "1": Kind.lung,
-        "2": None,
-        "3": Kind.ground_glass,
-        "4": Kind.reticulation,
-        "5": Kind.consolidation,
+        str(one_lung): Kind.lung,
+        str(other): None,
+        **{str(values[kind][0]): kind for kind in (Kind.ground_glass, Kind.reticulation, Kind.consolidation)},
     }
-    assert found["4"].voxels == np.count_nonzero(truth.patterns.labels == 2)
+    assert found[str(values["reticulation"][0])].voxels == np.count_nonzero(truth.patterns.labels == 2)
     assert all(row.scans == 1 for row in found.values())
 
 
