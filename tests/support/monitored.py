@@ -46,7 +46,7 @@ class MonitoredSite:
 
     def wait_until_ready(self) -> None:
         """Wait until every part does its work."""
-        services.wait_until(lambda: self.ready()[0] == 200, 60, "a site that is ready")
+        services.wait_until(lambda: self.ready()[0] == 200, 150, "a site that is ready")
 
     def samples(self) -> list[Sample]:
         """Return every sample of /metrics."""
