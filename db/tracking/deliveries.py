@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from db.states import DeliveryState, JobState, OutputKind
@@ -101,21 +101,18 @@ def pending(session: Session, due: DueDelivery, lease_s: float, now: datetime) -
     job = lock_job(session, due.job_id)
     if job.state != JobState.ENCODED:
         return ()
-    rows = session.scalars(
-        select(Delivery)
-        .where(
-            Delivery.job_id == due.job_id,
-            Delivery.destination == due.destination,
-            Delivery.state == DeliveryState.PENDING,
-            Delivery.due_at <= now,
-        )
-        .order_by(Delivery.id)
-    ).all()
+    rows = of_destination(session, due, Delivery.state == DeliveryState.PENDING, Delivery.due_at <= now)
     for row in rows:
         row.attempts += 1
         row.code = None
         row.due_at = now + timedelta(seconds=lease_s)
     return tuple(_pending_object(row) for row in rows)
+
+
+def of_destination(session: Session, due: DueDelivery, *conditions: ColumnElement[bool]) -> Sequence[Delivery]:
+    """Return the deliveries of a job to one destination that meet the conditions, in their order."""
+    ours = (Delivery.job_id == due.job_id, Delivery.destination == due.destination)
+    return session.scalars(select(Delivery).where(*ours, *conditions).order_by(Delivery.id)).all()
 
 
 def _pending_object(row: Delivery) -> PendingObject:

@@ -12,7 +12,7 @@ from db.commitment import CommitmentReport
 from db.errors import BadAddress
 from db.states import DeliveryState, JobState
 from db.tables import Delivery, Job
-from db.tracking.deliveries import PROVABLE, DueDelivery, close_job, lock_job, locked
+from db.tracking.deliveries import PROVABLE, DueDelivery, close_job, lock_job, locked, of_destination
 from db.tracking.events import Change, append, move
 
 COMMITMENT, QUERY = "commitment", "query"
@@ -37,16 +37,7 @@ def unproven(session: Session, due: DueDelivery, lease_s: float, now: datetime) 
     job = lock_job(session, due.job_id)
     if job.state not in PROVABLE:
         return ()
-    rows = session.scalars(
-        select(Delivery)
-        .where(
-            Delivery.job_id == due.job_id,
-            Delivery.destination == due.destination,
-            Delivery.state == DeliveryState.SENT,
-            Delivery.proof_due_at <= now,
-        )
-        .order_by(Delivery.id)
-    ).all()
+    rows = of_destination(session, due, Delivery.state == DeliveryState.SENT, Delivery.proof_due_at <= now)
     for row in rows:
         row.proof_tries += 1
         row.proof_due_at = now + timedelta(seconds=lease_s)
