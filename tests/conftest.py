@@ -2,17 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
 from hypothesis import settings
-from sqlalchemy import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import schema
 from db.engine import open_database
-from tests.support import services
+from tests.support import databases, services
 
 settings.register_profile("quick", max_examples=40, deadline=None)
 settings.register_profile("thorough", max_examples=2000, deadline=None)
@@ -38,24 +34,15 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> str:
     """An empty Postgres database of its own for the test."""
-    name = f"test_{uuid4().hex}"
-    server = make_url(postgres_server)
-    with psycopg.connect(
-        f"host={server.host} port={server.port} user={server.username} dbname=postgres", autocommit=True
-    ) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    return f"{postgres_server}/{name}"
+    return databases.empty_postgres(postgres_server)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database with today's tables: each test runs on SQLite and on Postgres."""
     if request.param == "postgres":
-        url = str(request.getfixturevalue("postgres_url"))
-    else:
-        url = f"sqlite:///{tmp_path / 'scleroscan.db'}"
-    schema.upgrade(url)
-    return url
+        return databases.postgres(request.getfixturevalue("postgres_server"))
+    return databases.sqlite(tmp_path / "scleroscan.db")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import schema, tracking
+from db import tracking
 from db.engine import open_database
 from db.tracking import (
     Change,
@@ -17,6 +17,7 @@ from db.tracking import (
     MeasurementRow,
     OutputFile,
 )
+from tests.support import databases
 from tests.support.arrivals import arrivals
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -69,8 +70,7 @@ def fill(sessions: sessionmaker[Session]) -> None:
 
 def site(folder: Path) -> str:
     """Make a database with the rows, and return its URL."""
-    url = f"sqlite:///{folder / 'rows.db'}"
-    schema.upgrade(url)
+    url = databases.sqlite(folder / "rows.db")
     sessions = open_database(url)
     fill(sessions)
     sessions.kw["bind"].dispose()

@@ -10,18 +10,16 @@ from unittest.mock import patch
 import pytest
 from pyarrow import parquet
 
-from db import schema
 from db.audit_columns import COLUMNS
 from db.engine import open_database
-from tests.support import audited_site
+from tests.support import audited_site, databases
 from tests.support.audited_site import Site, uid
 from tests.support.command import run
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    found = f"sqlite:///{tmp_path_factory.mktemp('site') / 'rows.db'}"
-    schema.upgrade(found)
+    found = databases.sqlite(tmp_path_factory.mktemp("site") / "rows.db")
     sessions = open_database(found)
     audited_site.fill(sessions)
     site = Site(sessions, audited_site.START)

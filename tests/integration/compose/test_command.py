@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from db import schema, tracking
+from db import tracking
 from db.engine import open_database
 from tests.integration.db.test_operators import in_review
 from tests.integration.db.test_tracking import IDENTITY, NOW, images
-from tests.support import REPOSITORY, services
+from tests.support import REPOSITORY, databases, services
 from tests.support.command import run
 from tests.support.ct import TinyCT
 from tests.support.delivered import deliver
@@ -88,8 +88,7 @@ def test_before_the_first_start_it_is_said_what_to_do(tmp_path: Path, words: tup
 
 
 def test_retry_names_what_may_be_done_with_a_reviewed_job(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'rows.db'}"
-    schema.upgrade(url)
+    url = databases.sqlite(tmp_path / "rows.db")
     sessions = open_database(url)
     job_id = in_review(sessions)
     sessions.kw["bind"].dispose()
@@ -118,8 +117,7 @@ HOSTILE = "[/]\x1b]8;;https://evil.example\x1b\\\\"
 def test_a_hostile_kernel_or_patient_ends_no_command(tmp_path: Path) -> None:
     said = TinyCT(changes={"ConvolutionKernel": "[/]", "SeriesDescription": "[/bold]\x1b[2J"}).write(tmp_path / "ct")
     assert scleroscan(tmp_path, "route", str(said[0].parent)).returncode == 0
-    url = f"sqlite:///{tmp_path / 'rows.db'}"
-    schema.upgrade(url)
+    url = databases.sqlite(tmp_path / "rows.db")
     sessions = open_database(url)
     with sessions.begin() as session:
         tracking.register(session, images(3, patient_id=HOSTILE, series_description=HOSTILE), NOW)

@@ -12,14 +12,14 @@ import trustme
 from compose import doctor, exposure, settings
 from compose.check import Check
 from compose.processes import Supervisor, of_site
-from db import schema, tracking
+from db import tracking
 from db.engine import open_database
 from dicom_node.scp.listener import Address, Listener, Security
 from dicom_node.scp.tls import server_context
 from dicom_node.site_file import EVERYWHERE
 from tests.integration.db.test_tracking import ARRIVAL
 from tests.integration.dicom_node.test_calls_by_tls import issued
-from tests.support import services
+from tests.support import databases, services
 
 
 @pytest.fixture(autouse=True)
@@ -60,9 +60,8 @@ def test_a_source_that_answers_is_well(orthanc: services.Orthanc, monkeypatch: p
 
 
 def test_how_long_the_disk_lasts_is_told(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'rows.db'}"
     assert "unknown" in checks()["growth"].found
-    schema.upgrade(url)
+    url = databases.sqlite(tmp_path / "rows.db")
     assert checks()["growth"].found == "unknown until a day of receiving has passed"
     long_ago = datetime.now(UTC) - timedelta(days=2)
     with open_database(url).begin() as session:
@@ -109,7 +108,7 @@ def test_no_destination_is_a_note_and_no_fault() -> None:
 @pytest.mark.parametrize("loose", ["rows.db", "spool", "results"])
 def test_what_others_can_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loose: str) -> None:
     monkeypatch.setenv("WORKER_RESULTS_DIR", str(tmp_path / "results"))
-    schema.upgrade(f"sqlite:///{tmp_path / 'rows.db'}")
+    databases.sqlite(tmp_path / "rows.db")
     for name in ("spool", "results"):
         (tmp_path / name).mkdir(mode=0o700)
     assert checks()["permissions"].ok
@@ -195,7 +194,7 @@ def test_a_hardened_site_is_well_but_for_what_does_not_run(tmp_path: Path, monke
         monkeypatch.setenv(f"DICOM_NODE_TLS_{name}", str(path))
     for name, path in zip(("CERT", "KEY", "CA"), (files.certificate, files.key, files.authority), strict=True):
         monkeypatch.setenv(f"WORKER_TLS_{name}", str(path))
-    schema.upgrade(os.environ["DB_URL"])
+    databases.sqlite(tmp_path / "rows.db")
     security = Security(tls=server_context(files.certificate, files.key, files.authority))
     with Listener(Address("PACS", "127.0.0.1", 0), [], [], security) as archive:
         monkeypatch.setenv("WORKER_DESTINATIONS", f"dicom+tls://PACS@127.0.0.1:{archive.port}")

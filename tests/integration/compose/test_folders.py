@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 import scleroscan
 from compose import demo, folders
 from compose.errors import DemoFailed, NothingToSend
-from db import schema
 from dicom_node.scp.archive import Archive
+from tests.support import databases
 from tests.support.json_page import require_documented
 from tests.support.node_senders import ct_slice, header, write
 
@@ -61,8 +61,7 @@ def test_a_folder_without_an_image_is_named(tmp_path: Path) -> None:
 
 def test_status_and_doctor_say_what_waits_and_for_how_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DICOM_NODE_SPOOL_DIR", str(tmp_path / "spool"))
-    monkeypatch.setenv("DB_URL", f"sqlite:///{tmp_path / 'rows.db'}")
-    schema.upgrade(f"sqlite:///{tmp_path / 'rows.db'}")
+    monkeypatch.setenv("DB_URL", databases.sqlite(tmp_path / "rows.db"))
     assert "waiting" not in CliRunner().invoke(scleroscan.app, ["status"]).stdout
     (path,) = write(tmp_path / "spool" / "new", [ct_slice(0)])
     since = (datetime.now(UTC) - timedelta(minutes=5)).timestamp()

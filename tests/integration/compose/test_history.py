@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import schema, tracking
+from db import tracking
 from db.engine import open_database
 from db.tracking import FlagRow, JobResults, MeasurementRow
 from tests.integration.compose.test_command import only_line, scleroscan
 from tests.integration.db.test_tracking import IDENTITY, NOW, TERMS, images
+from tests.support import databases
 from tests.support.json_page import require_documented
 from worker import past
 from worker.analysis import quantify
@@ -55,10 +56,7 @@ def record(sessions: sessionmaker[Session], series: str, exam: Exam, extent_pct:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A site with two exams of one patient, the disease grown from 10 to 25 % of the lungs."""
-    (tmp_path / "site").mkdir()
-    url = f"sqlite:///{tmp_path / 'site' / 'rows.db'}"
-    schema.upgrade(url)
-    sessions = open_database(url)
+    sessions = open_database(databases.sqlite(tmp_path / "site" / "rows.db"))
     for series, (extent_pct, exam) in EXAMS.items():
         record(sessions, f"2.{series}", exam, extent_pct)
     stranger = replace(EXAMS["2024"][1], study_uid="1.9", patient=replace(SSC, birth_date="19550505"))

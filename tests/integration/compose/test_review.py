@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import schema, tracking
+from db import tracking
 from db.engine import open_database
 from tests.integration.db.test_operators import in_review
 from tests.integration.db.test_tracking import NOW
+from tests.support import databases
 from tests.support.command import run
 from tests.support.ct import TinyCT
 from tests.support.results import source
@@ -21,12 +22,11 @@ from worker.results import files, page, page_object
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'rows.db'}"
+    return databases.sqlite(tmp_path / "rows.db")
 
 
 @pytest.fixture
 def sessions(url: str) -> Iterator[sessionmaker[Session]]:
-    schema.upgrade(url)
     maker = open_database(url)
     yield maker
     maker.kw["bind"].dispose()

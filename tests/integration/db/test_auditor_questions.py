@@ -11,11 +11,10 @@ from sqlalchemy import Engine, create_engine, delete, insert, make_url, select, 
 from sqlalchemy import table as lightweight
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from db import schema
 from db.audit_columns import COLUMNS, VIEWS
 from db.engine import open_database
 from db.tables import Base
-from tests.support import REPOSITORY, audited_site
+from tests.support import REPOSITORY, audited_site, databases
 from tests.support.audited_site import LASTS_S, PACS, SECOND, STAGES, START, VNA, uid
 
 PAGE = REPOSITORY / "docs" / "how-to" / "auditor-questions.md"
@@ -29,13 +28,7 @@ MEASURED_S = CLOSED_S + CLAIMED_S + LASTS_S
 @pytest.fixture(scope="module")
 def owner(postgres_server: str) -> Iterator[Engine]:
     """A site's database, filled, as its owner sees it."""
-    server = create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text("CREATE DATABASE audited"))
-    server.dispose()
-    url = f"{postgres_server}/audited"
-    schema.upgrade(url)
-    sessions = open_database(url)
+    sessions = open_database(databases.postgres(postgres_server))
     audited_site.fill(sessions)
     with sessions.begin() as session:
         session.execute(text("CREATE ROLE anna LOGIN"))

@@ -5,13 +5,11 @@ from pathlib import Path
 import redis
 from sqlalchemy import create_engine, text
 
-from db import schema
-from tests.support import servers, services
+from tests.support import databases, servers, services
 
 
 def test_nobody_can_command_a_worker_by_the_broker(tmp_path: Path, redis_url: str) -> None:
-    url, broker_url = f"sqlite:///{tmp_path / 'rows.db'}", f"{redis_url[:-1]}7"
-    schema.upgrade(url)
+    url, broker_url = databases.sqlite(tmp_path / "rows.db"), f"{redis_url[:-1]}7"
     worker = servers.worker(tmp_path, url, broker_url)
     worker.start()
     try:
@@ -28,8 +26,7 @@ def test_nobody_can_command_a_worker_by_the_broker(tmp_path: Path, redis_url: st
 
 
 def test_the_model_is_loaded_before_the_first_job(tmp_path: Path, redis_url: str) -> None:
-    url = f"sqlite:///{tmp_path / 'rows.db'}"
-    schema.upgrade(url)
+    url = databases.sqlite(tmp_path / "rows.db")
     worker = servers.worker(tmp_path, url, f"{redis_url[:-1]}7")
     worker.start()
     try:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import schema, tracking
+from db import tracking
 from db.engine import open_database
 from dicom_node.scheduler import anchoring
 from dicom_node.scheduler.anchoring import Anchoring
+from tests.support import databases
 from tests.support.audited_site import Site, uid
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -18,9 +19,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture
 def rows(tmp_path: Path) -> sessionmaker[Session]:
-    url = f"sqlite:///{tmp_path / 'rows.db'}"
-    schema.upgrade(url)
-    sessions = open_database(url)
+    sessions = open_database(databases.sqlite(tmp_path / "rows.db"))
     Site(sessions).receive(1)
     return sessions
 
@@ -43,9 +42,7 @@ def test_chains_are_anchored_once_an_interval(
 
 def test_a_new_site_waits_no_hour_for_its_first_anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anchoring, "UNTIL_FIRST_S", 0.0)
-    url = f"sqlite:///{tmp_path / 'new.db'}"
-    schema.upgrade(url)
-    sessions, path = open_database(url), tmp_path / "anchors.jsonl"
+    sessions, path = open_database(databases.sqlite(tmp_path / "new.db")), tmp_path / "anchors.jsonl"
     rare = Anchoring(path, 3600)
     rare.run(sessions, NOW)
     assert not path.exists()

@@ -8,11 +8,10 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian
 from pynetdicom import AE, build_context
 
-from db import schema
 from db.engine import open_database
 from db.tables import Instance
 from dicom_node.answers import KEPT_FOR_WHO_ASKED
-from tests.support import servers, services
+from tests.support import databases, servers, services
 from tests.support.node_senders import association, ct_slice, encoded, send
 
 INFLATED = 400_000_000
@@ -54,8 +53,7 @@ def peak(pid: int) -> int:
 
 
 def test_a_deflated_bomb_takes_no_memory_on_either_side(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'scleroscan.db'}"
-    schema.upgrade(url)
+    url = databases.sqlite(tmp_path / "scleroscan.db")
     settings = servers.node_settings(tmp_path, receivers=1)
     listener, scheduler = (
         servers.listener(tmp_path, settings),

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from db import schema, tracking
+from db import tracking
 from db.engine import open_database
 from db.tables import Delivery
 from db.tracking import JobIdentity, JobResults, LeaseTerms, OutputFile
 from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scp.archive import Archive
-from tests.support import servers, services
+from tests.support import databases, servers, services
 from tests.support.arrivals import arrivals
 from worker.results import files
 
@@ -31,7 +31,6 @@ def hanging() -> Iterator[int]:
 
 def encoded_jobs(url: str, objects: list[files.WrittenFile], destinations: tuple[str, ...]) -> list[int]:
     recipients = [tracking.Recipient(one) for one in destinations]
-    schema.upgrade(url)
     sessions, job_ids = open_database(url), []
     outputs = tuple(OutputFile(f.kind, str(f.path), f.digest, f.sop_uid) for f in objects)
     for number in range(JOBS):
@@ -51,7 +50,7 @@ def test_hard_case_30_a_destination_in_trouble_delays_no_other(
     tmp_path: Path, redis_url: str, archive: Archive, objects: list[files.WrittenFile], hanging: int
 ) -> None:
     away, there = f"dicom://AWAY@127.0.0.1:{hanging}", f"dicom://ARCHIVE@127.0.0.1:{archive.port}"
-    url, broker_url = f"sqlite:///{tmp_path / 'rows.db'}", f"{redis_url[:-1]}5"
+    url, broker_url = databases.sqlite(tmp_path / "rows.db"), f"{redis_url[:-1]}5"
     job_ids = encoded_jobs(url, objects, (away, there))
     dispatcher = Dispatcher(broker_url)
     for destination in (away, there):
