@@ -35,7 +35,7 @@ LONGEST_COMMAND = 65_536
 LONGEST_OTHER_PDU = 1_048_576
 # Some peers count the headers of PDU and fragment into the largest PDU that they were offered, and some do not.
 HEADERS = 12
-ESTABLISHED, CLOSING = "Sta6", "Sta13"
+IDLE, BEFORE_A_REQUEST, ESTABLISHED, CLOSING = "Sta1", "Sta2", "Sta6", "Sta13"
 CONNECTION_CLOSED, INVALID_PDU = "Evt17", "Evt19"
 EVT_STORE = evt.InterventionEvent("EVT_STORE", "An image begins: the handler returns its Reception")
 EVT_ENDED = evt.NotificationEvent("EVT_ENDED", "An association and its connection have ended, in whatever way")
@@ -124,9 +124,14 @@ class UpperLayer(DULServiceProvider):
 
     def _process_recv_primitive(self) -> bool:
         """Note what is to be sent; a late answer to a peer that has been aborted is dropped."""
-        if self.state_machine.current_state == CLOSING:
+        state = self.state_machine.current_state
+        if state == CLOSING:
             self.to_provider_queue.queue.clear()
-        return bool(super()._process_recv_primitive())
+        if state == BEFORE_A_REQUEST and not self.to_provider_queue.empty():
+            # The listener stops. PS3.8 knows no abort of what nobody has asked for yet: it hangs up.
+            self.to_provider_queue.queue.clear()
+            cast(Connection, self.socket).close()
+        return state != IDLE and bool(super()._process_recv_primitive())
 
     def _is_transport_event(self) -> bool:
         if self.state_machine.current_state == CLOSING:

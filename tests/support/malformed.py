@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ IMPLICIT_LITTLE_ENDIAN, CT_IMAGE_STORAGE = b"1.2.840.10008.1.2", b"1.2.840.10008
 VERIFICATION, C_ECHO = b"1.2.840.10008.1.1", 0x0030
 APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
 ANSWER_TIMEOUT_S = 5.0
+PATIENCE_S = 120.0
+# The connection is closed, or an A-ABORT came.
+ENDS = (b"", b"\x07")
 
 
 def item(kind: int, content: bytes) -> bytes:
@@ -67,15 +71,37 @@ def associated(port: int) -> Iterator[socket.socket]:
         yield peer
 
 
-def is_cut_off(peer: socket.socket, content: bytes, times: int, pause_s: float = 0) -> bool:
-    """Send the same bytes again and again, and say whether the node ended the connection before the last time."""
+def is_cut_off(peer: socket.socket, content: bytes, times: int) -> bool:
+    """Send the same bytes again and again, and say whether the node aborts or hangs up rather than take them all.
+
+    How fast it does so is not asked: until it closes the connection it may go on reading what it throws away.
+    """
+    for _ in range(times):
+        if _hangs_up(peer, content, 0):
+            return True
+    return peer.recv(1) in ENDS
+
+
+def is_given_up(peer: socket.socket, content: bytes, pause_s: float = 0.05) -> bool:
+    """Send the same bytes with pauses, for as long as no slow machine needs, and say whether the node hangs up."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        if _hangs_up(peer, content, pause_s):
+            return True
+    return False
+
+
+def _hangs_up(peer: socket.socket, content: bytes, pause_s: float) -> bool:
+    """Send bytes and listen for so long."""
     try:
-        for _ in range(times):
-            peer.sendall(content)
-            time.sleep(pause_s)
+        peer.sendall(content)
+        said, _, _ = select.select([peer], [], [], pause_s)
+        return bool(said) and peer.recv(1) in ENDS
+    except TimeoutError:
+        # It neither reads nor hangs up.
+        return False
     except OSError:
         return True
-    return False
 
 
 def shots(count: int, seed: int = 1) -> list[bytes]:

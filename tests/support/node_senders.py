@@ -23,6 +23,8 @@ from tests.support import services
 ROOT = "1.2.826.0.1.3680043.10.1613"
 PREAMBLE = b"\0" * 128 + b"DICM"
 PATIENT = "CANARY^PATIENT"
+# A node on a busy machine answers late, and is none the worse for it.
+PATIENCE_S = 120
 
 
 def ct_slice(number: int, series: int = 1, side: int = 8) -> Dataset:
@@ -99,6 +101,7 @@ def association(
 ) -> Iterator[Association]:
     """Hold an association that offers the classes in one transfer syntax."""
     entity = AE("SCANNER")
+    entity.acse_timeout = entity.dimse_timeout = PATIENCE_S
     for sop_class in sop_classes:
         entity.add_requested_context(sop_class, syntax)
     opened = entity.associate("127.0.0.1", port, ae_title="SCLEROSCAN", evt_handlers=[KEPT_FOR_WHO_ASKED])

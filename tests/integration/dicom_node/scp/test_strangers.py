@@ -117,12 +117,23 @@ def listening(folder: Path, address: Address, min_free_mb: int = 0, **places: in
     return spool, Listener(address, Receiver(spool, **places).handlers(), CT_CLASSES)
 
 
+def test_a_stop_before_a_request_hangs_up_without_a_word(tmp_path: Path) -> None:
+    # As the listener does that stops just when somebody has called.
+    stop = (evt.EVT_CONN_OPEN, lambda event: event.assoc._abort_nonblocking())
+    with Listener(Address("SCLEROSCAN", "127.0.0.1", 0), [stop], CT_CLASSES) as listener:
+        for said in (b"", b"\x01"):
+            with socket.create_connection(("127.0.0.1", listener.port), 60) as peer:
+                peer.sendall(said)
+                peer.shutdown(socket.SHUT_WR)
+                assert peer.recv(1) == b""
+
+
 def test_an_image_that_trickles_in_is_cut_off(tmp_path: Path) -> None:
     address = Address("SCLEROSCAN", "127.0.0.1", 0, network_timeout_s=1, min_bytes_per_s=500)
     _, listener = listening(tmp_path, address)
     with listener, malformed.associated(listener.port) as peer:
         peer.sendall(malformed.command(C_STORE))
-        assert malformed.is_cut_off(peer, malformed.fragment(DATA, b"xx"), 400, pause_s=0.05)
+        assert malformed.is_given_up(peer, malformed.fragment(DATA, b"xx"))
 
 
 def test_one_address_leaves_places_to_the_others(tmp_path: Path) -> None:
