@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from worker.analysis.lungs import ball, neighbours, pieces
 from worker.analysis.lungs.coarse import CoarseVolume, Mask, around, grown
 
 TRACHEA_AREA_MM2 = (40.0, 900.0)
@@ -19,7 +20,6 @@ TUBE_MM = 25.0
 # Lung may touch the trachea on a side or two.
 WALL_HU, WALL_SHARE = -500.0, 0.5
 WALL_MM, NARROW_MM = 2.0, 3.0
-IN_PLANE = ndimage.generate_binary_structure(2, 1)[None]
 
 
 def find(grid: CoarseVolume, body: Mask) -> Mask:
@@ -51,13 +51,13 @@ def _wide(lumen: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
         return lumen
     box = around(lumen, 0.0, spacing_mm)
     wide = np.zeros_like(lumen)
-    wide[box] = ndimage.distance_transform_edt(lumen[box], spacing_mm) > NARROW_MM
+    wide[box] = ball.eroded(lumen[box], NARROW_MM, spacing_mm)
     return lumen & grown(wide, NARROW_MM + max(spacing_mm[1:]) / 2, spacing_mm)
 
 
 def _connected(mask: Mask, seeds: Mask) -> Mask:
-    labels, _ = ndimage.label(mask)
-    return np.asarray(np.isin(labels, np.unique(labels[seeds & mask])))
+    labels, count = pieces.label(mask)
+    return pieces.touched(labels, count, labels[seeds & mask])
 
 
 def _tubes(grid: CoarseVolume, body: Mask) -> Mask:
@@ -72,10 +72,10 @@ def _tubes(grid: CoarseVolume, body: Mask) -> Mask:
     lowest = slices[-1] - int(len(slices) * SEARCHED_SHARE)
     for index in range(int(slices[-1]), int(lowest), -1):
         tubes[index] = _round_air(grid, body, index)
-    labels, count = ndimage.label(tubes)
+    labels, count = pieces.label(tubes)
     lengths = [(span[0].stop - span[0].start) * grid.spacing_mm[0] for span in ndimage.find_objects(labels)]
     long = [label for label in range(1, count + 1) if lengths[label - 1] >= min(TUBE_MM, max(lengths))]
-    return np.asarray(np.isin(labels, long))
+    return pieces.touched(labels, count, np.array(long, np.intp))
 
 
 def _round_air(grid: CoarseVolume, body: Mask, index: int) -> Mask:
@@ -96,8 +96,8 @@ def _round_air(grid: CoarseVolume, body: Mask, index: int) -> Mask:
 
 def _has_wall(region: Mask, hu: NDArray[np.float32]) -> bool:
     """Whether tissue is around a region, slice by slice and past its blurred edge; around a part of lung is none."""
-    edge = ndimage.binary_dilation(region, IN_PLANE)
-    ring = ndimage.binary_dilation(edge, IN_PLANE, iterations=2) & ~edge
+    edge = neighbours.dilated(region, neighbours.IN_PLANE)
+    ring = neighbours.dilated(edge, neighbours.IN_PLANE, iterations=2) & ~edge
     return bool(ring.any() and (hu[ring] > WALL_HU).mean() > WALL_SHARE)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from worker.analysis.lungs import neighbours, pieces
 from worker.analysis.lungs.coarse import CoarseVolume, Mask, around
 
 # Gas is emptier than lung; a thin oesophagus holds no voxel that is gas alone.
@@ -33,21 +34,19 @@ def enclosed(grid: CoarseVolume, inside: Mask, middle: float) -> Mask:
     found = _walled(inside & (grid.hu < REGION_HU), tissue, grid, (SMALLEST_ML, np.inf))
     central = _walled(inside & (grid.hu < OESOPHAGUS_HU), tissue, grid, (SMALLEST_ML, OESOPHAGUS_ML))
     columns = np.abs(np.arange(grid.hu.shape[2]) - middle) * grid.spacing_mm[2] < OESOPHAGUS_MM
-    labels, _ = ndimage.label(central)
-    aside = np.unique(labels[..., ~columns])
-    found |= central & ~np.isin(labels, aside)
+    labels, count = pieces.label(central)
+    found |= central & ~pieces.touched(labels, count, labels[..., ~columns])
     return _with_rim(found, inside, grid)
 
 
 def _walled(air: Mask, tissue: Mask, grid: CoarseVolume, size_ml: tuple[float, float]) -> Mask:
-    labels, _ = ndimage.label(air)
+    labels, _ = pieces.label(air)
     sizes_ml = np.bincount(labels.ravel()) * grid.voxel_ml
     margin = EDGE_VOXELS + WALL_VOXELS + 1
     walled = np.zeros_like(air)
-    for label, span in enumerate(ndimage.find_objects(labels), start=1):
-        if not size_ml[0] <= sizes_ml[label] <= size_ml[1]:
-            continue
-        box = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in span)
+    spans = ndimage.find_objects(labels)
+    for label in np.flatnonzero((sizes_ml[1:] >= size_ml[0]) & (sizes_ml[1:] <= size_ml[1])) + 1:
+        box = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in spans[label - 1])
         region = labels[box] == label
         if _has_wall(region, tissue[box]) and (sizes_ml[label] < LARGE_ML or _is_solid(region)):
             walled[box] |= region
@@ -56,9 +55,9 @@ def _walled(air: Mask, tissue: Mask, grid: CoarseVolume, size_ml: tuple[float, f
 
 def _has_wall(region: Mask, tissue: Mask) -> bool:
     """Whether nearly everywhere past the blurred edge of a region there is tissue within the thickness of a wall."""
-    edge = ndimage.binary_dilation(region, iterations=EDGE_VOXELS)
-    outside = ndimage.binary_dilation(edge) & ~edge
-    near = ndimage.binary_dilation(tissue, iterations=WALL_VOXELS)
+    edge = neighbours.dilated(region, iterations=EDGE_VOXELS)
+    outside = neighbours.dilated(edge) & ~edge
+    near = neighbours.dilated(tissue, iterations=WALL_VOXELS)
     return bool(outside.any() and near[outside].mean() > WALLED_SHARE)
 
 
@@ -74,12 +73,12 @@ def _with_rim(gas: Mask, inside: Mask, grid: CoarseVolume) -> Mask:
         return gas
     box = around(gas, 2 * RIM_VOXELS * max(grid.spacing_mm), grid.spacing_mm)
     core, hu = gas[box], grid.hu[box]
-    near = ndimage.binary_dilation(core, iterations=RIM_VOXELS)
-    far = ndimage.binary_erosion(inside[box] & (hu < TISSUE_HU) & ~near)
-    where = inside[box] & (hu < LIGHTER_THAN_FAT_HU) & ndimage.binary_dilation(near)
-    markers = np.where(ndimage.binary_dilation(far, iterations=2), LUNG, 0)
+    near = neighbours.dilated(core, iterations=RIM_VOXELS)
+    far = neighbours.eroded(inside[box] & (hu < TISSUE_HU) & ~near)
+    where = inside[box] & (hu < LIGHTER_THAN_FAT_HU) & neighbours.dilated(near)
+    markers = np.where(neighbours.dilated(far, iterations=2), LUNG, 0)
     markers[core] = GAS
     flooded = watershed(hu, np.where(where, markers, 0), mask=where)
     whole = gas.copy()
-    whole[box] |= (flooded == GAS) | ndimage.binary_dilation(core, iterations=EDGE_VOXELS)
+    whole[box] |= (flooded == GAS) | neighbours.dilated(core, iterations=EDGE_VOXELS)
     return whole

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from worker.analysis.lungs import pieces
 from worker.analysis.lungs.coarse import CoarseVolume, Mask, around
 from worker.errors import InputRejected
 
@@ -45,18 +46,18 @@ def choose(aerated: Mask, grid: CoarseVolume, middle: float) -> Pair:
     InputRejected
         ``no_lungs``: no piece is as large as a lung.
     """
-    pieces = _pieces(aerated, grid)
+    found = _pieces(aerated, grid)
     smallest_ml = _smallest_ml(grid)
-    if not pieces or pieces[0].ml < smallest_ml:
-        raise no_lungs(pieces[0].ml if pieces else 0.0, smallest_ml)
-    parted = _parted(pieces[0].mask, grid)
+    if not found or found[0].ml < smallest_ml:
+        raise no_lungs(found[0].ml if found else 0.0, smallest_ml)
+    parted = _parted(found[0].mask, grid)
     if parted:
         right, left = parted
     else:
-        right, left = pieces[0].mask, np.zeros_like(aerated)
+        right, left = found[0].mask, np.zeros_like(aerated)
         if _column(right) > middle:
             right, left = left, right
-    for piece in pieces[1:]:
+    for piece in found[1:]:
         own, other = (right, left) if _column(piece.mask) < middle else (left, right)
         if _belongs(piece, own if own.any() else other, grid, middle):
             own |= piece.mask
@@ -79,13 +80,12 @@ def _smallest_ml(grid: CoarseVolume) -> float:
 
 def _pieces(aerated: Mask, grid: CoarseVolume) -> list[_Piece]:
     """Return connected pieces without small ones and gas, the largest first."""
-    labels, _ = ndimage.label(aerated)
+    labels, _ = pieces.label(aerated)
     sizes_ml = np.bincount(labels.ravel()) * grid.voxel_ml
     sizes_ml[0] = 0
     keep = np.flatnonzero(sizes_ml >= min(SMALLEST_PIECE_ML, _smallest_ml(grid)))
-    means = ndimage.mean(grid.hu, labels, keep) if len(keep) else []
-    lungs = [label for label, mean in zip(keep, means, strict=True) if mean > GAS_HU]
-    return [_Piece(labels == label, float(sizes_ml[label])) for label in sorted(lungs, key=lambda k: -sizes_ml[k])]
+    found = [_Piece(labels == label, float(sizes_ml[label])) for label in sorted(keep, key=lambda k: -sizes_ml[k])]
+    return [piece for piece in found if grid.hu[piece.mask].mean(dtype=np.float64) > GAS_HU]
 
 
 def _belongs(piece: _Piece, lung: Mask, grid: CoarseVolume, middle: float) -> bool:
@@ -105,11 +105,15 @@ def _belongs(piece: _Piece, lung: Mask, grid: CoarseVolume, middle: float) -> bo
     if not span[0] <= slices.mean() <= span[-1]:
         return False
     same_side = (_column(lung) < middle) == (column < middle)
-    return not same_side or _gap_mm(piece.mask, lung, grid) < CUT_OFF_MM
+    return not same_side or _are_near(piece.mask, lung, grid)
 
 
-def _gap_mm(piece: Mask, lung: Mask, grid: CoarseVolume) -> float:
-    return float(ndimage.distance_transform_edt(~lung, grid.spacing_mm)[piece].min())
+def _are_near(piece: Mask, lung: Mask, grid: CoarseVolume) -> bool:
+    box = around(piece, CUT_OFF_MM, grid.spacing_mm)
+    if not lung[box].any():
+        return False
+    gap_mm = ndimage.distance_transform_edt(~lung[box], grid.spacing_mm)
+    return bool(gap_mm[piece[box]].min() < CUT_OFF_MM)
 
 
 def _column(mask: Mask) -> float:
@@ -137,7 +141,7 @@ def _parted(joined: Mask, grid: CoarseVolume) -> Pair | None:
 
 def _side_by_side(eroded: Mask, grid: CoarseVolume) -> NDArray[np.int32] | None:
     """Return 1 in the right and 2 in the left of two large parts that lie side by side; None where they do not."""
-    labels, count = ndimage.label(eroded)
+    labels, count = pieces.label(eroded)
     if count < 2:
         return None
     sizes = np.bincount(labels.ravel())

@@ -34,7 +34,10 @@ def about(
     slice_mm, row_mm, column_mm = volume.spacing_mm
     end_cm2 = max(float(np.count_nonzero(labels[end])) for end in (0, -1)) * row_mm * column_mm / 100
     at_edge = sum(np.count_nonzero(side) for side in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]))
-    right_ml, left_ml = (np.count_nonzero(labels == side) * volume.voxel_ml for side in (RIGHT_LUNG, LEFT_LUNG))
+    # Slice by slice: what is compared at once would be as large as the volume.
+    right_ml, left_ml = (
+        sum(np.count_nonzero(plane == side) for plane in labels) * volume.voxel_ml for side in (RIGHT_LUNG, LEFT_LUNG)
+    )
     recovered_pct = 100 * max(0.0, 1 - thresholded_ml / max(right_ml + left_ml, 1e-9))
     thickness_mm = max(volume.slice_thickness_mm or 0.0, slice_mm)
     checks = (

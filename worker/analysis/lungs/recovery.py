@@ -1,10 +1,13 @@
 """Adds dense disease, which a threshold takes for chest wall, to the lung mask, by its density and the lung's shape."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
+from worker.analysis.lungs import neighbours, pieces
 from worker.analysis.lungs.coarse import CoarseVolume, Mask, around, closed, grown
 
 VESSEL_CLOSING_MM = 5.0
@@ -22,7 +25,6 @@ DEEPEST_MM = 30.0
 # Degrees in front of the lateral direction up to which the hull is trusted: further forward lie heart and sternum.
 FORWARD_DEGREES = 25.0
 ANGLES = 360
-IN_PLANE = ndimage.generate_binary_structure(2, 1)[None]
 Point = tuple[float, float]
 
 
@@ -30,7 +32,7 @@ def lighter_than_fat(grid: CoarseVolume) -> Mask:
     """Return what is lighter than fat, in its own voxel or on average nearby, without thin layers of it."""
     nearby = ndimage.gaussian_filter(grid.hu, [SMOOTH_MM / step for step in grid.spacing_mm])
     lighter = np.minimum(nearby, grid.hu) < LIGHTER_THAN_FAT_HU
-    return np.asarray(ndimage.binary_opening(lighter, IN_PLANE))
+    return neighbours.opened(lighter, neighbours.IN_PLANE)
 
 
 def grow_within(lung: Mask, possible: Mask, gas: Mask, grid: CoarseVolume) -> Mask:
@@ -39,11 +41,9 @@ def grow_within(lung: Mask, possible: Mask, gas: Mask, grid: CoarseVolume) -> Ma
         return lung
     rim = _grown_within(lung, possible, DENSE_RIM_MM, grid)
     deeper = _grown_within(rim, possible, DENSE_REACH_MM - DENSE_RIM_MM, grid) & ~rim
-    labels, count = ndimage.label(deeper)
-    if count == 0:
-        return rim
-    bowel = np.unique(labels[ndimage.binary_dilation(gas, iterations=GAS_EDGE_VOXELS)])
-    return rim | (deeper & ~np.isin(labels, bowel))
+    labels, count = pieces.label(deeper)
+    bowel = labels[neighbours.dilated(gas, iterations=GAS_EDGE_VOXELS)]
+    return rim | (deeper & ~pieces.touched(labels, count, bowel))
 
 
 def _grown_within(lung: Mask, possible: Mask, reach_mm: float, grid: CoarseVolume) -> Mask:
@@ -62,11 +62,7 @@ def fill_vessels(lung: Mask, grid: CoarseVolume) -> Mask:
     box = around(filled, 0.0, grid.spacing_mm)
     largest = LARGEST_HOLE_MM2 / (grid.spacing_mm[1] * grid.spacing_mm[2])
     inner = ndimage.binary_fill_holes(filled[box])
-    for plane in inner:
-        holes, _ = ndimage.label(ndimage.binary_fill_holes(plane) & ~plane)
-        small = np.bincount(holes.ravel()) <= largest
-        plane[small[holes] & (holes > 0)] = True
-    filled[box] = inner
+    filled[box] = inner | pieces.holes(inner, largest)
     return filled
 
 
@@ -87,37 +83,56 @@ def recover(lung: Mask, forbidden: Mask, grid: CoarseVolume, centre: Point) -> M
     box = around(lung, DEEPEST_MM, grid.spacing_mm)
     inner, possible = lung[box], ~forbidden[box] & (grid.hu[box] > DISEASE_HU[0]) & (grid.hu[box] < DISEASE_HU[1])
     corner = (centre[0] - box[1].start, centre[1] - box[2].start)
-    hull = np.zeros_like(inner)
-    for index, plane in enumerate(inner):
-        if plane.any():
-            hull[index] = convex_hull_image(plane)
+    hull = _hull(inner)
     near = grown(inner, DEEPEST_MM, grid.spacing_mm)
     rounded = closed(inner, DISEASE_CLOSING_MM, grid.spacing_mm)
     added = (rounded | (hull & near)) & possible & ~inner
-    for number in np.flatnonzero(added.any(axis=(1, 2))):
-        index = int(number)
-        added[index] &= _outermost(inner[index], corner, grid.spacing_mm[1:])
+    seen = _Directions.around(corner, inner.shape[1:], grid.spacing_mm[1:])
+    for index in np.flatnonzero(added.any(axis=(1, 2))):
+        added[index] &= _outermost(inner[index], seen)
     result = lung.copy()
     # What is added must be a piece of some size, not the ragged edge of the pleura.
-    result[box] |= ndimage.binary_opening(added, IN_PLANE)
+    result[box] |= neighbours.opened(added, neighbours.IN_PLANE)
     return result
 
 
-def _outermost(plane: Mask, centre: Point, spacing_mm: tuple[float, float]) -> Mask:
+def _hull(lung: Mask) -> Mask:
+    """Return the convex hull of each slice."""
+    hull = np.zeros_like(lung)
+    for target, plane in zip(hull, lung, strict=True):
+        if plane.any():
+            span = ndimage.find_objects(plane.astype(np.uint8))[0]
+            target[span] = convex_hull_image(plane[span])
+    return hull
+
+
+@dataclass(frozen=True, eq=False)
+class _Directions:
+    """The places of a plane as seen from the centre: distance in mm, direction, and how far forward, in degrees."""
+
+    radius: NDArray[np.float32]
+    bins: NDArray[np.intp]
+    forward: NDArray[np.float32]
+
+    @classmethod
+    def around(cls, centre: Point, shape: tuple[int, ...], spacing_mm: tuple[float, float]) -> "_Directions":
+        rows, columns = np.indices(shape, dtype=np.float32)
+        down, across = (rows - centre[0]) * spacing_mm[0], (columns - centre[1]) * spacing_mm[1]
+        angle = np.degrees(np.arctan2(down, across))
+        bins = ((angle + 180) * (ANGLES / 360)).astype(np.intp) % ANGLES
+        forward = np.where(down < 0, np.degrees(np.arctan2(-down, np.abs(across))), 0)
+        return cls(np.hypot(down, across), bins, forward)
+
+
+def _outermost(plane: Mask, seen: _Directions) -> Mask:
     """Return where, seen from the centre, no lung lies further out, to the side and to the back alone.
 
     Seen from the middle of the chest, heart and mediastinum lie in front of lung; the chest wall never does.
     """
-    rows, columns = np.indices(plane.shape, dtype=np.float32)
-    down, across = (rows - centre[0]) * spacing_mm[0], (columns - centre[1]) * spacing_mm[1]
-    radius = np.hypot(down, across)
-    angle = np.degrees(np.arctan2(down, across))
-    bins = ((angle + 180) * (ANGLES / 360)).astype(np.intp) % ANGLES
     last = np.zeros(ANGLES, np.float32)
-    np.maximum.at(last, bins[plane], radius[plane])
+    np.maximum.at(last, seen.bins[plane], seen.radius[plane])
     last = _bridged(last)
-    forward = np.where(down < 0, np.degrees(np.arctan2(-down, np.abs(across))), 0)
-    return np.asarray((radius >= last[bins]) & (forward <= FORWARD_DEGREES))
+    return np.asarray((seen.radius >= last[seen.bins]) & (seen.forward <= FORWARD_DEGREES))
 
 
 def _bridged(last: NDArray[np.float32]) -> NDArray[np.float32]:

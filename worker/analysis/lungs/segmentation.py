@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from worker.analysis.lungs import airways, body, cage, carina, coarse, gas, pair, quality, recovery
+from worker.analysis.lungs import airways, body, cage, carina, coarse, cores, gas, neighbours, pair, quality, recovery
 from worker.analysis.lungs.coarse import CoarseVolume, Mask
 from worker.analysis.lungs.pair import Pair
 from worker.analysis.records import LEFT_LUNG, RIGHT_LUNG, LungMask
@@ -97,28 +97,32 @@ def _refined(hu: NDArray[np.int16], grid: CoarseVolume, lungs: _CoarseLungs) -> 
     box = coarse.around(lungs.both, 2 * max(grid.spacing_mm), grid.spacing_mm)
     part, full_box = coarse.cropped(grid, box)
     inner = _CoarseLungs(lungs.right[box], lungs.left[box], lungs.recovered[box], lungs.no_lung[box])
-    labels[full_box] = _refined_slices(hu[full_box], part, inner)
+    _refine(labels[full_box], hu[full_box], part, inner)
     return labels
 
 
-def _refined_slices(hu: NDArray[np.int16], grid: CoarseVolume, lungs: _CoarseLungs) -> NDArray[np.uint8]:
-    """Let the image itself decide near an aerated border, voxel by voxel."""
-    labels = np.zeros(hu.shape, np.uint8)
-    deep = ndimage.binary_erosion(lungs.both, border_value=1)
+def _refine(labels: NDArray[np.uint8], hu: NDArray[np.int16], grid: CoarseVolume, lungs: _CoarseLungs) -> None:
+    """Let the image itself decide near an aerated border, voxel by voxel: fill ``labels``, slices on all cores."""
+    enlarge = coarse.Enlarger(grid).slice
+    deep = neighbours.eroded(lungs.both, beyond=True)
     limit = _border_hu(grid, deep)
-    coarse_values = (lungs.right, lungs.left, deep, lungs.recovered, lungs.no_lung, limit)
-    planes = [coarse.enlarged_slices(values, grid) for values in coarse_values]
-    for target, image, right, left, sure, by_shape, never, limit_hu in zip(labels, hu, *planes, strict=True):
+
+    def refine(index: int) -> None:
+        right, left = enlarge(lungs.right, index), enlarge(lungs.left, index)
         both = right + left
         inside = both > 0.5
-        border = (both > 0.05) & (sure < 0.5) & (by_shape < 0.25)
-        inside[border] = _decisive(image, border, limit_hu)[border] < limit_hu[border]
-        inside &= never < 0.5
-        target[inside] = np.where(right[inside] >= left[inside], RIGHT_LUNG, LEFT_LUNG)
-    return labels
+        border = (both > 0.05) & (enlarge(deep, index) < 0.5) & (enlarge(lungs.recovered, index) < 0.25)
+        limit_hu = enlarge(limit, index)
+        inside = np.where(border, _decisive(hu[index], border, limit_hu) < limit_hu, inside)
+        inside &= enlarge(lungs.no_lung, index) < 0.5
+        labels[index] = inside * np.where(right >= left, np.uint8(RIGHT_LUNG), np.uint8(LEFT_LUNG))
+
+    cores.for_each(len(hu), refine)
 
 
-def _decisive(image: NDArray[np.int16], border: Mask, limit_hu: NDArray[np.float32]) -> NDArray[np.generic]:
+def _decisive(
+    image: NDArray[np.int16], border: Mask, limit_hu: NDArray[np.float32]
+) -> NDArray[np.int16] | NDArray[np.float32]:
     """Return the value that decides at the border.
 
     The lines of reticulation are brighter than any limit: there the mean over a few voxels decides.
@@ -126,8 +130,12 @@ def _decisive(image: NDArray[np.int16], border: Mask, limit_hu: NDArray[np.float
     diseased = border & (limit_hu > DISEASED_BORDER_HU)
     if not diseased.any():
         return image
-    smooth = ndimage.uniform_filter(image, 3, output=np.float32)
-    return np.where(diseased, smooth, image)
+    # Whole numbers: the means are the same wherever the box begins.
+    rows, columns = ndimage.find_objects(diseased.view(np.uint8))[0]
+    box = slice(max(rows.start - 1, 0), rows.stop + 1), slice(max(columns.start - 1, 0), columns.stop + 1)
+    decisive = image.astype(np.float32)
+    np.copyto(decisive[box], ndimage.uniform_filter(image[box], 3, output=np.float32), where=diseased[box])
+    return decisive
 
 
 def _border_hu(grid: CoarseVolume, deep: Mask) -> NDArray[np.float32]:
