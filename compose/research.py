@@ -141,6 +141,10 @@ def evaluate(
         Path | None,
         typer.Option(help="A second model, judged on the same patients side by side.", exists=True, dir_okay=False),
     ] = None,
+    quantities: Annotated[
+        bool,
+        typer.Option("--quantities", help="Every number that is reported beside the truth of phantoms, nothing else."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge a model patient by patient: Dice, error and bias of extent, ICC, Goh category, lung mask, sweep.
@@ -150,6 +154,9 @@ def evaluate(
     """
     if look is not None:
         _look(look, weights, folder, device, as_json)
+        return
+    if quantities:
+        _quantities(weights, folder, phantoms, device, as_json)
         return
     from worker.training.evaluation import comparison, judge  # noqa: PLC0415
 
@@ -179,6 +186,19 @@ def _look(series_folder: Path, weights: Path, folder: Path, device: str, as_json
         print_json(look.as_json(rows))
     else:
         OUT.print(f"{len(rows)} series looked at; table, JSON and pictures: {folder}", style="dim")
+
+
+def _quantities(weights: Path, folder: Path, phantoms: int, device: str, as_json: bool) -> None:
+    from worker.training.data.cases import CasePlan  # noqa: PLC0415
+    from worker.training.evaluation import quantities, quantities_table  # noqa: PLC0415
+
+    with research_screen.progress() as tell:
+        judged = quantities.run(weights, device, range(quantities.SEED, quantities.SEED + phantoms), CasePlan(), tell)
+    written = quantities_table.write(judged, weights, _typed(), folder)
+    if as_json:
+        print_json(quantities_table.as_json(judged))
+    else:
+        OUT.print(f"every quantity of {phantoms} phantoms: {written}", style="dim")
 
 
 def _typed() -> str:

@@ -1,32 +1,22 @@
-"""What is measured of a phantom lies within the stated tolerance of its truth, zone by zone."""
+"""What is measured of a phantom is its truth where the labels are true, and within the stated tolerance where found."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from worker.analysis import lungs, patterns, quantify
+from tests.support import json_page
+from worker.analysis import lungs
 from worker.analysis.patterns import model
-from worker.analysis.records import Assessment, LungMask, Measurement
+from worker.analysis.records import LungMask, PatternMap
 from worker.phantom.chest_ct import Phantom, PhantomSpec, render
 from worker.settings import PACKAGED_WEIGHTS
+from worker.training.evaluation import quantities, quantities_table, truth
+from worker.training.evaluation.quantities import Judged
 
 SPEC = PhantomSpec(
     seed=7102, shape=(48, 192, 192), spacing_mm=(5.7, 1.9, 1.9), extent_pct=25.0, consolidation_share=0.0
 )
-# The trachea of every phantom parts 28 mm above the middle of a chest of 275 mm.
-CARINA_MM = 28 * SPEC.shape[0] * SPEC.spacing_mm[0] / 275
-# (quantity, whole or zone) to the largest difference, in the unit of the quantity; of volumes in percent.
-TOLERANCES = {
-    ("volume", "whole"): 4.0,
-    ("volume", "zone"): 6.0,
-    ("extent", "whole"): 4.0,
-    ("extent", "zone"): 6.0,
-    ("mean_attenuation", "whole"): 20.0,
-    ("attenuation_sd", "whole"): 25.0,
-    ("high_attenuation", "whole"): 2.0,
-    ("skewness", "whole"): 0.2,
-    ("kurtosis", "whole"): 1.0,
-    ("five_level_extent", "whole"): 4.0,
-}
 
 
 @pytest.fixture(scope="module")
@@ -35,41 +25,55 @@ def phantom() -> Phantom:
 
 
 @pytest.fixture(scope="module")
-def outline(phantom: Phantom) -> LungMask:
-    return lungs.segment(phantom.volume)
+def judged(phantom: Phantom) -> Judged:
+    return quantities.judge(phantom, model.load(PACKAGED_WEIGHTS, "cpu"))
 
 
-def test_the_carina_lies_where_it_was_drawn(outline: LungMask) -> None:
-    assert outline.carina is not None
-    height_mm = (outline.carina - (SPEC.shape[0] - 1) / 2) * SPEC.spacing_mm[0]
-    assert height_mm == pytest.approx(CARINA_MM, abs=10)
+def test_the_carina_lies_where_it_was_drawn(phantom: Phantom) -> None:
+    found = lungs.segment(phantom.volume).carina
+    assert found is not None
+    assert (found - truth.carina(phantom)) * SPEC.spacing_mm[0] == pytest.approx(0, abs=10)
 
 
-def test_every_quantity_is_within_its_tolerance(phantom: Phantom, outline: LungMask) -> None:
-    found = patterns.segment(phantom.volume, outline, model.load(PACKAGED_WEIGHTS, "cpu"))
-    measured = quantify.assess(phantom.volume, outline, found)
-    drawn_carina = round(CARINA_MM / SPEC.spacing_mm[0] + (SPEC.shape[0] - 1) / 2)
-    truth = quantify.assess(phantom.volume, LungMask(phantom.lungs.labels, carina=drawn_carina), phantom.patterns)
+def test_the_arithmetic_is_exact_in_true_labels(judged: Judged) -> None:
+    assert len(judged.numbers) == 135
+    assert [one for one in judged.numbers if one.counted > quantities_table.EXACT] == []
+    assert (judged.verdicts.goh[0], judged.verdicts.worst_zone[0]) == (True, True)
+
+
+def test_every_quantity_is_within_its_tolerance(judged: Judged) -> None:
     # Which pattern a voxel shows is judged in docs/evaluation; here it is where disease lies, and how much.
-    compared = [m for m in truth.measurements if m.region in {"lung", "total"} and within(m) is not None]
-    compared = [m for m in compared if not (m.region == "total" and m.quantity in {"volume", *DENSITIES})]
-    beyond = {f"{m.region} {m.side} {m.zone} {m.quantity}": line for m in compared if (line := difference(measured, m))}
-    assert len(compared) == 40
-    assert beyond == {}
+    compared = [one for one in judged.numbers if one.key[0] in {"lung", "total"}]
+    assert len(compared) == 59
+    assert [one for one in compared if not one.holds] == []
+    assert (judged.verdicts.goh[1], judged.verdicts.worst_zone[1]) == (True, True)
 
 
-DENSITIES = ("mean_attenuation", "attenuation_sd")
+def test_truth_tells_one_voxel_from_none(phantom: Phantom) -> None:
+    labels = np.zeros_like(phantom.patterns.labels)
+    inside = tuple(np.argwhere(phantom.lungs.labels == 1)[0])
+    labels[inside] = 3
+    told = truth.of(replace(phantom, patterns=PatternMap(labels)))
+    share = 100 / np.count_nonzero(phantom.lungs.labels == 1)
+    assert told["consolidation", "right", "whole", "extent"] == pytest.approx(share)
+    assert told["total", "right", "lower", "volume"] == pytest.approx(5.7 * 1.9 * 1.9 / 1000)
+    assert told["total", "left", "whole", "volume"] == told["ggo", "both", "whole", "extent"] == 0
 
 
-def within(m: Measurement) -> float | None:
-    return TOLERANCES.get((m.quantity, "whole" if m.zone == "whole" else "zone"))
+def test_a_lung_that_is_absent_has_no_truth(phantom: Phantom) -> None:
+    right = LungMask(np.where(phantom.lungs.labels == 1, 1, 0).astype(np.uint8))
+    assert {side for _, side, _, _ in truth.of(replace(phantom, lungs=right))} == {"right", "both"}
 
 
-def difference(measured: Assessment, true: Measurement) -> str:
-    """Return both numbers where they differ by more than the tolerance, else nothing."""
-    found = measured.value(true.region, true.quantity, true.side, true.zone)
-    apart = abs(found - true.value) * (100 / true.value if true.quantity == "volume" else 1)
-    tolerance = within(true)
-    assert tolerance is not None
-    assert np.isfinite(apart)
-    return "" if apart <= tolerance else f"{found:.2f} instead of {true.value:.2f}"
+def test_the_table_tells_what_is_exact_and_what_is_beyond(judged: Judged) -> None:
+    text = quantities_table.markdown([judged], PACKAGED_WEIGHTS, "scleroscan evaluate --quantities")
+    (line,) = (line for line in text.splitlines() if line.startswith("| disease, extent | both lungs"))
+    number = next(one for one in judged.numbers if one.key == ("total", "both", "whole", "extent"))
+    assert line.split(" | ")[2:] == ["4 points", "none", f"{number.found:.3f}", f"{number.found:.3f}", "1 of 1 |"]
+    worse = replace(judged, numbers=tuple(replace(one, counted=1.5, found=99.0) for one in judged.numbers))
+    text = quantities_table.markdown([worse], PACKAGED_WEIGHTS, "")
+    assert "| disease, extent | both lungs | 4 points | 1.500 | 99.0 | 99.0 | 0 of 1 |" in text
+
+
+def test_the_page_has_the_keys_of_a_quantity(judged: Judged) -> None:
+    json_page.require_documented("evaluate --quantities", quantities_table.as_json([judged]))
