@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import SimpleITK as sitk
@@ -52,6 +53,27 @@ def _numbers(items: list[dict[str, Any]]) -> dict[str, float]:
         derivation = item.get("derivationModifier", {}).get("CodeMeaning")
         numbers[f"{name}, {derivation}" if derivation else name] = float(item["value"])
     return numbers
+
+
+def numbers(sr: Path) -> dict[tuple[str, str, str], tuple[str, str]]:
+    """Return every number of an SR as DCMTK reads it: value and unit by tracking identifier, concept and derivation."""
+    printed = subprocess.run([services.program("dsr2xml"), str(sr)], capture_output=True, text=True, check=True)
+    told: dict[tuple[str, str, str], tuple[str, str]] = {}
+    # Not of a stranger: it is what DCMTK writes of our own report.
+    for group in ElementTree.fromstring(printed.stdout).iter("container"):  # noqa: S314
+        name = next((text.findtext("value") for text in group.findall("text") if _concept(text) == "112039"), None)
+        for number in group.findall("num"):
+            derivation = next(
+                (code.findtext("value") for code in number.findall("code") if _concept(code) == "121401"), ""
+            )
+            key = (str(name), str(_concept(number)), str(derivation))
+            assert key not in told
+            told[key] = (str(number.findtext("value")), str(number.findtext("unit/value")))
+    return told
+
+
+def _concept(item: ElementTree.Element) -> str | None:
+    return item.findtext("concept/value")
 
 
 def mean_hu(ct_folder: Path, segment: sitk.Image) -> float:
