@@ -29,6 +29,7 @@ from compose import (
     queries,
     research,
     review,
+    users,
 )
 from compose import settings as site_settings
 from compose.errors import MisspeltSetting, UnusableSetting, WiringError
@@ -62,6 +63,7 @@ app.add_typer(database, name="db")
 app.add_typer(labelled, name="dataset")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(reviewed, name="review")
+app.add_typer(users.app, name="user")
 
 Open = Annotated[
     bool, typer.Option("--open", help="Take images from anybody on the network, though the site file lists no peer.")
@@ -116,7 +118,7 @@ def scleroscan(
 
 @app.command()
 def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> None:
-    """Run a whole site, listener, scheduler, workers and monitor, until a signal.
+    """Run a whole site, listener, scheduler, workers, monitor and status page, until a signal.
 
     All settings come from the environment; `scleroscan doctor` lists and checks them. Without any, it listens as
     SCLEROSCAN on port 11112 to this machine alone, keeps rows in SQLite and runs its own broker.
@@ -126,7 +128,7 @@ def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> 
     site = _ready(log_format, preflight.require_free_ports)
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
-        managed = processes.of_site(bool(site.node.web_port), bool(site.monitor.port))
+        managed = processes.of_site(bool(site.node.web_port), bool(site.monitor.port), site.has_status_page)
         processes.Supervisor(managed, environ).run(_stop_on_signal())
 
 
@@ -191,6 +193,20 @@ def serve_monitor(log_format: Logs = logs.LogFormat.console) -> None:
     logs.configure(log_format)
     with _part_of_site():
         server.run(site_settings.load(), _stop_on_signal())
+
+
+@app.command(name="status-page")
+def serve_status_page(log_format: Logs = logs.LogFormat.console) -> None:
+    """Show the site in a browser, to who has an account: what came, where it is, why it stopped, and what to do.
+
+    Accounts: scleroscan user add NAME --role operator. `scleroscan up` serves it where there is one.
+    """
+    # The server's libraries would slow down every other command.
+    from compose.status_page import server  # noqa: PLC0415
+
+    with _part_of_site():
+        site = _ready(log_format)
+        server.run(site, _stop_on_signal())
 
 
 @database.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 from compose.errors import UnusableSetting
 from compose.monitor.guard import require_guard
 from compose.settings import SiteSettings
+from compose.status_page import guard as status_page_guard
 from db.address import ApplicationEntity
 from db.tls_profile import TlsFiles, client_context
 from dicom_node import scheduling, site_file
@@ -43,6 +44,7 @@ def require_usable(site: SiteSettings) -> None:
     for one in destinations.of(site.worker):
         _require_callable(one, site.worker.tls_files)
     require_guard(site.monitor)
+    status_page_guard.require_guard(site.status_page)
     identity.current(site.worker)
     _require_folder("DICOM_NODE_SPOOL_DIR", site.node.spool_dir)
     _require_folder("WORKER_RESULTS_DIR", site.worker.results_dir)
@@ -59,6 +61,9 @@ def require_free_ports(site: SiteSettings) -> None:
             _require_free(f"DICOM_NODE_HOST={host}", host, name, port)
     if site.monitor.port:
         _require_free(f"MONITOR_HOST={site.monitor.host}", site.monitor.host, "MONITOR_PORT", site.monitor.port)
+    if site.has_status_page:
+        host, port = site.status_page.host, site.status_page.port
+        _require_free(f"STATUS_PAGE_HOST={host}", host, "STATUS_PAGE_PORT", port)
 
 
 def _require_callable(destination: Destination, tls_files: TlsFiles | None) -> None:

@@ -38,11 +38,12 @@ SITE = (
 # Beside the others where STOW-RS has a port.
 WEB = ManagedProcess("web", ("web",))
 MONITOR = ManagedProcess("monitor", ("monitor",))
+STATUS_PAGE = ManagedProcess("status-page", ("status-page",))
 
 
-def of_site(has_web: bool, has_monitor: bool) -> tuple[ManagedProcess, ...]:
+def of_site(has_web: bool, has_monitor: bool, has_status_page: bool = False) -> tuple[ManagedProcess, ...]:
     """Return the processes of a site with those that it may do without."""
-    return SITE + (WEB,) * has_web + (MONITOR,) * has_monitor
+    return SITE + (WEB,) * has_web + (MONITOR,) * has_monitor + (STATUS_PAGE,) * has_status_page
 
 
 @dataclass

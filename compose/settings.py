@@ -11,12 +11,19 @@ from pydantic_settings import BaseSettings
 from compose import faults
 from compose.errors import MisspeltSetting, UnusableSetting
 from compose.monitor.settings import MonitorSettings
+from compose.status_page.settings import StatusPageSettings
 from db.address import hide_secrets
 from db.settings import DbSettings
 from dicom_node.settings import NodeSettings
 from worker.settings import WorkerSettings
 
-CLASSES: tuple[type[BaseSettings], ...] = (DbSettings, NodeSettings, WorkerSettings, MonitorSettings)
+CLASSES: tuple[type[BaseSettings], ...] = (
+    DbSettings,
+    NodeSettings,
+    WorkerSettings,
+    MonitorSettings,
+    StatusPageSettings,
+)
 # Of the command itself; typer reads it.
 OWN_PREFIX = "SCLEROSCAN_"
 SHOW_PATIENTS = f"{OWN_PREFIX}SHOW_PATIENTS"
@@ -29,12 +36,18 @@ LIKENESS = 0.75
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """The settings of the three packages and of the monitor."""
+    """The settings of the three packages, of the monitor and of the status page."""
 
     db: DbSettings
     node: NodeSettings
     worker: WorkerSettings
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
+    status_page: StatusPageSettings = field(default_factory=StatusPageSettings)
+
+    @property
+    def has_status_page(self) -> bool:
+        """Whether `scleroscan up` serves the status page: nobody could log in before there are accounts."""
+        return bool(self.status_page.port) and self.status_page.accounts.is_file()
 
     @property
     def db_url(self) -> str:
@@ -59,7 +72,7 @@ def load(environ: Mapping[str, str] = os.environ) -> SiteSettings:
     node, worker = NodeSettings(), WorkerSettings()
     # One site file for all that is told by files, unless the worker has its own.
     own = worker if worker.site_file else worker.model_copy(update={"site_file": node.site_file})
-    return SiteSettings(DbSettings(), node, own, MonitorSettings())
+    return SiteSettings(DbSettings(), node, own, MonitorSettings(), StatusPageSettings())
 
 
 def _wrong(settings: type[BaseSettings]) -> list[str]:
@@ -89,7 +102,7 @@ def setting_values(site: SiteSettings) -> dict[str, str]:
     """Return the value of each setting as text; of a secret only that there is one."""
     values = {
         faults.variable(type(package), field): _shown(getattr(package, field))
-        for package in (site.db, site.node, site.worker, site.monitor)
+        for package in (site.db, site.node, site.worker, site.monitor, site.status_page)
         for field in type(package).model_fields
     }
     return values | {faults.variable(DbSettings, "url"): hide_secrets(site.db_url)}

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, column, func, or_, select, table, text
 from sqlalchemy.orm import Session
 
-from db.series_status import DeliveryStatus, SeriesStatus, Wanted, status
+from db.series_status import DeliveryStatus, SeriesStatus, Wanted, series_by_state, status
 from db.tables import Event, Instance, QualityFlag
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SpoolRate",
     "Wanted",
     "results",
+    "series_by_state",
     "spool_rate",
     "status",
     "trail",

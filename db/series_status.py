@@ -65,9 +65,10 @@ class SeriesStatus:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which series are asked for: all conditions that are set hold; the newest ``limit`` of them.
+    """Which series are asked for: all conditions that are set hold; the newest ``limit`` of them, after ``offset``.
 
-    With ``dead_letters`` only those of whose objects a destination got one neither at once nor later.
+    ``since`` and ``until`` bound when the last image came, the second excluded. With ``dead_letters`` only those of
+    whose objects a destination got one neither at once nor later.
     """
 
     series_uid: str | None = None
@@ -77,6 +78,9 @@ class Wanted:
     since: datetime | None = None
     limit: int = 100
     dead_letters: bool = False
+    until: datetime | None = None
+    code: str | None = None
+    offset: int = 0
 
 
 EVERY = Wanted()
@@ -119,27 +123,48 @@ def status(
 
 def _rows(session: Session, wanted: Wanted) -> list[tuple[Series, Job | None]]:
     """Return the series with the newest job that none supersedes."""
-    newest = select(func.max(Job.id)).where(Job.series_uid == Series.uid, Job.state != JobState.SUPERSEDED)
-    query = select(Series, Job).outerjoin(Job, Job.id == newest.correlate(Series).scalar_subquery())
-    query = query.where(*_conditions(wanted)).order_by(Series.last_arrival_at.desc(), Series.uid).limit(wanted.limit)
+    query = select(Series, Job).outerjoin(Job, _is_newest_job()).where(*_conditions(wanted))
+    query = query.order_by(Series.last_arrival_at.desc(), Series.uid).offset(wanted.offset).limit(wanted.limit)
     return [(series, job) for series, job in session.execute(query)]
 
 
-def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+def series_by_state(session: Session) -> dict[str, int]:
+    """Return how many series are in each state, as :class:`SeriesStatus` has it."""
+    shown = _shown_state()
+    query = select(shown, func.count()).select_from(Series).outerjoin(Job, _is_newest_job()).group_by(shown)
+    return {state: count for state, count in session.execute(query)}
+
+
+def _is_newest_job() -> ColumnElement[bool]:
+    newest = select(func.max(Job.id)).where(Job.series_uid == Series.uid, Job.state != JobState.SUPERSEDED)
+    return Job.id == newest.correlate(Series).scalar_subquery()
+
+
+def _shown_state() -> ColumnElement[str]:
     own, of_job = type_coerce(Series.state, String), type_coerce(Job.state, String)
-    shown = case((own == SeriesState.RECEIVING.value, own), else_=func.coalesce(of_job, own))
+    return case((own == SeriesState.RECEIVING.value, own), else_=func.coalesce(of_job, own))
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    shown = _shown_state()
+    code = case((Job.id.is_(None), Series.code), else_=Job.code)
     image = select(Instance.id).where(Instance.series_uid == Series.uid, Instance.replaced_at.is_(None))
     asked = (
         (wanted.series_uid, Series.uid == wanted.series_uid),
         (wanted.state, shown == wanted.state),
         (wanted.patient_id, image.where(Instance.patient_id == wanted.patient_id).exists()),
         (wanted.sender, image.where(Instance.calling_ae == wanted.sender).exists()),
+        (wanted.code, code == wanted.code),
     )
     conditions = [condition for value, condition in asked if value is not None]
     if wanted.dead_letters:
         dead = select(Delivery.id).where(Delivery.job_id == Job.id, Delivery.state == DeliveryState.FAILED)
         conditions.append(dead.correlate(Job).exists())
-    return conditions if wanted.since is None else [*conditions, Series.last_arrival_at >= wanted.since]
+    if wanted.since is not None:
+        conditions.append(Series.last_arrival_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(Series.last_arrival_at < wanted.until)
+    return conditions
 
 
 def _of_series(series: Series, images: _Images) -> SeriesStatus:

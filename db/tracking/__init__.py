@@ -86,6 +86,7 @@ from db.tracking.routing import (
 )
 from db.tracking.series_operators import measure, reconsider
 from db.tracking.verification import Anchors, Fault, Verified, anchor, read_anchors, verify_series, verify_site
+from db.tracking.views import viewed
 
 __all__ = [
     "BETTER_RECONSTRUCTION",
@@ -188,4 +189,5 @@ __all__ = [
     "verify_chain",
     "verify_series",
     "verify_site",
+    "viewed",
 ]

@@ -66,8 +66,34 @@ def begin(session: Session, subject: Series | Job | Delivery, change: Change) ->
 
 def append(session: Session, subject: Series | Job | Delivery, arrow: tuple[str | None, str], change: Change) -> None:
     """Append one event to the chain of the subject's series."""
+    lock_series(session, _series_uid(session, subject))
+    _append(session, subject, arrow, change, subject_hash.of_subject(session, subject))
+
+
+def note(session: Session, subject: Series | Job | Delivery, change: Change) -> None:
+    """Append an event of something that changed nothing.
+
+    It carries the hash of the row that the event before has: a row that was tampered with is not vouched for anew.
+    Raises UnknownSubject where there is none before.
+    """
     series_uid = _series_uid(session, subject)
     lock_series(session, series_uid)
+    own = (Event.subject == TYPE_NAMES[type(subject)], Event.subject_id == _subject_id(subject))
+    before = select(Event).where(Event.series_uid == series_uid, *own).order_by(Event.sequence.desc()).limit(1)
+    last = session.scalars(before).first()
+    if last is None:
+        raise UnknownSubject(f"{TYPE_NAMES[type(subject)]} {_subject_id(subject)} has no events: see the audit")
+    _append(session, subject, (last.to_state, last.to_state), change, last.subject_hash)
+
+
+def _append(
+    session: Session,
+    subject: Series | Job | Delivery,
+    arrow: tuple[str | None, str],
+    change: Change,
+    hash_of_row: str | None,
+) -> None:
+    series_uid = _series_uid(session, subject)
     last = session.scalars(
         select(Event).where(Event.series_uid == series_uid).order_by(Event.sequence.desc()).limit(1)
     ).first()
@@ -78,12 +104,12 @@ def append(session: Session, subject: Series | Job | Delivery, arrow: tuple[str 
         at=change.now,
         who=change.who,
         subject=TYPE_NAMES[type(subject)],
-        subject_id=str(subject.uid if isinstance(subject, Series) else subject.id),
+        subject_id=_subject_id(subject),
         from_state=arrow[0],
         to_state=arrow[1],
         code=change.code,
         detail=change.detail,
-        subject_hash=subject_hash.of_subject(session, subject),
+        subject_hash=hash_of_row,
         previous_hash=last.hash if last else CHAIN_START,
     )
     row.hash = chain_hash(row)
@@ -142,6 +168,10 @@ def chain_fault(series_uid: str, events: Sequence[Row[Any]]) -> str | None:
             return f"event {sequence} of series {series_uid} was changed after it was written"
         previous = event.hash
     return None if events else f"series {series_uid} has no events"
+
+
+def _subject_id(subject: Series | Job | Delivery) -> str:
+    return str(subject.uid if isinstance(subject, Series) else subject.id)
 
 
 def _series_uid(session: Session, subject: Series | Job | Delivery) -> str:

@@ -5,7 +5,7 @@ P2  refused: slices are missing
 P3  in review, released by anna
 P4  measured; the archive does not answer
 P5  measured; the archive refused the objects
-P6  skipped by a rule
+P6  skipped by a rule; anna looked at it on the status page
 P7  came as PX, corrected by being sent again
 P8  incomplete, never measured
 P9  in review, discarded by bert
@@ -208,6 +208,8 @@ def _never_measured(site: Site) -> None:
     site.receive(6, close=False)
     with site.sessions.begin() as session:
         tracking.skip_series(session, uid(6), tracking.NOT_ELIGIBLE, {"rule": "scouts"}, site.wait(30))
+    with site.sessions.begin() as session:
+        tracking.viewed(session, [uid(6)], "operator:anna@page", site.wait(60), "images and numbers")
     site.receive(7, patient_id="PX")
     with site.sessions.begin() as session:
         again = [replace(a, digest=a.digest.replace("0", "a", 1)) for a in arrivals(uid(7), patient_id="P7")]

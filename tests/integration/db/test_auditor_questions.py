@@ -106,6 +106,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("operator:bert", "discarded", ..., "P9"),
     ],
     "What else did people do?": [("operator:anna", "measured_again", "job", "1", ...)],
+    "Who looked at the exams of a patient?": [("operator:anna@page", ..., uid(6))],
     "What waits for a person?": [("P5", 6, "failed", "delivery_failed", f"not delivered to {PACS}: {DOUBT}")],
     "What was received and never measured?": [
         ("P6", 3, "skipped", "not_eligible", '{"rule": "scouts"}'),
