@@ -1,10 +1,12 @@
 """Runs the stages from files to results: read, lungs, patterns, quantify, encode; without database and queue."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from PIL.Image import Image
 from pydicom import Dataset
 
 from db.states import OutputKind
@@ -139,10 +141,9 @@ def _shown(source: ResultSource, exam: Exam, found: Findings) -> page_sheet.Show
 
 
 def _further(
-    wanted: frozenset[OutputKind], source: ResultSource, exam: Exam, found: Findings
+    wanted: frozenset[OutputKind], source: ResultSource, found: Findings, frames: Sequence[Image]
 ) -> Iterator[tuple[OutputKind, Dataset]]:
-    """Yield the objects that are made beside SEG and SR."""
-    frames = page.frames(_shown(source, exam, found)) if wanted & {OutputKind.PAGE, OutputKind.PDF} else []
+    """Yield the objects that are made beside SEG and SR; ``frames`` are those of the page."""
     if OutputKind.PAGE in wanted:
         yield OutputKind.PAGE, page_object.encode(source, frames)
     if OutputKind.PDF in wanted:
@@ -157,22 +158,19 @@ def _encode(
     source = _result_source(task, model, series_read)
     try:
         # Some values are decoded only now; pydicom's warnings would repeat them, and they may name a patient.
-        with headers.quiet():
+        # Drawing lets other threads run most of the time, making objects hardly ever does.
+        with headers.quiet(), ThreadPoolExecutor(1, thread_name_prefix="draw") as beside:
+            drawn = beside.submit(_drawn, task.also, source, exam, found)
             contents = (segments.ALL,) if task.one_seg else (segments.DISEASE, segments.OUTLINE)
             segs = {one.kind: seg.encode(source, one, found.lungs, found.patterns) for one in contents}
             report = sr.encode(source, found.assessment, segs.values(), found.comparison)
-            further = dict(_further(task.also, source, exam, found))
+            frames, sheet = drawn.result()
+            further = dict(_further(task.also, source, found, frames))
         written = (
             *(files.write_object(task.folder, kind, one) for kind, one in segs.items()),
             files.write_object(task.folder, "sr", report),
             *(files.write_object(task.folder, kind, one) for kind, one in further.items()),
-            files.write_picture(
-                task.folder,
-                "overlay",
-                picture.contact_sheet(
-                    series_read.volume, found.lungs, found.patterns, _below(source, found.assessment)
-                ),
-            ),
+            files.write_picture(task.folder, "overlay", sheet),
         )
     except ENCODING_ERRORS as error:
         raise EncodingFailed(
@@ -180,3 +178,12 @@ def _encode(
             detail={"error": type(error).__name__},
         ) from error
     return tuple(OutputFile(file.kind, str(file.path), file.digest, file.sop_uid) for file in written)
+
+
+def _drawn(
+    wanted: frozenset[OutputKind], source: ResultSource, exam: Exam, found: Findings
+) -> tuple[list[Image], Image]:
+    """Return the frames of the page, where one is wanted, and the picture."""
+    frames = page.frames(_shown(source, exam, found)) if wanted & {OutputKind.PAGE, OutputKind.PDF} else []
+    below = _below(source, found.assessment)
+    return frames, picture.contact_sheet(source.volume, found.lungs, found.patterns, below)

@@ -39,6 +39,8 @@ def encode(source: ResultSource, frames: Sequence[Image.Image]) -> Dataset:
     result.BurnedInAnnotation = "NO"
     result.ImageType = ["DERIVED", "SECONDARY"]
     source.stamp(result, DESCRIPTION)
+    # highdicom takes the moment of drawing: a repeat would be another object under the same SOP Instance UID.
+    result.DateOfSecondaryCapture, result.TimeOfSecondaryCapture = result.ContentDate, result.ContentTime
     return result
 
 

@@ -29,8 +29,9 @@ def draw_pairs(shown: Shown, axis: int, title: str) -> Image.Image:
     height = (SIZE - 74 - 110 - ROWS * GAP) // ROWS
     places = np.linspace(held[0], held[-1], COLUMNS * ROWS // 2 + 2)[1:-1].round().astype(int)
     for number, place in enumerate(places if axis else places[::-1]):
-        planes = [np.take(a, place, axis) for a in (hu, lungs, found)]
-        grey, coloured = _pair(*(plane[::-1] if axis else plane for plane in planes))
+        # By index: numpy.take would copy the whole of a view for each plane.
+        at = np.s_[::-1, place] if axis else np.s_[place]
+        grey, coloured = _pair(hu[at], lungs[at], found[at])
         for second, image in enumerate((grey, coloured)):
             column, row = number * 2 % COLUMNS + second, number * 2 // COLUMNS
             corner = (MARGIN + column * (width + GAP), 74 + row * (height + GAP))
