@@ -9,7 +9,6 @@ from rich.table import Column, Table
 from compose import settings
 from compose.errors import Unknown
 from compose.json_output import AsJson, print_json
-from compose.printing import whole
 from compose.screen import OUT, say, styled
 from db import schema, tracking
 from worker import past
@@ -24,6 +23,8 @@ NAMES = {
     Region.RETICULATION: "reticulation",
     Region.CONSOLIDATION: "consolidation",
 }
+# As wide as "+15.0 (+4", and no narrower than the words of a name.
+NUMBERS_WIDE = 9
 COLOURS = {serial.Verdict.INCREASE: "red", serial.Verdict.DECREASE: "green", serial.Verdict.UNCERTAIN: "yellow"}
 
 
@@ -68,20 +69,26 @@ Row = tuple[Timepoint, Comparison | None]
 
 
 def _table(rows: list[Row], threshold: float, fvc: float | None) -> Table:
-    """One line an exam, oldest first: its extents, and below them the change since the one before."""
-    names = [whole(f"{name}, %") for name in NAMES.values()]
-    exam = Column("exam", no_wrap=True, min_width=10)
-    table = Table(exam, *names, "ml", "Goh", whole("caveats"), title="Extents over time, oldest first", padding=(0, 0))
+    """One line an exam, oldest first: its extents, and below them the change since the one before.
+
+    No word is broken, down to a screen of 80 columns.
+    """
+    columns = (Column(name, width=max(NUMBERS_WIDE, *map(len, name.split()))) for name in NAMES.values())
+    exam = Column("exam", width=len("indeterminate,"))
+    title = "Extents in % of the lungs over time, oldest first"
+    table = Table(exam, *columns, "caveats", title=title, padding=(0, 0))
     for number, (point, comparison) in enumerate(rows, start=1):
         changes = {change.region: change for change in comparison.changes} if comparison else {}
         table.add_row(
-            day(point.exam.acquired) or "–",
+            _exam(point, fvc if number == len(rows) else None),
             *(_cell(point.extents.get(region), changes.get(region), threshold) for region in NAMES),
-            f"{point.lung_ml:.0f}",
-            _goh(point, fvc if number == len(rows) else None),
             ", ".join(comparison.caveats).replace("_", " ") if comparison else "",
         )
     return table
+
+
+def _exam(point: Timepoint, fvc: float | None) -> str:
+    return f"{day(point.exam.acquired) or '–'}\n{point.lung_ml:.0f} ml\n{_goh(point, fvc)}"
 
 
 def _cell(extent: Extent | None, change: Change | None, threshold: float) -> Any:

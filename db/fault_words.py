@@ -18,6 +18,7 @@ WORDS = {
     "model_type": "{value} is no table",
     "missing": "it is not given",
     "extra_forbidden": "there is nothing of this name",
+    "enum": "{value} is none of {expected}",
     "literal_error": "{value} is none of {expected}",
     "greater_than": "{value} is not more than {gt}",
     "greater_than_equal": "{value} is less than {ge}",

@@ -76,6 +76,10 @@ class OutputKind(StrEnum):
     KEY_IMAGES = "key_images"
 
 
+# A picture is for the folder alone.
+DELIVERED_KINDS: Final = tuple(kind for kind in OutputKind if kind is not OutputKind.PICTURE)
+
+
 ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {
     "series": frozenset(
         {(None, SeriesState.RECEIVING)}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from db import fault_words
 from db.address import ApplicationEntity
 from db.errors import BadAddress
+from db.states import DELIVERED_KINDS, OutputKind
 from db.tracking import Recipient
 
 if TYPE_CHECKING:
@@ -36,10 +37,8 @@ class Destination(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = Field(description="dicom://AET@host:port, dicom+tls://, or the base URL of a DICOMweb service")
-    objects: tuple[Literal["seg", "lungs", "sr", "page", "pdf", "key_images"], ...] = Field(
-        ("seg", "lungs", "sr", "page", "pdf", "key_images"),
-        min_length=1,
-        description="Which objects it gets of those that are made",
+    objects: tuple[OutputKind, ...] = Field(
+        DELIVERED_KINDS, min_length=1, description="Which objects it gets of those that are made"
     )
     proof: Literal["auto", "commitment", "query", "none"] = Field(
         "auto", description="auto: storage commitment where it is offered, else a query for each object"
@@ -51,6 +50,13 @@ class Destination(BaseModel):
     tls_ca: Path | None = Field(None, description="PEM authorities of an https archive; none: those of the system")
     tls_cert: Path | None = Field(None, description="PEM certificate shown to an https archive")
     tls_key: Path | None = Field(None, description="PEM key of the certificate")
+
+    @field_validator("objects")
+    @classmethod
+    def _are_sent(cls, kinds: tuple[OutputKind, ...]) -> tuple[OutputKind, ...]:
+        if OutputKind.PICTURE in kinds:
+            raise ValueError(f"{OutputKind.PICTURE} is none of {', '.join(DELIVERED_KINDS)}")
+        return kinds
 
     @field_validator("url")
     @classmethod

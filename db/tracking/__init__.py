@@ -17,7 +17,6 @@ from db.tracking.commitments import (
     record_commitment,
 )
 from db.tracking.deliveries import (
-    DELIVERED_KINDS,
     DueDelivery,
     PendingObject,
     Recipient,
@@ -90,7 +89,6 @@ from db.tracking.views import viewed
 
 __all__ = [
     "BETTER_RECONSTRUCTION",
-    "DELIVERED_KINDS",
     "NOT_ELIGIBLE",
     "QUERY",
     "Anchors",

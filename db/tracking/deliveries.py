@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from db.states import DeliveryState, JobState, OutputKind
+from db.states import DELIVERED_KINDS, DeliveryState, JobState, OutputKind
 from db.tables import Delivery, Job, Output
 from db.tracking.events import Change, append, begin, lock_series, move
 
@@ -17,7 +17,6 @@ PROVABLE = (JobState.ENCODED, JobState.DELIVERED, JobState.FAILED)
 TAKEN = (DeliveryState.SENT, DeliveryState.COMMITTED)
 # These show what SEG and SR say: an archive that takes those and not the class of these has the result.
 REPEATING = (OutputKind.PAGE, OutputKind.PDF, OutputKind.KEY_IMAGES)
-DELIVERED_KINDS = tuple(kind for kind in OutputKind if kind is not OutputKind.PICTURE)
 
 
 class Recipient(NamedTuple):

@@ -10,7 +10,7 @@ from worker.analysis.records import PatternMap
 from worker.results import codes, observer
 from worker.results.source import MANUFACTURER, ResultSource
 
-PLACE = 6
+PLACE = 1
 DESCRIPTION = "ILD key images (Scleroscan, research)"
 MOST, APART_MM = 3, 20.0
 

@@ -6,12 +6,13 @@ import highdicom as hd
 import numpy as np
 from PIL import Image
 from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage as TrueColour
 
 from worker.results import page_sheet
 from worker.results.source import MANUFACTURER, ResultSource
 
-PLACE = 4
+PLACE = 5
 ABOVE, BELOW = 104, 72
 DESCRIPTION = "ILD page (Scleroscan, research)"
 
@@ -23,6 +24,7 @@ def encode(source: ResultSource, frames: Sequence[Image.Image]) -> Dataset:
     result = hd.sc.SCImage.from_ref_dataset(
         ref_dataset=first,
         pixel_array=pixels[0],
+        transfer_syntax_uid=ExplicitVRLittleEndian,
         photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,

@@ -11,7 +11,7 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 from worker.results import codes
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
-PLACE = 5
+PLACE = 4
 DESCRIPTION = "ILD page, PDF (Scleroscan, research)"
 DOTS_PER_INCH, JPEG_QUALITY = 125, 95
 
@@ -32,17 +32,9 @@ def encode(source: ResultSource, frames: Sequence[Image.Image]) -> Dataset:
         software_versions=source.maker.software_version,
         device_serial_number=source.device_serial_number,
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        patient_id=first.PatientID,
-        patient_name=first.PatientName,
-        patient_birth_date=first.PatientBirthDate,
-        patient_sex=first.PatientSex,
-        accession_number=first.AccessionNumber,
-        study_id=first.StudyID,
-        study_date=first.StudyDate,
-        study_time=first.StudyTime,
-        referring_physician_name=first.ReferringPhysicianName,
         specific_character_set="ISO_IR 192",
     )
+    result.copy_patient_and_study_information(first)
     document = _document(source, frames)
     result.ConversionType = "WSD"
     result.BurnedInAnnotation = "NO"

@@ -31,7 +31,7 @@ class Content:
 
     ``kind`` is that of its output and ``role`` decides its UIDs. ``description`` is how a reader finds it in the list
     of a viewer, where about the first twenty letters are seen. ``place`` is that among our
-    series. Segments are numbered from 1 in their order.
+    series: viewers list the highest first. Segments are numbered from 1 in their order.
     """
 
     kind: str
@@ -83,6 +83,6 @@ LUNGS: Final = (
     ),
 )
 # Viewers fill what they show: lungs in the same object would hide the disease in them.
-DISEASE: Final = Content("seg", "disease seg", 1, "ILD disease (Scleroscan, research)", "ILD", PATTERNS)
-OUTLINE: Final = Content("lungs", "lungs seg", 2, "ILD lungs (Scleroscan, research)", "LUNGS", LUNGS)
-ALL: Final = Content("seg", "seg", 1, "ILD disease and lungs (Scleroscan, research)", "ILD", PATTERNS + LUNGS)
+DISEASE: Final = Content("seg", "disease seg", 6, "ILD disease (Scleroscan, research)", "ILD", PATTERNS)
+OUTLINE: Final = Content("lungs", "lungs seg", 3, "ILD lungs (Scleroscan, research)", "LUNGS", LUNGS)
+ALL: Final = Content("seg", "seg", 6, "ILD disease and lungs (Scleroscan, research)", "ILD", PATTERNS + LUNGS)

@@ -14,7 +14,7 @@ from worker.results import change_groups, codes, numbers, observer, staging, uid
 from worker.results.segments import LUNGS, PATTERNS, Segment
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
-PLACE = 3
+PLACE = 2
 DESCRIPTION = "ILD measurements (Scleroscan, research)"
 # (region, side) of the numbers that belong to each segment.
 OF_SEGMENT = {

@@ -98,5 +98,13 @@ def test_people_get_a_table_and_a_plot(site: Path) -> None:
     assert drawn.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_no_word_of_the_table_is_broken_at_80_columns(site: Path) -> None:
+    table = scleroscan(site, "history", "SSC-1", COLUMNS="80").stdout
+    words = ("reticulation", "consolidation", "indeterminate,", "2025-03-03", "increase", "caveats")
+    assert [word for word in words if word not in table] == []
+    assert "…" not in table
+    assert {len(line) for line in table.splitlines() if line.startswith("│")} <= set(range(81))
+
+
 def test_an_id_that_nobody_has_is_one_line(site: Path) -> None:
     assert only_line(scleroscan(site, "history", "NOBODY")) == "no measured exam of a patient with the ID NOBODY"

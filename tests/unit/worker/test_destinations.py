@@ -40,7 +40,8 @@ def test_the_site_file_says_what_each_gets(tmp_path: Path) -> None:
     [
         ('url = "PACS@h:104"', "no DICOM address"),
         ('url = "https://me:secret@h/dicom-web"', "a login has its own lines"),
-        (f'url = "{PACS}"\nobjects = ["picture"]', "picture is none of"),
+        (f'url = "{PACS}"\nobjects = ["picture"]', "picture is none of seg, lungs, sr"),
+        (f'url = "{PACS}"\nobjects = ["x-ray"]', "x-ray is none of"),
         (f'url = "{PACS}"\nobjects = []', "objects"),
         (f'url = "{PACS}"\nproof = "hope"', "hope is none of"),
         (f'url = "{PACS}"\ntoken_file = "t"', "is for https"),

@@ -50,17 +50,17 @@ def test_disease_and_lungs_are_two_objects_and_say_which(objects: tuple[Dataset,
         "ILD lungs",
         "ILD measurements",
     ]
-    assert sorted(objects, key=lambda one: one.SeriesNumber) == [disease, lungs, report]
+    assert sorted(objects, key=lambda one: one.SeriesNumber) == [report, lungs, disease]
     assert (disease.SegmentsOverlap, lungs.SegmentsOverlap) == ("NO", "NO")
 
 
 @pytest.mark.parametrize(
-    ("number", "first"),
-    [(None, 7001), ("", 7001), ("3", 7001), ("7000", 8001), ("3000566", 3001001), (str(2**31 - 1), 7001)],
+    ("number", "thousand"),
+    [(None, 7000), ("", 7000), ("3", 7000), ("7000", 8000), ("3000566", 3001000), (str(2**31 - 1), 7000)],
 )
-def test_viewers_list_what_was_made_behind_the_ct(number: str | None, first: int) -> None:
+def test_viewers_list_what_was_made_behind_the_ct(number: str | None, thousand: int) -> None:
     objects = encoded(TinyCT(changes={"SeriesNumber": number}))
-    assert [one.SeriesNumber for one in objects] == [first, first + 1, first + 2]
+    assert [one.SeriesNumber for one in objects] == [thousand + 6, thousand + 3, thousand + 2]
 
 
 def test_one_object_may_hold_both_with_the_disease_first() -> None:
