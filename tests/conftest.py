@@ -8,12 +8,18 @@ from hypothesis import settings
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.engine import open_database
-from tests.support import databases, services
+from tests.support import databases, node_forks, services
 
 settings.register_profile("quick", max_examples=40, deadline=None)
 settings.register_profile("thorough", max_examples=2000, deadline=None)
 settings.load_profile("quick")
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _node_forks() -> Iterator[None]:
+    with node_forks.opened():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The node that is shot at: listener, scheduler and STOW-RS as processes, and what they hold and write."""
 
 import json
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -15,7 +14,7 @@ from sqlalchemy import select
 from db import schema
 from db.engine import open_database
 from db.tables import Instance
-from tests.support import REPOSITORY, servers, services
+from tests.support import node_forks, servers, services
 from tests.support.node_senders import series_uid
 
 TOKEN = "a-token-of-some-length"  # noqa: S105  of this run alone
@@ -52,8 +51,7 @@ class Node:
         # Printed settings hide the token.
         given = self.settings.model_dump(mode="json") | {"web_token": TOKEN}
         words = [part, self._url, "memory://", json.dumps(given)]
-        command = [sys.executable, "-m", "tests.support.node_process", *words]
-        return stack.enter_context(services.running(command, self.log, cwd=REPOSITORY))
+        return stack.enter_context(services.ended(node_forks.start(words, self.log)))
 
     def _family(self) -> list[psutil.Process]:
         own = [psutil.Process(one.pid) for one in self._processes]

@@ -1,7 +1,6 @@
 """Listeners as the command runs them, in processes of their own, for tests that ask them what they take."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from dicom_node.answers import KEPT_FOR_WHO_ASKED
-from tests.support import REPOSITORY, services
+from tests.support import node_forks, services
 
 OURS = "SCLEROSCAN"
 
@@ -28,8 +27,7 @@ def listener(folder: Path, site: str = "", **settings: Any) -> Iterator[int]:
         fields["site_file"] = folder / "site.toml"
         fields["site_file"].write_text(site)
     words = ["listener", "none", "memory://", json.dumps(fields, default=str)]
-    command = [sys.executable, "-m", "tests.support.node_process", *words]
-    with services.running(command, folder / "listener.log", cwd=REPOSITORY):
+    with services.ended(node_forks.start(words, folder / "listener.log")):
         services.wait_until(lambda: services.port_answers(port), 60, "the listener")
         yield port
 

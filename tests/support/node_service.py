@@ -1,7 +1,6 @@
 """The whole node under test: listener and scheduler, as the commands run them."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import audit
 from db.audit import SeriesStatus
 from db.tables import Job, Series
-from tests.support import REPOSITORY, services
+from tests.support import node_forks, services
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,10 @@ def running(folder: Path, sessions: sessionmaker[Session], **settings: Any) -> I
     fields |= {"host": "127.0.0.1", "port": port, "spool_dir": folder / "spool"}
     url = sessions.kw["bind"].url.render_as_string(hide_password=False)
     words = [url, "memory://", json.dumps(fields, default=str)]
-    # Processes of their own: one forks, and what runs these tests may hold threads that no fork survives.
-    program, log = [sys.executable, "-m", "tests.support.node_process"], folder / "node.log"
+    log = folder / "node.log"
     with (
-        services.running([*program, "scheduler", *words], log, cwd=REPOSITORY) as scheduler,
-        services.running([*program, "listener", *words], log, cwd=REPOSITORY) as listener,
+        services.ended(node_forks.start(["scheduler", *words], log)) as scheduler,
+        services.ended(node_forks.start(["listener", *words], log)) as listener,
     ):
         services.wait_until(lambda: services.port_answers(port) or listener.poll() is not None, 60, "the listener")
         yield RunningNode(port, folder / "spool", sessions)

@@ -18,7 +18,7 @@ import psycopg
 import redis
 
 from dicom_node.settings import NodeSettings
-from tests.support import REPOSITORY, services
+from tests.support import REPOSITORY, node_forks, services
 
 
 class Server:
@@ -41,7 +41,7 @@ class Server:
     ) -> None:
         self._command, self._log, self._answers = command, log, answers
         self._options = options or {}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | node_forks.Fork | None = None
 
     def start(self) -> None:
         """Start it, where it does not run, and wait until it serves."""
@@ -49,11 +49,12 @@ class Server:
         while not (self._is_running() and self._answers()):
             assert time.monotonic() < deadline, self._log.read_text()[-2000:]
             if not self._is_running():
-                with self._log.open("ab") as out:
-                    self.process = subprocess.Popen(
-                        self._command, stdout=out, stderr=out, start_new_session=True, **self._options
-                    )
+                self.process = self._begin()
             time.sleep(0.02)
+
+    def _begin(self) -> Any:
+        with self._log.open("ab") as out:
+            return subprocess.Popen(self._command, stdout=out, stderr=out, start_new_session=True, **self._options)
 
     def _is_running(self) -> bool:
         # That its port answers may be the last breath of the one before.
@@ -77,6 +78,13 @@ class Server:
         self.process.send_signal(how)
         self.process.wait(timeout=60)
         return time.monotonic() - begun
+
+
+class Part(Server):
+    """A part of the node."""
+
+    def _begin(self) -> Any:
+        return node_forks.start(self._command, self._log, own_session=True)
 
 
 def postgres(folder: Path) -> tuple[Server, str]:
@@ -152,15 +160,13 @@ def _door(folder: Path, part: str, settings: NodeSettings, port: int) -> Server:
     secret = settings.web_token.get_secret_value() if settings.web_token else None
     # Printed settings hide the token.
     given = json.dumps(settings.model_dump(mode="json") | {"web_token": secret})
-    command = [sys.executable, "-m", "tests.support.node_process", part, "", "", given]
-    return Server(command, folder / f"{part}.log", partial(services.port_answers, port), {"cwd": REPOSITORY})
+    return Part([part, "", "", given], folder / f"{part}.log", partial(services.port_answers, port))
 
 
 def scheduler(folder: Path, settings: NodeSettings, db_url: str, broker_url: str) -> Server:
     """Return a scheduler; it writes its log below ``folder``."""
     words = ["scheduler", db_url, broker_url, settings.model_dump_json()]
-    command = [sys.executable, "-m", "tests.support.node_process", *words]
-    return Server(command, folder / "scheduler.log", lambda: True, {"cwd": REPOSITORY})
+    return Part(words, folder / "scheduler.log", lambda: True)
 
 
 def worker(folder: Path, db_url: str, broker_url: str, queue: str = "analyse") -> Server:

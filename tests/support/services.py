@@ -20,6 +20,8 @@ import psycopg
 import pytest
 import redis
 
+from tests.support.node_forks import Fork
+
 DEBIAN = {
     "postgres": "postgresql",
     "initdb": "postgresql",
@@ -34,6 +36,12 @@ DEBIAN = {
     "promtool": "prometheus",
 }
 ORTHANC_PLUGINS = Path("/usr/share/orthanc/plugins")
+# A database of a test lasts for seconds: nothing is done for its safety, and no vacuum visits hundreds of them.
+UNKEPT = [
+    word
+    for setting in ("fsync=off", "full_page_writes=off", "max_wal_size=8GB", "checkpoint_timeout=1d", "autovacuum=off")
+    for word in ("-c", setting)
+]
 # An activated environment may put pynetdicom's programs of the same names first; these are DCMTK's.
 SYSTEM_FOLDERS = ["/usr/bin", "/usr/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
 
@@ -92,6 +100,13 @@ def running(
     """Run a server for the length of the block; ``stop`` is how it is asked to end."""
     with log.open("ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, **options)
+    with ended(process, stop):
+        yield process
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes] | Fork, stop: signal.Signals = signal.SIGTERM) -> Iterator[Any]:
+    """Ask a process to end after the block, and wait for that."""
     try:
         yield process
     finally:
@@ -116,9 +131,9 @@ def postgres() -> Iterator[str]:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
         initdb = [program("initdb"), "-D", str(data), "-U", "scleroscan", "-A", "trust", "--no-sync", "-E", "UTF8"]
         subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **account)
-        serve = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
-        # SIGINT is its fast shutdown; with SIGTERM it waits for every client to leave.
-        with running([program("postgres"), "-D", str(data), *serve], log, signal.SIGINT, **account):
+        serve = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), *UNKEPT]
+        # SIGQUIT: at once, without writing out what is thrown away.
+        with running([program("postgres"), "-D", str(data), *serve], log, signal.SIGQUIT, **account):
             dsn = f"host=127.0.0.1 port={port} user=scleroscan dbname=postgres"
             wait_until(lambda: _postgres_answers(dsn), what="Postgres")
             yield f"postgresql+psycopg://scleroscan@127.0.0.1:{port}"
