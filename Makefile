@@ -40,8 +40,9 @@ services:
 		|| { echo "Run this once as root, then again make test:  apt-get install -y --no-install-recommends $$missing"; exit 1; }; \
 	fi
 
+# In the order of the folders: xdist would begin with the files of most tests, and end with one worker alone at the long ones.
 test: install services
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-quick: install
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
