@@ -15,6 +15,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from db import schema
 from tests.support import services
 
 PARTS = {
@@ -93,7 +94,7 @@ def running(folder: Path, db_url: str, broker_url: str, **settings: str) -> Iter
         **settings,
     }
     program = [sys.executable, "-m", "scleroscan"]
-    subprocess.run([*program, "db", "upgrade"], env=environ, check=True, capture_output=True)
+    schema.upgrade(db_url)
     with ExitStack() as stack:
         processes = {
             name: stack.enter_context(
