@@ -38,16 +38,18 @@ def postgres_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> str:
-    """An empty Postgres database of its own for the test."""
-    return databases.empty_postgres(postgres_server)
+def migrated_postgres(postgres_server: str) -> Iterator[str]:
+    """A Postgres database of the test's own with today's tables."""
+    url = databases.postgres(postgres_server)
+    yield url
+    databases.drop_postgres(url)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database with today's tables: each test runs on SQLite and on Postgres."""
     if request.param == "postgres":
-        return databases.postgres(request.getfixturevalue("postgres_server"))
+        return str(request.getfixturevalue("migrated_postgres"))
     return databases.sqlite(tmp_path / "scleroscan.db")
 
 

@@ -30,11 +30,22 @@ def postgres(server: str) -> str:
 
 def empty_postgres(server: str, name: str | None = None, template: str = "template1") -> str:
     """Make a database without any tables on a server of the tests, and return its URL."""
-    name, parsed = name or f"test_{uuid4().hex}", make_url(server)
+    name = name or f"test_{uuid4().hex}"
+    _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return f"{server}/{name}"
+
+
+def drop_postgres(url: str) -> None:
+    """Remove a database, whoever still holds a connection to it."""
+    server, _, name = url.rpartition("/")
+    _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _execute(server: str, statement: str) -> None:
+    parsed = make_url(server)
     dsn = f"host={parsed.host} port={parsed.port} user={parsed.username} dbname=postgres"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    return f"{server}/{name}"
+        connection.execute(statement)
 
 
 @cache

@@ -42,6 +42,8 @@ UNKEPT = [
     for setting in ("fsync=off", "full_page_writes=off", "max_wal_size=8GB", "checkpoint_timeout=1d", "autovacuum=off")
     for word in ("-c", setting)
 ]
+MEMORY = Path("/dev/shm")  # noqa: S108  as above
+ROOM_FOR_POSTGRES = 2 * 1024**3
 # An activated environment may put pynetdicom's programs of the same names first; these are DCMTK's.
 SYSTEM_FOLDERS = ["/usr/bin", "/usr/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
 
@@ -123,7 +125,7 @@ def postgres() -> Iterator[str]:
     """Run a Postgres server; yield its SQLAlchemy URL without a database name."""
     # The server refuses to run as root, and the account that may run it cannot walk through pytest's folders.
     account = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-    with tempfile.TemporaryDirectory(prefix="scleroscan-postgres-") as name:
+    with tempfile.TemporaryDirectory(prefix="scleroscan-postgres-", dir=_memory()) as name:
         folder, port = Path(name), free_port()
         data, log = folder / "data", folder / "postgres.log"
         if account:
@@ -137,6 +139,11 @@ def postgres() -> Iterator[str]:
             dsn = f"host=127.0.0.1 port={port} user=scleroscan dbname=postgres"
             wait_until(lambda: _postgres_answers(dsn), what="Postgres")
             yield f"postgresql+psycopg://scleroscan@127.0.0.1:{port}"
+
+
+def _memory() -> Path | None:
+    """Return a folder in memory where it has room: to remove the files of a database takes a disk seconds."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_FOR_POSTGRES else None
 
 
 def _postgres_answers(dsn: str) -> bool:

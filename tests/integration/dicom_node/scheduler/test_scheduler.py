@@ -27,7 +27,7 @@ from dicom_node.scheduler.registrar import Registrar
 from dicom_node.scheduler.scheduler import Scheduler
 from dicom_node.series.completeness import Policy
 from dicom_node.spool.folder import Spool, SpooledName
-from tests.support import databases, services
+from tests.support import services
 from tests.support.node_senders import ct_slice, encoded, header, series_uid
 
 TERMS = Terms(JobIdentity("m" * 64, "s" * 64), Policy(quiet_s=30, gap_wait_s=120, stalled_s=900), renotify_s=60)
@@ -115,9 +115,9 @@ def with_value(ds: Dataset, keyword: str, vr: bytes, value: bytes) -> bytes:
 
 
 def test_a_row_the_database_refuses_is_set_aside_alone(
-    spool: Spool, postgres_server: str, caplog: pytest.LogCaptureFixture
+    spool: Spool, migrated_postgres: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sessions = open_database(databases.postgres(postgres_server))
+    sessions = open_database(migrated_postgres)
     with sessions.begin() as session:
         session.execute(text(REFUSE_ONE))
     for number in range(3):
@@ -188,10 +188,10 @@ class Leading:
 
 
 def test_the_scheduler_logs_a_failure_without_values_and_goes_on(
-    spool: Spool, postgres_server: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    spool: Spool, migrated_postgres: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dicom_node.scheduler.scheduler.PAUSE_AFTER_FAILURE_S", 0.05)
-    sessions = open_database(databases.postgres(postgres_server))
+    sessions = open_database(migrated_postgres)
     with sessions.begin() as session:
         session.execute(text("ALTER TABLE study ADD CONSTRAINT nobody CHECK (patient_name = '')"))
     keep(spool, ct_slice(0))
