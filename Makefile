@@ -12,7 +12,7 @@ help:
 	@echo "make demo      the main job end to end on this machine"
 	@echo "make test      every test; installs the services they use where missing"
 	@echo "make test-quick  the unit tests alone: no server, about a minute"
-	@echo "make acceptance  the overlay in a real viewer: OHIF in Chromium; fetches 220 MB once, 650 MB on the disk"
+	@echo "make acceptance  the overlay in a real viewer, OHIF, and the status page, in Chromium; fetches 220 MB once, 650 MB on the disk"
 	@echo "make check     format, lint, types, import arrows"
 	@echo "make bench     speeds beside those of a peer"
 	@echo "make chaos     kill -9 at random moments of receiving; ROUNDS=200 SEED=1"

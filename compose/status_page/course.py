@@ -18,7 +18,6 @@ from db.series_record import series_of_patient
 from worker import past
 from worker.analysis import serial
 from worker.analysis.serial import Comparison, Timepoint
-from worker.reading.exam import day
 
 MOST_SERIES = 50
 
@@ -64,7 +63,7 @@ class CoursePage:
             course = _course(session, patient.patient_id, series_uid)
         self._exam_page.note(login, [one.series_uid for one in course.series])
         shown = patient if login.account.sees_patients else None
-        return page("course.html", login, course=course, patient=shown, series_uid=series_uid, day=day)
+        return page("course.html", login, course=course, patient=shown, series_uid=series_uid)
 
 
 def _course(session: Session, patient_id: str, series_uid: str) -> Course:

@@ -1,6 +1,6 @@
 """The course of a patient as a chart: values and their places in a drawing of 720 by 300."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,8 @@ from worker.analysis.serial import Timepoint
 WIDTH, HEIGHT = 720.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 16.0, 12.0, 32.0
 DATED = 8
+# Intervals of one day stand beside each other, and days have room for their names.
+BESIDE, ROOM_OF_A_DAY = 7.0, 150.0
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,26 @@ def chart_of(points: Sequence[Timepoint]) -> Chart | None:
         Line(
             region,
             name,
-            tuple(_dot(point, region, across(point), up) for point in dated if region in point.extents),
+            tuple(
+                _dot(point, region, across(point) + (place - 1.5) * BESIDE, up)
+                for point in dated
+                if region in point.extents
+            ),
         )
-        for region, name in words.REGIONS.items()
+        for place, (region, name) in enumerate(words.REGIONS.items())
     ]
     marks = tuple((up(scale * part / 4), f"{scale * part / 4:g}") for part in range(5))
     days = {f"{_day_of(point):%Y-%m-%d}": across(point) for point in dated}
-    return Chart(tuple(line for line in lines if line.dots), marks, tuple((x, text) for text, x in days.items()))
+    return Chart(tuple(line for line in lines if line.dots), marks, _with_room(days))
+
+
+def _with_room(days: Mapping[str, float]) -> tuple[tuple[float, str], ...]:
+    """Return the days that can be named without one covering another: the last, and of the others what fits."""
+    named: list[tuple[float, str]] = []
+    for text, x in reversed(days.items()):
+        if not named or named[-1][0] - x >= ROOM_OF_A_DAY:
+            named.append((x, text))
+    return tuple(reversed(named))
 
 
 def _dot(point: Timepoint, region: str, x: float, up: Callable[[float], float]) -> Dot:

@@ -12,6 +12,7 @@ from compose.screen import shown
 from compose.status_page import next_steps, words
 from compose.status_page.logins import Login
 from db.address import hide_secrets
+from worker.reading.exam import day
 
 LIVE = "live"
 
@@ -48,6 +49,10 @@ ENVIRONMENT.globals |= {
     "STATES": words.STATES,
     "KINDS": words.KINDS,
     "REGIONS": words.REGIONS,
+    "day": day,
+    "happened": words.happened,
+    "said_of": words.said_of,
+    "state_of": words.state_of,
     "todo": next_steps.for_series,
     "todo_delivery": next_steps.for_delivery,
 }

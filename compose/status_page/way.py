@@ -6,6 +6,8 @@ from db.audit import SeriesStatus
 from db.states import DeliveryState, JobState, SeriesState
 
 STEPS = ("received", "whole", "measured", "sent", "proven")
+# What a step is called where a series stopped at it.
+NOT_TAKEN = {"whole": "not whole", "measured": "not measured", "sent": "not sent"}
 STOPPED = (JobState.REJECTED, JobState.REVIEW, JobState.FAILED, SeriesState.INCOMPLETE)
 OVER = (SeriesState.SKIPPED, JobState.DISCARDED)
 MEASURED = (JobState.ENCODED, JobState.DELIVERED, JobState.REVIEW)
@@ -22,9 +24,19 @@ class Step:
 def way(exam: SeriesStatus) -> tuple[Step, ...]:
     """Return the steps of a series."""
     done = _done(exam)
-    here = "stopped" if exam.state in STOPPED else "ahead" if exam.state in OVER else "now"
+    here = "stopped" if exam.state in STOPPED else "ahead" if _rests(exam) else "now"
     places = ("done",) * done + (here,) + ("ahead",) * len(STEPS)
-    return tuple(Step(name, place) for name, place in zip(STEPS, places, strict=False))
+    return tuple(
+        Step(NOT_TAKEN.get(name, name) if place == "stopped" else name, place)
+        for name, place in zip(STEPS, places, strict=False)
+    )
+
+
+def _rests(exam: SeriesStatus) -> bool:
+    """Whether nothing goes on any more, though the way is not at its end: an archive may be unable to prove."""
+    is_sent = exam.state == JobState.DELIVERED and all(one.proof != "open" for one in exam.deliveries)
+    is_kept = exam.state == JobState.ENCODED and not exam.deliveries
+    return is_sent or is_kept or exam.state in OVER
 
 
 def _done(exam: SeriesStatus) -> int:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from db.states import JobState, SeriesState
+from db.audit import SeriesStatus
+from db.states import DeliveryState, JobState, SeriesState
+from db.tables import Delivery, Event
 
 STATES: Final[Mapping[str, str]] = {
     SeriesState.RECEIVING: "images are coming in",
@@ -37,6 +39,29 @@ REGIONS: Final[Mapping[str, str]] = {
     "reticulation": "reticulation",
     "consolidation": "consolidation",
 }
+
+
+def state_of(exam: SeriesStatus) -> str:
+    """Return where a series stands; a result that nobody is to get lies in the folder, and that is its end."""
+    is_kept = exam.state == JobState.ENCODED and not exam.deliveries
+    return "measured, sent nowhere" if is_kept else STATES[exam.state]
+
+
+def said_of(delivery: Delivery) -> str:
+    """Return how far an object is with its destination."""
+    if delivery.state == DeliveryState.SENT:
+        return "sent, proof open" if delivery.proof_due_at else "sent, not proven"
+    plainly = {DeliveryState.FAILED: "dead letter", DeliveryState.PENDING: "to be sent"}
+    return plainly.get(delivery.state, "proven")
+
+
+def happened(event: Event) -> str:
+    """Return what an event says; of a change of state its code is said beside it."""
+    what = "" if event.subject == "series" else f"{event.subject} {event.subject_id}: "
+    if event.from_state != event.to_state:
+        return f"{what}{event.from_state or 'new'} → {event.to_state}"
+    told = event.detail.get("stage") or event.detail.get("shown")
+    return f"{what}{plain(event.code or event.to_state)}{f': {told}' if told else ''}"
 
 
 def plain(code: str) -> str:

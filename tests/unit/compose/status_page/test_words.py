@@ -54,8 +54,11 @@ def test_what_stops_a_job_without_a_code_of_its_own_says_something() -> None:
     assert next_steps.for_delivery("a_code_of_tomorrow") == ""
 
 
+PROOFS = {"sent?": "open", "sent": "not proven"}
+
+
 def exam(state: str, *deliveries: str, extents: bool = False) -> SeriesStatus:
-    sent = tuple(DeliveryStatus("d", one, 1, None, None) for one in deliveries)
+    sent = tuple(DeliveryStatus("d", one.rstrip("?"), 1, None, None, proof=PROOFS.get(one)) for one in deliveries)
     numbers = {"total": 1.0} if extents else None
     return SeriesStatus("1", "", 1, START, state, 1, state, None, 1, None, None, {}, sent, extents_pct=numbers)
 
@@ -70,14 +73,31 @@ def exam(state: str, *deliveries: str, extents: bool = False) -> SeriesStatus:
         (exam(JobState.REJECTED), "done done stopped ahead ahead"),
         (exam(JobState.REVIEW, extents=True), "done done done stopped ahead"),
         (exam(JobState.ENCODED, DeliveryState.PENDING, extents=True), "done done done now ahead"),
+        (exam(JobState.ENCODED, extents=True), "done done done ahead ahead"),
         (exam(JobState.FAILED, DeliveryState.FAILED, extents=True), "done done done stopped ahead"),
-        (exam(JobState.DELIVERED, DeliveryState.SENT, extents=True), "done done done done now"),
+        (exam(JobState.DELIVERED, "sent?", extents=True), "done done done done now"),
+        (exam(JobState.DELIVERED, "sent", extents=True), "done done done done ahead"),
         (exam(JobState.DELIVERED, DeliveryState.COMMITTED, DeliveryState.FAILED), "done done done done done"),
     ],
     ids=str,
 )
 def test_the_way_shows_where_a_series_is(one: SeriesStatus, places: str) -> None:
     assert [step.place for step in way(one)] == places.split()
+
+
+def test_a_step_that_was_not_taken_is_called_so() -> None:
+    assert [step.name for step in way(exam(JobState.REJECTED))] == [
+        "received",
+        "whole",
+        "not measured",
+        "sent",
+        "proven",
+    ]
+
+
+def test_a_result_that_nobody_gets_is_not_on_its_way() -> None:
+    assert words.state_of(exam(JobState.ENCODED, extents=True)) == "measured, sent nowhere"
+    assert words.state_of(exam(JobState.ENCODED, DeliveryState.PENDING)) == "measured, being sent"
 
 
 def test_bars_have_room_for_their_intervals() -> None:
