@@ -40,9 +40,12 @@ services:
 		|| { echo "Run this once as root, then again make test:  apt-get install -y --no-install-recommends $$missing"; exit 1; }; \
 	fi
 
-# In the order of the folders: xdist would begin with the files of most tests, and end with one worker alone at the long ones.
+# Many tests wait for a server, a pause or a time limit: three at a time keep two cores busy. Threads of torch and numpy would only take
+# turns. In the order of the folders: xdist would begin with the files of most tests, and end with one worker alone at the long ones.
+JOBS ?= 3
+
 test: install services
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-quick: install
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
