@@ -1,6 +1,6 @@
 """The course of a patient as a chart: values and their places in a drawing of 720 by 300."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -81,7 +81,7 @@ def chart_of(points: Sequence[Timepoint]) -> Chart | None:
     return Chart(tuple(line for line in lines if line.dots), marks, _with_room(days))
 
 
-def _with_room(days: Mapping[str, float]) -> tuple[tuple[float, str], ...]:
+def _with_room(days: dict[str, float]) -> tuple[tuple[float, str], ...]:
     """Return the days that can be named without one covering another: the last, and of the others what fits."""
     named: list[tuple[float, str]] = []
     for text, x in reversed(days.items()):
