@@ -14,7 +14,7 @@ help:
 	@echo "make test-quick  the unit tests alone: no server, about a minute"
 	@echo "make acceptance  the overlay in a real viewer, OHIF, and the status page, in Chromium; fetches 220 MB once, 650 MB on the disk"
 	@echo "make check     format, lint, types, import arrows"
-	@echo "make bench     speeds beside those of a peer"
+	@echo "make bench     speeds beside those of a peer; PART=way (receiving, reading, encoding, stages): that part alone"
 	@echo "make chaos     kill -9 at random moments of receiving; ROUNDS=200 SEED=1"
 	@echo "make fuzz      10,000 hostile headers, PDUs and multipart bodies each, beside a real sender"
 	@echo "make soak      10,000 images, 1,000 associations, 10,000 connects: is anything kept?"
@@ -73,7 +73,7 @@ check: install
 	$(BIN)/lint-imports
 
 bench: install services
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(PART)
 
 ROUNDS ?= 200
 SEED ?= 1

@@ -1,4 +1,4 @@
-"""``make bench``: receiving, reading and encoding beside their peers, and the stages of one series."""
+"""``make bench``: receiving, reading and encoding beside their peers, the stages of one series, and the whole way."""
 
 import argparse
 import statistics
@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import encoding, reading, receiving
+from tests.bench import encoding, reading, receiving, speed_page, way
 from tests.bench.figures import Row, print_json, print_table
+from tests.bench.lungs import by_simpleitk
 from worker.analysis import lungs, patterns, quantify
 from worker.analysis.patterns import model
 from worker.phantom.chest_ct import PhantomSpec, render
@@ -17,18 +18,20 @@ from worker.phantom.dicom_series import PhantomIdentity, write_series
 from worker.reading import series
 from worker.settings import WorkerSettings
 
-PARTS = ("receiving", "reading", "encoding", "stages")
+PARTS = ("receiving", "reading", "encoding", "stages", "way")
+REPOSITORY = Path(__file__).parents[2]
 
 
-def median_s(work: Callable[[], object], rounds: int) -> float:
-    """Return the median of the wall times of a few runs, after one that does not count."""
+def medians(work: Callable[[], object], rounds: int) -> tuple[float, float]:
+    """Return the median seconds and processor seconds of a few runs, after one that does not count."""
     work()
     times = []
     for _ in range(rounds):
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+        times.append((time.perf_counter() - started[0], time.process_time() - started[1]))
+    seconds, cpu_s = (statistics.median(kind) for kind in zip(*times, strict=True))
+    return seconds, cpu_s
 
 
 def reading_beside_peers(folder: Path, home: Path, asked: argparse.Namespace) -> Iterator[Row]:
@@ -55,17 +58,19 @@ def encoding_beside_peers(prepared: Path, asked: argparse.Namespace) -> Iterator
 
 
 def stages(folder: Path, asked: argparse.Namespace) -> Iterator[Row]:
-    """The rest of the way has no peer here: slices per second."""
+    """Slices per second; the lungs beside SimpleITK, the rest has no peer here."""
     volume = series.read(sorted(folder.iterdir())).volume
     lung_mask = lungs.segment(volume)
     network = model.load(WorkerSettings().weights, "cpu")
     found = patterns.segment(volume, lung_mask, network)
     for name, work in (
         ("lungs", lambda: lungs.segment(volume)),
+        ("lungs by SimpleITK, air alone", lambda: by_simpleitk(volume)),
         ("patterns", lambda: patterns.segment(volume, lung_mask, network)),
         ("quantify", lambda: quantify.assess(volume, lung_mask, found)),
     ):
-        yield {"stage": name, "slices/s": asked.slices / median_s(work, asked.rounds)}
+        seconds, cpu_s = medians(work, asked.rounds)
+        yield {"stage": name, "seconds": seconds, "processor s": cpu_s, "slices/s": asked.slices / seconds}
 
 
 def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
@@ -73,7 +78,10 @@ def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     if "receiving" in asked.parts:
         found["receiving"] = list(receiving.compare(home, asked.rounds, asked.slices))
-    if asked.parts != ["receiving"]:
+    if "way" in asked.parts:
+        found["way"] = list(way.measured(home / "way", tuple(asked.way_slices), asked.data))
+        speed_page.write(asked.page, found["way"])
+    if {"reading", "encoding", "stages"} & set(asked.parts):
         phantom = render(PhantomSpec(seed=1, shape=(asked.slices, 512, 512)))
         write_series(phantom, home / "ct", PhantomIdentity())
     if "reading" in asked.parts:
@@ -94,6 +102,11 @@ def main() -> int:
     parser.add_argument("--slices", type=int, default=110, help="slices of a series that is sent or measured")
     parser.add_argument("--read-slices", type=int, default=300, help="slices of a series that is read")
     parser.add_argument("--encode-slices", type=int, nargs="+", default=encoding.COUNTS, help="slices of SEGs")
+    parser.add_argument("--way-slices", type=int, nargs="+", default=way.COUNTS, help="slices of phantoms on the way")
+    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared" / "data", help="folder of real CT")
+    parser.add_argument(
+        "--page", type=Path, default=REPOSITORY / "docs" / "evaluation", help="where the page is written"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scleroscan-bench-") as name:
@@ -102,7 +115,8 @@ def main() -> int:
         print_json(found)
         return 0
     for part, rows in found.items():
-        print_table(f"{part}: medians of {asked.rounds} rounds, slices of 512 × 512", rows)
+        rounds = "one round" if part == "way" else f"medians of {asked.rounds} rounds"
+        print_table(f"{part}: {rounds}, slices of 512 × 512", rows)
     return 0
 
 

@@ -1,12 +1,18 @@
 """The benchmark's own figures: memory is a process's own, and no table is cut off."""
 
+import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.bench import figures
+from tests.bench import figures, speed_page, way
 from tests.support import REPOSITORY
+from worker.phantom.chest_ct import PhantomSpec, render
 
 ASK = "from tests.bench.figures import own_peak_mb; print(own_peak_mb())"
 # It holds much, and then starts the one that is asked.
@@ -26,3 +32,40 @@ def test_a_table_in_a_pipe_is_not_cut_off(capsys: pytest.CaptureFixture[str]) ->
     said = capsys.readouterr().out
     assert all(name in said for name in names)
     assert "…" not in said
+
+
+def test_the_page_of_the_way_shows_every_stage(tmp_path: Path) -> None:
+    stages = dict(zip(way.STAGES, (0.5, 1.5, 2.0, 0.25, 1.0, 0.75), strict=True))
+    facts = {"series": "phantom of 60", "slices": 60.0}
+    rows = [
+        facts | {"": "seconds", **stages, "all": 6.0, "load": 4.0, "peak, MB": 812.0},
+        facts | {"": "processor s", **stages, "all": 6.0, "load": 4.0, "peak, MB": None},
+    ]
+    speed_page.write(tmp_path, rows)
+    page = (tmp_path / "speed.md").read_text()
+    assert "| phantom of 60 | 60 | seconds | 0.50 | 1.50 | 2.00 | 0.25 | 1.00 | 0.75 | 6.00 | 4.00 | 812 |" in page
+    assert json.loads((tmp_path / "speed.json").read_text())["rows"] == rows
+    with Image.open(tmp_path / "speed.png") as plot:
+        assert plot.width > 1000
+
+
+def test_a_clock_tells_what_each_stage_took() -> None:
+    clock = way.Clock()
+    clock.enter("read")
+    time.sleep(0.05)
+    clock.enter("lungs")
+    clock.enter("")
+    assert list(clock.figures.seconds) == ["read", "lungs"]
+    assert 0.04 < clock.figures.seconds["read"] - clock.figures.seconds["lungs"] < 5
+    assert clock.figures.cpu_s["read"] < 0.05
+
+
+def test_a_stretched_phantom_is_the_same_chest() -> None:
+    phantom = render(PhantomSpec(seed=3, shape=(6, 32, 32), spacing_mm=(40.0, 10.0, 10.0)))
+    finer = way.stretched(phantom, 16).volume
+    assert finer.hu.shape == (16, 32, 32)
+    assert finer.spacing_mm == pytest.approx((15.0, 10.0, 10.0))
+    assert len(set(finer.sop_uids)) == 16
+    assert np.array_equal(finer.hu[[0, -1]], phantom.volume.hu[[0, -1]])
+    between = np.round(phantom.volume.hu[1] * (2 / 3) + phantom.volume.hu[2] * (1 / 3))
+    assert np.abs(finer.hu[4] - between).max() <= 1
