@@ -28,6 +28,7 @@ from worker import destinations, identity, past, pipeline
 from worker.analysis.patterns import model as pattern_model
 from worker.errors import InputRejected, PipelineError
 from worker.reading.unchanged import ReceivedFile
+from worker.results.sr import ReportClass
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ class AnalysisTask:
             # Absolute, because the path is kept in rows and other processes have other working directories.
             folder=self._settings.results_dir.absolute() / held.key,
             one_seg=self._settings.one_seg,
+            report_class=ReportClass(self._settings.sr_class),
             also=self._settings.objects_beside_seg_and_sr,
             earlier=tuple(past.timepoint_of(row) for row in earlier),
             predecessor=predecessor,

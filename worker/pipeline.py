@@ -45,6 +45,7 @@ class Task:
     earlier: tuple[Timepoint, ...] = ()
     predecessor: str | None = None
     one_seg: bool = False
+    report_class: sr.ReportClass = sr.ReportClass.COMPREHENSIVE_3D
     also: frozenset[OutputKind] = frozenset({OutputKind.PAGE})
 
 
@@ -163,7 +164,7 @@ def _encode(
             drawn = beside.submit(_drawn, task.also, source, exam, found)
             contents = (segments.ALL,) if task.one_seg else (segments.DISEASE, segments.OUTLINE)
             segs = {one.kind: seg.encode(source, one, found.lungs, found.patterns) for one in contents}
-            report = sr.encode(source, found.assessment, segs.values(), found.comparison)
+            report = sr.encode(source, found.assessment, segs.values(), found.comparison, task.report_class)
             frames, sheet = drawn.result()
             further = dict(_further(task.also, source, found, frames))
         written = (

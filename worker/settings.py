@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from kombu.transport import TRANSPORT_ALIASES
@@ -64,6 +64,10 @@ class WorkerSettings(BaseSettings):
     one_seg: bool = Field(
         False,
         description="Disease and lungs in one SEG; otherwise each is an SEG of its own, so that lungs hide nothing",
+    )
+    sr_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = Field(
+        "comprehensive3d",
+        description="Class of the SR: the content is the same, and more archives take enhanced",
     )
     lease_s: float = Field(
         60.0, ge=1, le=3600, description="A job not renewed for so many seconds may be claimed again"

@@ -1,12 +1,13 @@
 """DICOM SR: the measurements as an Imaging Measurement Report (TID 1500), tied to the segments of the SEG."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 from highdicom import sr
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import Comprehensive3DSRStorage
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from worker.analysis.records import Assessment, Region, Side
 from worker.analysis.serial import Comparison
@@ -31,14 +32,34 @@ TOTAL_RIGHT = ("interstitial disease right", Region.TOTAL, Side.RIGHT, codes.ABN
 BOTH_LUNGS = ("both lungs", Region.LUNG, Side.BOTH, codes.LUNG)
 # As people read a report: what there is in all, of which kind, on which side, and of how much lung.
 ORDER = (TOTAL, *PATTERNS, TOTAL_LEFT, TOTAL_RIGHT, BOTH_LUNGS, *LUNGS)
+
+
+class ReportClass(StrEnum):
+    """The class of the report. All hold the same content; more archives take Enhanced SR."""
+
+    COMPREHENSIVE_3D = "comprehensive3d"
+    COMPREHENSIVE = "comprehensive"
+    ENHANCED = "enhanced"
+
+
+Document = type[sr.Comprehensive3DSR] | type[sr.ComprehensiveSR] | type[sr.EnhancedSR]
+DOCUMENTS: dict[ReportClass, tuple[Document, str]] = {
+    ReportClass.COMPREHENSIVE_3D: (sr.Comprehensive3DSR, Comprehensive3DSRStorage),
+    ReportClass.COMPREHENSIVE: (sr.ComprehensiveSR, ComprehensiveSRStorage),
+    ReportClass.ENHANCED: (sr.EnhancedSR, EnhancedSRStorage),
+}
 Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
 LATERALITY = {Side.LEFT: codes.LEFT, Side.RIGHT: codes.RIGHT, Side.BOTH: codes.RIGHT_AND_LEFT}
 
 
 def encode(
-    source: ResultSource, assessment: Assessment, segs: Iterable[Dataset], comparison: Comparison | None = None
+    source: ResultSource,
+    assessment: Assessment,
+    segs: Iterable[Dataset],
+    comparison: Comparison | None = None,
+    report_class: ReportClass = ReportClass.COMPREHENSIVE_3D,
 ) -> Dataset:
-    """Return the Comprehensive 3D SR for an assessment whose masks are in ``segs``, compared with an earlier exam."""
+    """Return the SR for an assessment whose masks are in ``segs``, compared with an earlier exam."""
     segs = tuple(segs)
     made = (
         _segment_group(source, assessment, segs, one)
@@ -55,17 +76,18 @@ def encode(
         imaging_measurements=groups,
         title=codes.IMAGING_MEASUREMENT_REPORT,
     )
-    result = sr.Comprehensive3DSR(
+    document, _ = DOCUMENTS[report_class]
+    result = document(
         # The first of them is taken for what was acquired, and its device for the acquisition equipment.
         evidence=[*source.objects, *segs],
         content=report[0],
-        series_instance_uid=source.uid("sr series"),
+        series_instance_uid=source.uid(f"{_role(report_class)} series"),
         series_number=source.series_number(PLACE),
-        sop_instance_uid=source.uid("sr"),
+        sop_instance_uid=source.uid(_role(report_class)),
         instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
-        previous_versions=_predecessors(source),
+        previous_versions=_predecessors(source, report_class),
         contributing_equipment=[source.equipment()],
         specific_character_set="ISO_IR 192",
         manufacturer_model_name=PRODUCT,
@@ -77,14 +99,20 @@ def encode(
     return result
 
 
-def _predecessors(source: ResultSource) -> list[Dataset] | None:
+def _role(report_class: ReportClass) -> str:
+    """Return what decides the UIDs: no two classes share one."""
+    return "sr" if report_class is ReportClass.COMPREHENSIVE_3D else f"{report_class} sr"
+
+
+def _predecessors(source: ResultSource, report_class: ReportClass) -> list[Dataset] | None:
     """Return the report that this one replaces, as far as a reference needs it."""
     if source.predecessor is None:
         return None
     report = Dataset()
     report.StudyInstanceUID = source.images[0].StudyInstanceUID
-    report.SeriesInstanceUID = uids.derive(source.predecessor, "sr series")
-    report.SOPClassUID, report.SOPInstanceUID = Comprehensive3DSRStorage, uids.derive(source.predecessor, "sr")
+    role, (_, report.SOPClassUID) = _role(report_class), DOCUMENTS[report_class]
+    report.SeriesInstanceUID = uids.derive(source.predecessor, f"{role} series")
+    report.SOPInstanceUID = uids.derive(source.predecessor, role)
     return [report]
 
 

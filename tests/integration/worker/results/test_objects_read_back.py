@@ -1,15 +1,19 @@
 """What we write is read back by others: dciodvfy, dcmqi, SimpleITK."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from tests.support import independent, services
 from tests.support.ct import TinyCT
-from tests.support.results import assessed, encoded, save
+from tests.support.results import assessed, encoded, save, source
 from worker.analysis.records import PatternMap
+from worker.results import sr
+from worker.results.sr import ReportClass
 
 CT = TinyCT()
 
@@ -45,6 +49,29 @@ def test_others_see_every_segment_where_we_see_it(files: tuple[Path, ...], tmp_p
     assert set(found) == set(ours)
     for label, image in found.items():
         assert independent.mean_hu(files[0], image) == pytest.approx(float(CT.hu()[ours[label]].mean()), abs=0.01)
+
+
+@pytest.mark.parametrize("report_class", ["comprehensive", "enhanced"])
+def test_another_class_of_report_says_the_same(files: tuple[Path, ...], report_class: str, tmp_path: Path) -> None:
+    segs, one = [dcmread(path) for path in files[1:3]], replace(source(CT), predecessor="p" * 64)
+    made = sr.encode(one, assessed(CT), segs, report_class=ReportClass(report_class))
+    default = dcmread(files[3])
+    path = save(made, tmp_path / "sr.dcm")
+    assert independent.validator_errors(path) == []
+    assert made.SOPClassUID.name == f"{report_class.capitalize()} SR Storage"
+    assert (
+        made.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPClassUID
+        == made.SOPClassUID
+    )
+    assert {made.SOPInstanceUID, made.SeriesInstanceUID}.isdisjoint({default.SOPInstanceUID, default.SeriesInstanceUID})
+    assert independent.numbers(path) == independent.numbers(files[3])
+    assert made.ContentSequence == default.ContentSequence
+    # dsrdump names class and document first; all that follows is content.
+    assert content(independent.dump(path)) == content(independent.dump(files[3]))
+
+
+def content(dump: str) -> str:
+    return dump[dump.index("<CONTAINER:") :]
 
 
 def test_others_read_our_numbers(files: tuple[Path, ...], tmp_path: Path) -> None:
