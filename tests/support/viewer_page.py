@@ -38,6 +38,9 @@ PLACES = f"""points => {{
     }});
 }}"""
 
+DOCUMENT = "object[type='application/pdf']"
+BYTES = """async shown => [...new Uint8Array(await (await fetch(shown.data)).arrayBuffer())]"""
+
 
 class Reader:
     """Somebody who looks at one study."""
@@ -73,6 +76,12 @@ class Reader:
         """Go to a slice."""
         self._page.evaluate(JUMP, sop_uid)
         self._page.wait_for_function(SHOWN, arg=sop_uid)
+
+    def document(self) -> bytes:
+        """Return the document that is shown."""
+        shown = self._page.locator(DOCUMENT).first
+        shown.wait_for(state="attached")
+        return bytes(shown.evaluate(BYTES))
 
     def picture(self) -> NDArray[np.uint8]:
         """Return the screen as it is, (rows, columns, 3)."""

@@ -16,7 +16,7 @@ from tests.support.viewer_page import Reader
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.phantom.dicom_series import PhantomIdentity, write_series
 
-NAMES = ["ILD disease", "ILD lungs", "ILD measurements", "ILD page"]
+NAMES = ["ILD disease", "ILD page (", "ILD page, PDF", "ILD lungs", "ILD measurements"]
 COLOURS = {"Ground glass opacity": (240, 228, 66), "Reticulation": (213, 94, 0), "Consolidation": (86, 180, 233)}
 AIR_IN_LUNG_HU = -800
 
@@ -33,8 +33,10 @@ class Study:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, orthanc: services.Orthanc) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    with running(folder, f"sqlite:///{folder / 'scleroscan.db'}", "embedded", orthanc) as one:
-        yield one
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("WORKER_PDF", "true")
+        with running(folder, f"sqlite:///{folder / 'scleroscan.db'}", "embedded", orthanc) as one:
+            yield one
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,13 @@ def test_the_list_names_each_series_by_what_is_in_it(reader: Reader) -> None:
     assert "Scleroscan ILD" not in reader.text()
 
 
+def test_the_list_shows_the_disease_above_the_lungs(reader: Reader) -> None:
+    # Above these OHIF lists what has a picture of its own, and documents.
+    overlays = ["ILD disease", "ILD lungs", "ILD measurements"]
+    listed = [reader.text().index(name) for name in overlays]
+    assert listed == sorted(listed)
+
+
 def test_the_disease_lies_in_its_colours_over_the_ct(reader: Reader, study: Study) -> None:
     reader.open_series("ILD disease")
     reader.open_panel()
@@ -136,3 +145,9 @@ def test_the_page_opens_beside_with_its_numbers_unhidden(reader: Reader) -> None
     for colour in COLOURS.values():
         # The squares of the legend, 18 pixels wide in the file.
         assert np.count_nonzero(np.abs(seen - colour).max(axis=1) < 6) > 40
+
+
+def test_the_pdf_opens_beside_as_a_document(reader: Reader) -> None:
+    reader.open_series("ILD page, PDF")
+    assert reader.document().startswith(b"%PDF-")
+    assert reader.document().count(b"/Type /Page\n") == 3
