@@ -108,6 +108,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "supersedes_job_id": "the job that it took the place of",
         "opened_at": "when it was opened",
         "changed_at": "when its state last changed",
+        "patient_id": "PatientID (0010,0020) of its images",
     },
     "audit_measurement": {
         "job_id": "the job that measured",

@@ -9,9 +9,11 @@ from sqlalchemy import (
     BigInteger,
     Enum,
     ForeignKey,
+    Index,
     Integer,
     String,
     UniqueConstraint,
+    and_,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -57,7 +59,7 @@ class Series(Base):
     code: Mapped[str | None]
     detail: Mapped[dict[str, Any]]
     facts: Mapped[dict[str, Any] | None]
-    first_arrival_at: Mapped[datetime]
+    first_arrival_at: Mapped[datetime] = mapped_column(index=True)
     last_arrival_at: Mapped[datetime]
 
 
@@ -131,6 +133,8 @@ class Job(Base):
     """One assessment of one instance set of a series by one model under one set of settings.
 
     ``attempt`` only grows: it is the fencing token. ``attempts_forgiven`` are those before an operator's retry.
+    ``patient_id``, ``accession_number`` and ``images`` (their number) are of its images, ``assessed_at`` is when it
+    first had numbers: here auditors ask by them.
     """
 
     __tablename__ = "job"
@@ -153,6 +157,10 @@ class Job(Base):
     detail: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    patient_id: Mapped[str | None] = mapped_column(index=True)
+    accession_number: Mapped[str | None]
+    images: Mapped[int | None]
+    assessed_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
 class JobInstance(Base):
@@ -187,6 +195,18 @@ class Measurement(Base):
     quantity: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[float]
     unit: Mapped[str]
+
+
+# For auditors: the numbers of both whole lungs, of the 131 that a job has.
+_WHOLE = (Measurement.side == "both", Measurement.zone == "whole")
+Index(
+    "ix_measurement_whole",
+    Measurement.job_id,
+    Measurement.region,
+    Measurement.quantity,
+    postgresql_where=and_(*_WHOLE),
+    postgresql_include=["value"],
+).ddl_if(dialect="postgresql")
 
 
 class Exam(Base):
@@ -275,3 +295,7 @@ class Event(Base):
     subject_hash: Mapped[str | None] = mapped_column(DIGEST)
     previous_hash: Mapped[str] = mapped_column(DIGEST)
     hash: Mapped[str] = mapped_column(DIGEST)
+
+
+# For auditors: what people did, among all that processes do.
+Index("ix_event_operator", Event.at, postgresql_where=Event.who.like("operator:%")).ddl_if(dialect="postgresql")

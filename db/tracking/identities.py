@@ -18,7 +18,13 @@ def correct_identity(session: Session, held: Claim, identity: JobIdentity, now: 
     """
     wrong = fenced(session, held)
     instance_ids = session.scalars(select(JobInstance.instance_id).where(JobInstance.job_id == wrong.id)).all()
-    images = ImageSet(wrong.series_uid, wrong.instances_digest, tuple(instance_ids))
+    images = ImageSet(
+        series_uid=wrong.series_uid,
+        digest=wrong.instances_digest,
+        instance_ids=tuple(instance_ids),
+        patient_id=wrong.patient_id,
+        accession_number=wrong.accession_number,
+    )
     job = place_job(session, images, identity, wrong, Change(held.who, now, "identity_corrected"))
     # One less, because the claim that is exchanged goes on as the attempt that starts now.
     job.attempt += wrong.attempt - wrong.attempts_forgiven - 1

@@ -32,6 +32,8 @@ class ImageSet:
     series_uid: str
     digest: str
     instance_ids: tuple[int, ...]
+    patient_id: str | None
+    accession_number: str | None
 
     def job_key(self, identity: JobIdentity) -> str:
         """Return the key of their job under an identity."""
@@ -89,7 +91,11 @@ def current_images(session: Session, series_uid: str) -> ImageSet:
         .order_by(Instance.sop_uid)
     ).all()
     return ImageSet(
-        series_uid, _digest(*(f"{i.sop_uid} {i.digest}" for i in instances)), tuple(i.id for i in instances)
+        series_uid=series_uid,
+        digest=_digest(*(f"{i.sop_uid} {i.digest}" for i in instances)),
+        instance_ids=tuple(i.id for i in instances),
+        patient_id=min((i.patient_id for i in instances), default=None),
+        accession_number=min((i.accession_number for i in instances), default=None),
     )
 
 
@@ -126,6 +132,9 @@ def _new_job(key: str, images: ImageSet, identity: JobIdentity, now: datetime) -
         detail={},
         created_at=now,
         updated_at=now,
+        patient_id=images.patient_id,
+        accession_number=images.accession_number,
+        images=len(images.instance_ids) or None,
     )
 
 

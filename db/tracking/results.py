@@ -65,7 +65,7 @@ def record_results(
     Raises ClaimLost where someone else has the job.
     """
     job = fenced(session, held)
-    _keep(session, job, results)
+    _keep(session, job, results, now)
     job.updated_at = now
     detail = {"outputs": len(results.outputs), RESULTS_HASH: results_hash(session, job)}
     move(session, job, JobState.ENCODED, Change(held.who, now, detail=detail))
@@ -74,11 +74,12 @@ def record_results(
 
 def record_for_review(session: Session, held: Claim, results: JobResults, failure: Failure, now: datetime) -> None:
     """Keep numbers and files, and deliver nothing until a person decides. Raises ClaimLost as the others do."""
-    _keep(session, fenced(session, held), results)
+    _keep(session, fenced(session, held), results, now)
     finish(session, held, JobState.REVIEW, failure, now)
 
 
-def _keep(session: Session, job: Job, results: JobResults) -> None:
+def _keep(session: Session, job: Job, results: JobResults, now: datetime) -> None:
+    job.assessed_at = job.assessed_at or now
     session.add_all(Measurement(job_id=job.id, **asdict(row)) for row in results.measurements)
     session.add_all(QualityFlag(job_id=job.id, **asdict(row)) for row in results.flags)
     session.add_all(

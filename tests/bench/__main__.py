@@ -1,4 +1,4 @@
-"""``make bench``: receiving, reading and encoding beside their peers, the stages of one series, and the whole way."""
+"""``make bench``: receiving, reading and encoding beside peers, the stages and the whole way of one, an audit of many."""
 
 import argparse
 import statistics
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import encoding, reading, receiving, speed_page, way
+from tests.bench import audit, encoding, reading, receiving, speed_page, way
 from tests.bench.figures import Row, print_json, print_table
 from tests.bench.lungs import by_simpleitk
 from worker.analysis import lungs, patterns, quantify
@@ -18,7 +18,7 @@ from worker.phantom.dicom_series import PhantomIdentity, write_series
 from worker.reading import series
 from worker.settings import WorkerSettings
 
-PARTS = ("receiving", "reading", "encoding", "stages", "way")
+PARTS = ("receiving", "reading", "encoding", "stages", "way", "audit")
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -81,6 +81,11 @@ def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
     if "way" in asked.parts:
         found["way"] = list(way.measured(home / "way", tuple(asked.way_slices), asked.data))
         speed_page.write(asked.page, found["way"])
+    if "audit" in asked.parts:
+        figures = audit.measured(asked.audit_series, asked.audit_images, asked.rounds)
+        if asked.audit_page:
+            audit.write_page(figures, asked.audit_series, asked.audit_images)
+        found |= {f"audit, {name}": rows for name, rows in figures.items()}
     if {"reading", "encoding", "stages"} & set(asked.parts):
         phantom = render(PhantomSpec(seed=1, shape=(asked.slices, 512, 512)))
         write_series(phantom, home / "ct", PhantomIdentity())
@@ -107,6 +112,9 @@ def main() -> int:
     parser.add_argument(
         "--page", type=Path, default=REPOSITORY / "docs" / "evaluation", help="where the page is written"
     )
+    parser.add_argument("--audit-series", type=int, default=100_000, help="series of the site that is audited")
+    parser.add_argument("--audit-images", type=int, default=10, help="images of each of them")
+    parser.add_argument("--audit-page", action="store_true", help="write docs/evaluation/audit.md")
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scleroscan-bench-") as name:

@@ -14,6 +14,7 @@ from db.tracking.verification.rows import SeriesRows
 RECOMPUTED = "recomputed"
 # Between these and the next claim no job has numbers.
 BEFORE_RESULTS: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
+ASSESSED: Final = frozenset({JobState.ENCODED, JobState.REVIEW})
 Subject = tuple[str, str]
 AnyRow = Row[Any]
 
@@ -34,6 +35,7 @@ def faults(rows: SeriesRows, heads: Mapping[int, str] | None = None) -> Iterator
     yield from _of_arrows(rows.events)
     for job in rows.jobs:
         yield from _of_results(job, rows)
+        yield from _of_what_is_asked_by(job, rows)
     yield from _of_rows(rows, current.keys() & last.keys(), last)
 
 
@@ -98,6 +100,20 @@ def _of_results(job: AnyRow, rows: SeriesRows) -> Iterator[str]:
         yield f"numbers, outputs, images or patient of job {job.id} were changed after it ended"
     elif result and not ended:
         yield f"job {job.id} has results, and no event says that it ended"
+
+
+def _of_what_is_asked_by(job: AnyRow, rows: SeriesRows) -> Iterator[str]:
+    """Compare what a job repeats of its images and events, which are sealed themselves."""
+    images = rows.results[job.id].images
+    own = [event for event in rows.events if (event.subject, event.subject_id) == ("job", str(job.id))]
+    said = (
+        min((image.patient_id for image in images), default=None),
+        min((image.accession_number for image in images), default=None),
+        len(images) or None,
+        next((event.at for event in own if event.to_state in ASSESSED), None),
+    )
+    if said != (job.patient_id, job.accession_number, job.images, job.assessed_at):
+        yield f"patient, number of images or time of job {job.id} are not those of its images and events"
 
 
 def _of_rows(rows: SeriesRows, known: set[Subject], last: Mapping[Subject, AnyRow]) -> Iterator[str]:

@@ -97,10 +97,9 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     "What is still to be delivered, and where?": [(PACS, 2, ..., "no answer")],
     "Which deliveries did an archive refuse?": [("P5", kind, PACS, "a700", DOUBT) for kind in ("seg", "sr")],
     "How long is it from the last image to the archive?": [
-        ("2026-01", 1, *[seconds(MEASURED_S + 600 + TAKEN_S + 2 * SENT_S)] * 2),
         ("2026-02", 2, *[seconds(MEASURED_S + TAKEN_S + 2 * SENT_S)] * 2),
     ],
-    "Which results would another model change?": [("P10", "1", 4), *((f"P{n}", "1", 3) for n in (3, 4, 5, 7))],
+    "Which results would another model change?": [("P10", "1", 4), *((f"P{n}", "1", 3) for n in (4, 5, 7))],
     "Who released or discarded what?": [
         ("operator:anna", "released", ..., "P3"),
         ("operator:bert", "discarded", ..., "P9"),
@@ -114,7 +113,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     ],
     "Whose name or number was corrected?": [(uid(7), "dicom_node", "PX", "P7")],
     "Which doubts do the results bear?": [("thick_slices", 7)],
-    "How much came from each sender, and how much of it was measured?": [("CT1", 7, 5), ("CT2", 2, 1), ("RIS", 1, 1)],
+    "How much came from each sender, and how much of it was measured?": [("CT1", 4, 2), ("CT2", 1, 1), ("RIS", 1, 1)],
     "Which numbers does one result consist of?": [
         ("consolidation", *WHOLE, "extent", 0.5, "%"),
         ("ggo", *WHOLE, "extent", 3.0, "%"),
@@ -152,6 +151,16 @@ def test_times_in_the_answers_are_those_of_the_work(owner: Engine, anna: Engine)
     assert [row[2] for row in ask(anna, "Who released or discarded what?")] == [
         at(owner, number) + seconds(MEASURED_S + 600) for number in (3, 9)
     ]
+
+
+def test_results_of_a_patient_are_found_by_an_index(anna: Engine) -> None:
+    with anna.connect() as connection:
+        # A few rows are read whole, whatever indices there are.
+        connection.execute(text("SET enable_seqscan = off"))
+        plan = connection.execute(text("EXPLAIN SELECT * FROM audit_result WHERE patient_id = 'P3'")).scalars().all()
+        assert connection.execute(text("SHOW jit")).scalar_one() == "off"
+    assert "ix_job_patient_id" in "\n".join(plan)
+    assert "instance" not in "\n".join(plan)
 
 
 def test_a_hole_in_the_events_is_an_answer(owner: Engine) -> None:

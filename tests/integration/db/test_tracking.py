@@ -1,5 +1,6 @@
 """The tracking on real SQLite and real Postgres."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -81,9 +82,20 @@ def job_state(sessions: Sessions, job_id: int) -> str:
         return session.get_one(Job, job_id).state
 
 
+def _is_of_the_dialect(session: Session) -> Callable[..., bool]:
+    """Leave out what the code declares for another database: Alembic does not ask."""
+
+    def is_meant(item: Any, *_: Any) -> bool:
+        condition = getattr(item, "_ddl_if", None)
+        return condition is None or condition.dialect == session.get_bind().dialect.name
+
+    return is_meant
+
+
 def test_the_migrations_make_exactly_the_tables_of_the_code(sessions: Sessions) -> None:
     with sessions.begin() as session:
-        found = compare_metadata(MigrationContext.configure(session.connection()), Base.metadata)
+        ours = MigrationContext.configure(session.connection(), opts={"include_object": _is_of_the_dialect(session)})
+        found = compare_metadata(ours, Base.metadata)
     assert found == []
 
 
