@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,22 +15,31 @@ from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the time that it is."""
+    return datetime.now(UTC)
 
 
 class DeliveryTask:
-    """Sends pending objects, each on its own, and records what the destination said."""
+    """Sends pending objects, each on its own, and records what the destination said, and when by ``clock``."""
 
-    def __init__(self, settings: WorkerSettings, sessions: sessionmaker[Session], who: str) -> None:
+    def __init__(
+        self, settings: WorkerSettings, sessions: sessionmaker[Session], who: str, clock: Clock = utc_now
+    ) -> None:
         self._settings = settings
         self._sessions = sessions
         self._who = who
+        self._clock = clock
         self._archives = Archives(settings)
 
     def run(self, job_id: int, destination: str) -> None:
         """Send every object of a job that is due for ``destination``, unless another delivery task has taken them."""
         due = DueDelivery(job_id, destination)
         with self._sessions.begin() as session:
-            items = tracking.pending(session, due, self._settings.time_limit_s, datetime.now(UTC))
+            items = tracking.pending(session, due, self._settings.time_limit_s, self._clock())
         for item in items:
             self._deliver(item, destination)
 
@@ -54,7 +64,7 @@ class DeliveryTask:
             tracking.delivered(session, item.delivery_id, outcome, self._change(), prove_at)
         # Apart from the row: what waits lies in series whose locks are others' to take.
         with self._sessions.begin() as session:
-            tracking.reached(session, destination, datetime.now(UTC))
+            tracking.reached(session, destination, self._clock())
         logger.info("object delivered", extra={"sop_uid": item.sop_uid, "destination": destination})
 
     def _prove_at(self, resent: int, destination: str) -> datetime | None:
@@ -62,7 +72,7 @@ class DeliveryTask:
         if self._archives.described(destination).proof == "none":
             return None
         pause_s = self._settings.proof_wait_s * 2 ** (resent - 1) if resent else 0.0
-        return datetime.now(UTC) + timedelta(seconds=pause_s)
+        return self._clock() + timedelta(seconds=pause_s)
 
     def _send(self, item: PendingObject, destination: str) -> int:
         path = result_file(self._settings, item.path)
@@ -90,7 +100,7 @@ class DeliveryTask:
         )
 
     def _change(self, code: str | None = None, detail: dict[str, object] | None = None) -> Change:
-        return Change(self._who, datetime.now(UTC), code, detail or {})
+        return Change(self._who, self._clock(), code, detail or {})
 
 
 def pause_after(attempts: int, failure: DeliveryFailed, settings: WorkerSettings) -> timedelta:
