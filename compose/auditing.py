@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from compose.settings import SiteSettings
 from db import audit, schema, tracking
 from db.audit import Asked
 from db.engine import snapshot
+from dicom_node.spool.notices import AUDIT_USED, Notices
 
 
 class WithShow(TyperGroup):
@@ -58,6 +60,7 @@ def show(
     site = settings.load()
     asked = Asked(patient, study, since.astimezone() if since else None, code)
     anchors = tracking.read_anchors(site.node.anchors)
+    Notices(site.node.notices, site.node.syslog is not None).write(AUDIT_USED, f"operator:{getuser()}")
     with _opened(site) as sessions, snapshot(sessions) as session:
         results = [] if events else audit.results(session, series_uid, series_uid is not None, asked)
         trail = audit.trail(session, series_uid, asked) if series_uid or events else []

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger
+from sqlalchemy import JSON, BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables import Base
@@ -26,3 +26,12 @@ class Heartbeat(Base):
     who: Mapped[str | None]
     beat: Mapped[int] = mapped_column(BigInteger)
     beat_at: Mapped[datetime | None]
+
+
+class AuditFeed(Base):
+    """Up to which event an audit repository was told what happened; ``missing`` are numbers that may come yet."""
+
+    __tablename__ = "audit_feed"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last_event_id: Mapped[int] = mapped_column(BigInteger)
+    missing: Mapped[dict[str, str]] = mapped_column(JSON)

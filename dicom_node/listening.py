@@ -16,6 +16,7 @@ from dicom_node.scp.tls import tls_context
 from dicom_node.settings import NodeSettings
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.image import CT_CLASSES
+from dicom_node.spool.notices import STARTED, STOPPED, Notices
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +36,17 @@ def run(settings: NodeSettings, stop: Event) -> None:
     where = address(settings, site_file.host(settings, site))
     if site_file.is_open(settings, site):
         logger.warning("OPEN: anybody on the network may send, in the clear", extra={"host": where.host})
-    listener = Listener(where, handlers, [*CT_CLASSES, COMMITMENT_CLASS], Security(access, tls_context(settings)))
+    notices = Notices(settings.notices, settings.syslog is not None)
+    security = Security(access, tls_context(settings), notices)
+    listener = Listener(where, handlers, [*CT_CLASSES, COMMITMENT_CLASS], security)
 
     def receive(stop: Event) -> None:
         with listener:
             stop.wait()
 
+    notices.write(STARTED, "listener")
     prefork.run({f"receiver {number}": receive for number in range(1, settings.receivers + 1)}, stop)
+    notices.write(STOPPED, "listener")
 
 
 def address(settings: NodeSettings, host: str) -> Address:

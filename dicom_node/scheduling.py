@@ -4,6 +4,7 @@ import os
 import socket
 import ssl
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from uuid import uuid4
@@ -13,11 +14,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from db.tls_profile import client_context
 from db.tracking import JobIdentity, Retention
 from dicom_node import site_file
+from dicom_node.audit_messages import syslog
 from dicom_node.commitment.mailbox import Mailbox
 from dicom_node.errors import BadSetting
 from dicom_node.own_tls import own_files
 from dicom_node.retrieve.source import Source, open_source
 from dicom_node.scheduler.anchoring import Anchoring
+from dicom_node.scheduler.audit_feed import AuditRepository
 from dicom_node.scheduler.closing import Terms
 from dicom_node.scheduler.commitment_judge import CommitmentJudge
 from dicom_node.scheduler.commitment_reporter import Callback, Reporter
@@ -32,6 +35,7 @@ from dicom_node.series.completeness import Policy
 from dicom_node.settings import NodeSettings
 from dicom_node.site_file import SiteFile
 from dicom_node.spool.folder import Spool
+from dicom_node.spool.notices import STARTED, STOPPED, Notices
 
 NICENESS = 5
 
@@ -72,11 +76,22 @@ def run(
         Thread(target=candidacy.run, args=(stop,), name="leadership"),
         Thread(target=reporter.run, args=(stop, lambda: candidacy.leads), name="commitment answers"),
     )
+    notices = Notices(settings.notices, settings.syslog is not None)
+    if settings.syslog is not None:
+        told = AuditRepository(sessions, notices, partial(audit_repository, settings), settings.ae_title)
+        beside += (Thread(target=told.run, args=(stop, lambda: candidacy.leads), name="audit repository"),)
     for thread in beside:
         thread.start()
+    notices.write(STARTED, "scheduler")
     scheduler.run(stop, candidacy)
+    notices.write(STOPPED, "scheduler")
     for thread in beside:
         thread.join()
+
+
+def audit_repository(settings: NodeSettings) -> syslog.Repository:
+    """Return the audit repository that the settings name. Raises OSError where a file for TLS cannot be used."""
+    return syslog.repository(settings.syslog or "", settings.syslog_ca, settings.tls_cert, settings.tls_key)
 
 
 def policy(settings: NodeSettings) -> Policy:

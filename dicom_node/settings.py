@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.address import AE_TITLE, SCHEME, SECURE_SCHEME, ApplicationEntity
+from dicom_node.audit_messages import syslog
 
 
 class NodeSettings(BaseSettings):
@@ -112,12 +113,32 @@ class NodeSettings(BaseSettings):
         None, description="File for the hourly anchors of the audit; none: anchors.jsonl beside the spool's images"
     )
     anchor_s: float = Field(3600.0, ge=1, le=86400, description="So often the heads of all event chains are anchored")
+    syslog: str | None = Field(
+        None,
+        description="Audit repository told by DICOM audit messages: syslog+tls://host:6514 or syslog+udp://host:514",
+        examples=["syslog+tls://audit.example:6514"],
+    )
+    syslog_ca: Path | None = Field(
+        None, description="PEM authorities that sign the certificate of the audit repository; none: those of the system"
+    )
     low_free_mb: int = Field(2048, ge=0, description="Below so many megabytes free, new associations are rejected")
+
+    @property
+    def notices(self) -> Path:
+        """The folder of what processes have to tell the audit repository."""
+        return self.spool_dir / "notices"
 
     @property
     def anchors(self) -> Path:
         """The file of the anchors."""
         return self.anchor_file or self.spool_dir / "anchors.jsonl"
+
+    @field_validator("syslog")
+    @classmethod
+    def _is_a_repository(cls, url: str | None) -> str | None:
+        if url is not None:
+            syslog.parse(url)
+        return url
 
     @field_validator("source")
     @classmethod

@@ -4,6 +4,7 @@ Each function takes a session inside a transaction (``with sessions.begin() as s
 """
 
 from db.tracking.arrivals import Arrival, Registered, register
+from db.tracking.audit_feed import FedBatch, ToldEvent, next_batch, told
 from db.tracking.clock import forget_the_future
 from db.tracking.closing import ReceivingSeries, close_series, open_series, series_to_judge
 from db.tracking.commitments import (
@@ -100,6 +101,7 @@ __all__ = [
     "ExamRow",
     "Failure",
     "Fault",
+    "FedBatch",
     "FlagRow",
     "JobIdentity",
     "JobResults",
@@ -116,6 +118,7 @@ __all__ = [
     "Retention",
     "SentObject",
     "StudySeries",
+    "ToldEvent",
     "Verified",
     "anchor",
     "answer_later",
@@ -149,6 +152,7 @@ __all__ = [
     "measure",
     "missing",
     "move",
+    "next_batch",
     "note_heartbeat",
     "open_answer",
     "open_job",
@@ -182,6 +186,7 @@ __all__ = [
     "skip_series",
     "study_series",
     "take_over",
+    "told",
     "unprovable",
     "unproven",
     "verify_chain",

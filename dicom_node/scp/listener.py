@@ -16,6 +16,7 @@ from dicom_node.scp.limits import Limits
 from dicom_node.scp.server import AssociationHandler, Server
 from dicom_node.scp.tls import DeferredHandshake, SecureRequestHandler
 from dicom_node.scp.upper_layer import EVT_ENDED, UpperLayer
+from dicom_node.spool.notices import Notices
 
 VERIFICATION = "1.2.840.10008.1.1"
 # PS3.8 9.3.4: transient, by the presentation-related part of the provider, local limit exceeded.
@@ -52,10 +53,14 @@ class Address:
 
 @dataclass(frozen=True)
 class Security:
-    """Access control and TLS of a listener; without access control every caller is let in, without TLS unencrypted."""
+    """Access control and TLS of a listener; without access control every caller is let in, without TLS unencrypted.
+
+    Of callers that the access control refuses ``notices`` are kept.
+    """
 
     access_control: AccessControl | None = None
     tls: DeferredHandshake | None = None
+    notices: Notices | None = None
 
 
 OPEN = Security()
@@ -68,8 +73,11 @@ class Admission:
     checks and port scans, which never ask for one, could keep senders out.
     """
 
-    def __init__(self, max_associations: int, access_control: AccessControl | None = None) -> None:
+    def __init__(
+        self, max_associations: int, access_control: AccessControl | None = None, notices: Notices | None = None
+    ) -> None:
         self._max_associations = max_associations
+        self._notices = notices
         self._access_control = access_control
         self._lock = Lock()
         self._admitted: set[int] = set()
@@ -89,6 +97,8 @@ class Admission:
             caller = {"calling_ae": asked.calling_ae_title, "address": address}
             why = WHY[rejection].format(called_ae=asked.called_ae_title, **caller)
             logger.warning("association rejected", extra={**caller, "why": why})
+            if self._notices is not None and rejection != LOCAL_LIMIT_EXCEEDED:
+                self._notices.refused("listener", {key: str(value) for key, value in caller.items()} | {"why": why})
             event.assoc.acse.send_reject(*rejection)
             # Returns once the rejection is sent and the peer has closed.
             event.assoc.kill()
@@ -152,7 +162,7 @@ class Listener:
         entity.add_supported_context(VERIFICATION)
         for sop_class in sop_classes:
             entity.add_supported_context(sop_class, ALL_TRANSFER_SYNTAXES)
-        own = Admission(address.max_associations, security.access_control).handlers()
+        own = Admission(address.max_associations, security.access_control, security.notices).handlers()
         server = entity.make_server(
             (address.host, address.port),
             evt_handlers=[*own, *handlers],

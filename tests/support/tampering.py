@@ -31,7 +31,7 @@ from db.tables import Base
 # of modalities, which no result rests upon; and the row number of an output, where nothing refers to it.
 UNSEALED = {
     *((table.name, column.name) for table in Base.metadata.sorted_tables for column in table.columns if table.name in {
-        "commitment", "commitment_reference", "leader", "heartbeat",
+        "commitment", "commitment_reference", "leader", "heartbeat", "audit_feed",
     }),
     *(("job", name) for name in ("stage", "attempts_forgiven", "due_at", "lease_until", "notified_at")),
     *(("delivery", name) for name in ("attempts", "due_at", "notified_at", "code", "transaction_uid", "resent")),
