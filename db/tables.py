@@ -197,8 +197,9 @@ class Measurement(Base):
     unit: Mapped[str]
 
 
-# For auditors: the numbers of both whole lungs, of the 131 that a job has.
-_WHOLE = (Measurement.side == "both", Measurement.zone == "whole")
+# For auditors: what views tell of both whole lungs, of the 131 numbers that a job has.
+_TOLD = ("volume", "extent", "extent_lower", "extent_upper", "area_extent")
+_WHOLE = (Measurement.side == "both", Measurement.zone == "whole", Measurement.quantity.in_(_TOLD))
 Index(
     "ix_measurement_whole",
     Measurement.job_id,

@@ -72,14 +72,14 @@ def run(
     scheduler = Scheduler(spool, sessions, Dispatcher(broker_url), terms)
     candidacy = Candidacy(sessions, f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}")
     reporter = Reporter(sessions, mailbox, where)
-    beside = (
+    beside = [
         Thread(target=candidacy.run, args=(stop,), name="leadership"),
         Thread(target=reporter.run, args=(stop, lambda: candidacy.leads), name="commitment answers"),
-    )
+    ]
     notices = Notices(settings.notices, settings.syslog is not None)
     if settings.syslog is not None:
         told = AuditRepository(sessions, notices, partial(audit_repository, settings), settings.ae_title)
-        beside += (Thread(target=told.run, args=(stop, lambda: candidacy.leads), name="audit repository"),)
+        beside.append(Thread(target=told.run, args=(stop, lambda: candidacy.leads), name="audit repository"))
     for thread in beside:
         thread.start()
     notices.write(STARTED, "scheduler")

@@ -29,16 +29,22 @@ UPDATE job SET patient_id = (SELECT MIN(patient_id) {IMAGES}), accession_number 
     {IMAGES}),
     images = (SELECT NULLIF(COUNT(*), 0) {IMAGES}), assessed_at = ({MEASURED})
 """
+# What the views tell of the numbers of a job.
+TOLD = (
+    "side = 'both' AND zone = 'whole' "
+    "AND quantity IN ('volume', 'extent', 'extent_lower', 'extent_upper', 'area_extent')"
+)
 PARTIAL = (
-    "CREATE INDEX ix_measurement_whole ON measurement (job_id, region, quantity) INCLUDE (value) "
-    "WHERE side = 'both' AND zone = 'whole'",
+    f"CREATE INDEX ix_measurement_whole ON measurement (job_id, region, quantity) INCLUDE (value) WHERE {TOLD}",
     "CREATE INDEX ix_event_operator ON event (at) WHERE who LIKE 'operator:%'",
 )
-# Compiling a query takes longer than any of these takes. A role hands such a setting to nobody who is in it.
-WITHOUT_JIT = """
+# Compiling a query takes longer than any of these takes, and rows that lie apart cost little on disks without heads. A
+# role hands such settings to nobody who is in it.
+SUITED = """
 DO $$ BEGIN
     EXECUTE format('ALTER DATABASE %I SET jit = off', current_database());
-EXCEPTION WHEN insufficient_privilege THEN RAISE WARNING 'jit may not be switched off by this user';
+    EXECUTE format('ALTER DATABASE %I SET random_page_cost = 1.1', current_database());
+EXCEPTION WHEN insufficient_privilege THEN RAISE WARNING 'jit and random_page_cost may not be set by this user';
 END $$
 """
 NUMBERS = """
@@ -89,8 +95,7 @@ POSTGRES = {
     "integer": "BIGINT",
     "flags": "(SELECT string_agg(code, ', ' ORDER BY code) FROM quality_flag WHERE quality_flag.job_id = job.id)",
     "numbers": f"""JOIN LATERAL (SELECT COUNT(*) AS numbers, {NUMBERS.format(of="value) FILTER (WHERE")}
-    FROM measurement WHERE measurement.job_id = job.id AND side = 'both' AND zone = 'whole') AS number ON
-        number.numbers > 0""",
+    FROM measurement WHERE measurement.job_id = job.id AND {TOLD}) AS number ON number.numbers > 0""",
     "deliveries": f"LEFT JOIN LATERAL (SELECT {SENDING} AND delivery.job_id = job.id) AS sending ON TRUE",
 }
 SQLITE = {
@@ -140,13 +145,13 @@ class Times:
 
 def upgrade() -> None:
     """Apply."""
-    for column in (
+    for added in (
         sa.Column("patient_id", sa.String(), nullable=True),
         sa.Column("accession_number", sa.String(), nullable=True),
         sa.Column("images", sa.Integer(), nullable=True),
         sa.Column("assessed_at", sa.DateTime(timezone=True), nullable=True),
     ):
-        op.add_column("job", column)
+        op.add_column("job", added)
     op.execute(FILL)
     for table, column in INDICES:
         op.create_index(f"ix_{table}_{column}", table, [column])
@@ -158,7 +163,7 @@ def upgrade() -> None:
     _replace("audit_job", JOB.format(**times))
     if not is_sqlite:
         _replace("audit_series", SERIES)
-        for statement in (*PARTIAL, WITHOUT_JIT):
+        for statement in (*PARTIAL, SUITED):
             op.execute(statement)
         audit_columns.write_comments(op.get_bind())
 
