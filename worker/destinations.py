@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 WEB_SCHEMES = ("https", "http")
+FHIR_SCHEMES = ("fhir+https", "fhir+http")
+HL7_SCHEMES = ("mllp+tls", "mllp")
+# Those who take the report alone, in other words than DICOM's.
+REPORT_SCHEMES = (*FHIR_SCHEMES, *HL7_SCHEMES)
+IN_THE_CLEAR = ("http", "fhir+http", "mllp")
 
 
 class ClientCredentials(BaseModel):
@@ -32,11 +37,14 @@ class ClientCredentials(BaseModel):
 
 
 class Destination(BaseModel):
-    """One archive, which objects it gets, how it is logged in to, and how what it has is proven."""
+    """One archive or receiver of reports: what it gets, how it is logged in to, how what it has is proven."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: str = Field(description="dicom://AET@host:port, dicom+tls://, or the base URL of a DICOMweb service")
+    url: str = Field(
+        description="dicom://AET@host:port, dicom+tls://, the base URL of a DICOMweb service, fhir+https:// and the "
+        "base URL of a FHIR server, or mllp://host:port, mllp+tls:// of an HL7 receiver"
+    )
     objects: tuple[OutputKind, ...] = Field(
         DELIVERED_KINDS, min_length=1, description="Which objects it gets of those that are made"
     )
@@ -50,6 +58,18 @@ class Destination(BaseModel):
     tls_ca: Path | None = Field(None, description="PEM authorities of an https archive; none: those of the system")
     tls_cert: Path | None = Field(None, description="PEM certificate shown to an https archive")
     tls_key: Path | None = Field(None, description="PEM key of the certificate")
+
+    receiver: str = Field("", max_length=20, description="Receiving application of an HL7 receiver (MSH-5)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gets_what_it_can_take(cls, lines: Any) -> Any:
+        """Give the report alone to those who take nothing else."""
+        if not isinstance(lines, dict) or urlsplit(str(lines.get("url"))).scheme not in REPORT_SCHEMES:
+            return lines
+        if tuple(lines.get("objects") or ("sr",)) != ("sr",):
+            raise ValueError('who takes reports by HL7 or FHIR gets objects = ["sr"]')
+        return lines | {"objects": ("sr",)}
 
     @field_validator("objects")
     @classmethod
@@ -68,28 +88,61 @@ class Destination(BaseModel):
     def _fits_together(self) -> "Destination":
         logins = (self.token_file, self.user, self.oauth2)
         own = [*logins, self.password_file, self.tls_ca, self.tls_cert, self.tls_key]
-        if self.is_web and self.proof == "commitment":
-            raise ValueError("a DICOMweb service gives no storage commitment; proof can be auto, query or none")
-        if not self.is_web and any(value is not None for value in own):
+        if not self.is_dicom and self.proof == "commitment":
+            raise ValueError("only a DICOM archive gives storage commitment; proof can be auto, query or none")
+        if self.is_hl7 and any(value is not None for value in (*logins, self.password_file)):
+            raise ValueError("an HL7 receiver has no login; mllp+tls:// takes tls_ca, tls_cert and tls_key")
+        if self.is_dicom and any(value is not None for value in own):
             raise ValueError("a login or certificate here is for https; dicom+tls:// takes WORKER_TLS_CERT, _KEY, _CA")
         if sum(value is not None for value in logins) > 1:
             raise ValueError("one login is enough: token_file, user with password_file, or oauth2")
         if (self.user is None) != (self.password_file is None) or (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("user and password_file belong together, and so do tls_cert and tls_key")
         if any(value is not None for value in own) and self.is_overheard:
-            raise ValueError("a login or certificate needs https")
+            raise ValueError("a login or certificate needs https, fhir+https or mllp+tls")
+        if self.receiver and not self.is_hl7:
+            raise ValueError("receiver is for mllp:// and mllp+tls://")
         return self
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether it is spoken to by DIMSE."""
+        return not (self.is_web or self.is_fhir or self.is_hl7)
 
     @property
     def is_web(self) -> bool:
         """Whether it is spoken to by DICOMweb."""
-        return urlsplit(self.url).scheme in WEB_SCHEMES
+        return self._scheme in WEB_SCHEMES
+
+    @property
+    def is_fhir(self) -> bool:
+        """Whether it is a FHIR server."""
+        return self._scheme in FHIR_SCHEMES
+
+    @property
+    def is_hl7(self) -> bool:
+        """Whether it takes HL7 v2 messages."""
+        return self._scheme in HL7_SCHEMES
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it is spoken to by TLS."""
+        return self._scheme.endswith(("https", "tls"))
+
+    @property
+    def web_url(self) -> str:
+        """The URL by HTTP of a DICOMweb service or a FHIR server."""
+        return self.url.removeprefix("fhir+")
+
+    @property
+    def _scheme(self) -> str:
+        return urlsplit(self.url).scheme
 
     @property
     def is_overheard(self) -> bool:
         """Whether it is spoken to in the clear over a network."""
         parts = urlsplit(self.url)
-        return parts.scheme == "http" and not _is_here(parts.hostname or "")
+        return parts.scheme in IN_THE_CLEAR and not _is_here(parts.hostname or "")
 
 
 class _SiteFile(BaseModel):
@@ -103,14 +156,28 @@ class _SiteFile(BaseModel):
 
 
 def check_url(url: str) -> None:
-    """Raise BadAddress unless a URL is a DICOM address or the base URL of a DICOMweb service without a login in it."""
+    """Raise BadAddress unless a URL is that of an archive or a receiver of reports, without a login in it."""
     parts = urlsplit(url)
-    if parts.scheme not in WEB_SCHEMES:
+    if parts.scheme in HL7_SCHEMES:
+        _check_hl7(url)
+    elif parts.scheme not in (*WEB_SCHEMES, *FHIR_SCHEMES):
         ApplicationEntity.parse_url(url)
     elif not parts.hostname or "@" in parts.netloc or parts.query:
         raise BadAddress(
             "write the base URL of a DICOMweb service as https://host/dicom-web; a login has its own lines"
         )
+
+
+def _check_hl7(url: str) -> None:
+    parts = urlsplit(url)
+    try:
+        is_whole = bool(parts.hostname and parts.port) and not (
+            parts.path.strip("/") or parts.query or "@" in parts.netloc
+        )
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise BadAddress("write the address of an HL7 receiver as mllp://host:port or mllp+tls://host:port")
 
 
 def _is_here(host: str) -> bool:

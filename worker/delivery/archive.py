@@ -9,6 +9,7 @@ from worker import destinations
 from worker.delivery import dicom, dicom_file, proof, qido, stow, verdicts
 from worker.delivery.association import Caller, said_of
 from worker.delivery.proof import Finding, Search
+from worker.delivery.report_receivers import FhirServer, Hl7Receiver
 from worker.delivery.web_session import WebSession
 from worker.destinations import Destination
 from worker.errors import PeerRefused
@@ -79,7 +80,11 @@ class WebArchive:
 
 
 def of(destination: Destination, settings: WorkerSettings) -> Archive:
-    """Return the archive at a destination."""
+    """Return the archive, or receiver of reports, at a destination."""
+    if destination.is_hl7:
+        return Hl7Receiver(destination, settings.ae_title)
+    if destination.is_fhir:
+        return FhirServer(destination)
     return WebArchive(destination) if destination.is_web else DicomArchive(destination, settings)
 
 

@@ -40,7 +40,7 @@ class WebSession:
     """Speaks to one archive; a token is kept from request to request."""
 
     def __init__(self, destination: Destination) -> None:
-        self.url = destination.url
+        self.url = destination.web_url
         self._destination = destination
         self._login = web_login.of(destination)
 
