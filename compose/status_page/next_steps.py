@@ -67,6 +67,7 @@ DELIVERY: Final = {
     "association_rejected": "Enter our AE title in the archive, and look at the one of its address here.",
     "no_presentation_context": "Let the archive accept this kind of object, or leave it out for this destination.",
     "store_refused": "Look at the log of the archive: it refused this object.",
+    "report_refused": "Look at the log of the receiver: it says which part of the report it refused.",
     "login_refused": "Look at our login at the archive.",
     "web_refused": "Look at the URL of the destination.",
     "bad_destination": "Mend the address in WORKER_DESTINATIONS or the site file.",

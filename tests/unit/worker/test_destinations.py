@@ -68,4 +68,4 @@ def test_the_destinations_of_the_reference_are_some(tmp_path: Path) -> None:
     reference = (REPOSITORY / "docs" / "reference" / "site-file.md").read_text()
     (example,) = re.findall(r"```toml\n(.*?)```", reference, re.DOTALL)
     assert tomllib.loads(example)["destination"]
-    assert [one.objects for one in of(tmp_path, example)] == [("seg", "lungs", "sr"), EVERYTHING]
+    assert [one.objects for one in of(tmp_path, example)] == [("seg", "lungs", "sr"), EVERYTHING, ("sr",)]
