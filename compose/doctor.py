@@ -180,7 +180,7 @@ def _destinations(site: SiteSettings) -> list[Check]:
 
 
 def _destination(site: SiteSettings, one: Destination) -> Check:
-    name = f"{'QIDO-RS' if one.is_web else 'C-ECHO'} {one.url}"
+    name = f"{_question(one)} {one.url}"
     try:
         archive.of(one, site.worker).ask()
     except PipelineError as error:
@@ -188,9 +188,14 @@ def _destination(site: SiteSettings, one: Destination) -> Check:
     return Check(name, True, "answers")
 
 
+def _question(one: Destination) -> str:
+    kinds = ((one.is_web, "QIDO-RS"), (one.is_fhir, "metadata"), (one.is_hl7, "MLLP"))
+    return next((question for is_one, question in kinds if is_one), "C-ECHO")
+
+
 def _mend(error: PipelineError, one: Destination, ae_title: str) -> str:
     if error.code == "bad_destination":
         return "set WORKER_TLS_CERT, WORKER_TLS_KEY and WORKER_TLS_CA"
-    if one.is_web:
+    if not one.is_dicom:
         return "start the archive, or mend its URL and login in the site file"
     return f"start the archive, and let it know our AE title {ae_title}"

@@ -67,7 +67,7 @@ def require_free_ports(site: SiteSettings) -> None:
 
 
 def _require_callable(destination: Destination, tls_files: TlsFiles | None) -> None:
-    if destination.is_web:
+    if not destination.is_dicom:
         web_login.require_readable(destination)
         return
     secure = ApplicationEntity.parse_url(destination.url).called_with(tls_files)
