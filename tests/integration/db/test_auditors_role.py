@@ -43,6 +43,7 @@ def test_where_no_role_may_be_made_an_administrator_makes_it(server: str) -> Non
     read = "SELECT has_table_privilege('scleroscan_auditor', '{}', 'SELECT')"
     assert [execute(f"{server}/site", read.format(view)) for view in VIEWS] == [True] * len(VIEWS)
     assert execute(f"{server}/site", read.format("event")) is False
+    assert (execute(f"{server}/site", "SHOW jit"), execute(f"{server}/site", "SHOW random_page_cost")) == ("off", "1.1")
 
 
 def test_the_migration_goes_back_and_forth(database_url: str) -> None:
