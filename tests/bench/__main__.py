@@ -1,4 +1,4 @@
-"""``make bench``: receiving, reading and encoding beside peers, the stages and the whole way of one, an audit of many."""
+"""``make bench``: receiving, reading and encoding beside peers, stages and way of one series, an audit of many."""
 
 import argparse
 import statistics
@@ -73,6 +73,14 @@ def stages(folder: Path, asked: argparse.Namespace) -> Iterator[Row]:
         yield {"stage": name, "seconds": seconds, "processor s": cpu_s, "slices/s": asked.slices / seconds}
 
 
+def audited(asked: argparse.Namespace) -> dict[str, list[Row]]:
+    """Return the times of an auditor's questions, and how the rows grow."""
+    figures = audit.measured(asked.audit_series, asked.audit_images, asked.rounds)
+    if asked.audit_page:
+        audit.write_page(figures, asked.audit_series, asked.audit_images)
+    return {f"audit, {name}": rows for name, rows in figures.items()}
+
+
 def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
     """Return the rows of every part asked for."""
     found: dict[str, list[Row]] = {}
@@ -82,10 +90,7 @@ def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
         found["way"] = list(way.measured(home / "way", tuple(asked.way_slices), asked.data))
         speed_page.write(asked.page, found["way"])
     if "audit" in asked.parts:
-        figures = audit.measured(asked.audit_series, asked.audit_images, asked.rounds)
-        if asked.audit_page:
-            audit.write_page(figures, asked.audit_series, asked.audit_images)
-        found |= {f"audit, {name}": rows for name, rows in figures.items()}
+        found |= audited(asked)
     if {"reading", "encoding", "stages"} & set(asked.parts):
         phantom = render(PhantomSpec(seed=1, shape=(asked.slices, 512, 512)))
         write_series(phantom, home / "ct", PhantomIdentity())
