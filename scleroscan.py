@@ -197,16 +197,11 @@ def serve_monitor(log_format: Logs = logs.LogFormat.console) -> None:
 
 @app.command(name="status-page")
 def serve_status_page(log_format: Logs = logs.LogFormat.console) -> None:
-    """Show the site in a browser, to who has an account: what came, where it is, why it stopped, and what to do.
-
-    Accounts: scleroscan user add NAME --role operator. `scleroscan up` serves it where there is one.
-    """
-    # The server's libraries would slow down every other command.
-    from compose.status_page import server  # noqa: PLC0415
+    """Show the site in a browser to who has an account; the first: scleroscan user add NAME --role operator."""
+    from compose.status_page import server  # noqa: PLC0415  slow, as those above
 
     with _part_of_site():
-        site = _ready(log_format)
-        server.run(site, _stop_on_signal())
+        server.run(_ready(log_format), _stop_on_signal())
 
 
 @database.command()
