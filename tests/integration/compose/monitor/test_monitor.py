@@ -54,7 +54,9 @@ def site(
 ) -> Iterator[MonitoredSite]:
     folder = tmp_path_factory.mktemp("monitored")
     url = f"sqlite:///{folder / 'rows.db'}"
-    with monitored.running(folder, url, broker.url, WORKER_DESTINATIONS=orthanc.destination) as one:
+    # Orthanc answers no storage commitment to who is no modality of its own: its worker would wait two minutes for it.
+    (folder / "site.toml").write_text(f'[[destination]]\nurl = "{orthanc.destination}"\nproof = "query"\n')
+    with monitored.running(folder, url, broker.url, DICOM_NODE_SITE_FILE=str(folder / "site.toml")) as one:
         one.wait_until_ready()
         yield one
 
