@@ -122,6 +122,8 @@ def running(folder: Path, db_url: str, broker_url: str, archive: services.Orthan
         "WORKER_LEASE_S": "6",
     }
     site = Site(environ, port, folder, archive, monitor_port)
+    # Orthanc answers storage commitment to modalities that it knows; others wait two minutes for its answer.
+    archive.request("PUT", "/modalities/scleroscan", {"AET": "SCLEROSCAN", "Host": "127.0.0.1", "Port": port})
     subprocess.run([sys.executable, "-m", "scleroscan", "db", "upgrade"], env=environ, check=True, capture_output=True)
     with services.running([sys.executable, "-m", "scleroscan", "up"], folder / "site.log", env=environ):
         services.wait_until(lambda: services.port_answers(port), 60, "the listener")
