@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools prometheus
+SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools prometheus rsyslog rsyslog-openssl
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
 .PHONY: help install demo services test test-quick acceptance viewer check bench chaos fuzz soak stalls sbom clean

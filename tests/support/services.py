@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
@@ -32,10 +32,16 @@ DEBIAN = {
     "dcmqrscp": "dcmtk",
     "dcmcjpeg": "dcmtk",
     "dcmdjpeg": "dcmtk",
+    "dcm2pdf": "dcmtk",
+    "dcmdump": "dcmtk",
+    "dsr2xml": "dcmtk",
+    "dsrdump": "dcmtk",
     "dciodvfy": "dicom3tools",
     "promtool": "prometheus",
+    "rsyslogd": "rsyslog",
+    "libOrthancDicomWeb.so": "orthanc-dicomweb",
+    "lmnsd_ossl.so": "rsyslog-openssl",
 }
-ORTHANC_PLUGINS = Path("/usr/share/orthanc/plugins")
 # A database of a test lasts for seconds: nothing is done for its safety, and no vacuum visits hundreds of them.
 UNKEPT = [
     word
@@ -46,28 +52,25 @@ MEMORY = Path("/dev/shm")  # noqa: S108  as above
 ROOM_FOR_POSTGRES = 2 * 1024**3
 # An activated environment may put pynetdicom's programs of the same names first; these are DCMTK's.
 SYSTEM_FOLDERS = ["/usr/bin", "/usr/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
+LIBRARY_FOLDERS = [Path("/usr/share/orthanc/plugins"), *Path("/usr/lib").glob("*/rsyslog")]
 
 
 def program(name: str) -> str:
     """Return the path of a Debian program; where it is absent, skip at home and fail in CI."""
-    found = shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS))
-    if found:
-        return found
+    return shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS)) or _absent(name)
+
+
+def library(name: str) -> str:
+    """Return the path of what a Debian program loads; where it is absent, skip at home and fail in CI."""
+    found = (str(folder / name) for folder in LIBRARY_FOLDERS if (folder / name).exists())
+    return next(found, "") or _absent(name)
+
+
+def _absent(name: str) -> NoReturn:
     reason = f"{name} is not installed: apt-get install {DEBIAN[name]}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def plugin(name: str) -> str:
-    """Return the path of an Orthanc plugin; where it is absent, skip at home and fail in CI."""
-    path = ORTHANC_PLUGINS / name
-    if not path.exists():
-        reason = f"{name} is not installed: apt-get install orthanc-dicomweb"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return str(path)
 
 
 def free_port() -> int:
@@ -216,7 +219,7 @@ def orthanc(folder: Path, **options: object) -> Iterator[Orthanc]:
         "DicomAlwaysAllowStore": True,
         "DicomCheckCalledAet": False,
         "OverwriteInstances": True,
-        "Plugins": [plugin("libOrthancDicomWeb.so")],
+        "Plugins": [library("libOrthancDicomWeb.so")],
         "DicomWeb": {"Enable": True},
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowGet": True,

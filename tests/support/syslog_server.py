@@ -71,6 +71,7 @@ def _takes_datagrams(port: int, taken: Path) -> bool:
 def _files(tls: TlsFiles | None) -> str:
     if tls is None:
         return ""
+    services.library("lmnsd_ossl.so")
     files = {"CAFile": tls.authority, "CertFile": tls.certificate, "KeyFile": tls.key}
     return ' defaultNetstreamDriver="ossl"' + "".join(
         f' defaultNetstreamDriver{name}="{path}"' for name, path in files.items()
