@@ -70,7 +70,8 @@ class FhirStore:
             {"Observation": Observation, "DiagnosticReport": DiagnosticReport}[entry["request"]["url"]].model_validate(
                 resource
             )
-            assert entry["request"]["ifNoneExist"] == f"identifier={known['system']}|{known['value']}"
+            asked = parse_qs(urlsplit(f"?{entry['request']['ifNoneExist']}").query)
+            assert asked == {"identifier": [f"{known['system']}|{known['value']}"]}
             self.held.setdefault((resource["resourceType"], f"{known['system']}|{known['value']}"), resource)
         self.transactions += 1
         return {"resourceType": "Bundle", "type": "transaction-response"}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import NAMESPACE_OID, uuid5
 
 from fhir.resources.R4B.bundle import Bundle
@@ -47,7 +48,8 @@ def identifier(report: Report) -> str:
 
 def _entry(resource: Json) -> Json:
     (known,) = resource["identifier"]
-    asked = f"identifier={known['system']}|{known['value']}"
+    # As in a URL: the number of an Observation stands behind a #, which would end the query.
+    asked = f"identifier={quote(known['system'] + '|' + known['value'], safe=':|')}"
     request = {"method": "POST", "url": resource["resourceType"], "ifNoneExist": asked}
     return {"fullUrl": _full_url(known["value"]), "resource": resource, "request": request}
 

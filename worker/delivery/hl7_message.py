@@ -20,6 +20,9 @@ ACCEPTED, ERROR, REJECTED = frozenset({"AA", "CA"}), frozenset({"AE", "CE"}), fr
 # HL7 table 0357: the receiver has it already, or says something of the moment.
 DUPLICATE_KEY, OF_THE_MOMENT = "205", frozenset({"206", "207"})
 FINDING = Coded("121071", "DCM", "Finding")
+# Control characters are blanks: some of them are the frame of MLLP.
+CONTROLS: dict[int, str] = dict.fromkeys(range(0x20), " ")
+ESCAPES = CONTROLS | str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})
 
 
 def control_id(report: Report) -> str:
@@ -41,8 +44,11 @@ def message(report: Report, sender: str, receiver: str) -> str:
             _fill(observed, {1: str(number), 4: sub_id, 11: PRELIMINARY} | fields)
         made.validate()
         return str(made.to_er7())
-    except HL7apyException as error:
-        raise PeerRefused(f"the report makes no valid ORU^R01: {error}", code="unsendable_file") from error
+    except (HL7apyException, ValueError) as error:
+        # Of the error the kind alone: its text repeats the value, which may be a patient's name.
+        raise PeerRefused(
+            f"the report makes no valid ORU^R01 ({type(error).__name__})", code="unsendable_file"
+        ) from error
 
 
 def _header(msh: Segment, report: Report, between: tuple[str, str]) -> None:
@@ -106,9 +112,8 @@ def _coded(code: Coded) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a text without what separates, and without an end of line (HL7 v2.5.1 2.7.1)."""
-    pairs = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\r": " ", "\n": " "}
-    return "".join(pairs.get(letter, letter) for letter in text)
+    """Return a text without what separates, ends a line or ends a message (HL7 v2.5.1 2.7.1)."""
+    return text.translate(ESCAPES)
 
 
 def _fill(segment: Any, fields: dict[int, str]) -> None:
@@ -127,7 +132,9 @@ def read_acknowledgement(text: str, sent_id: str) -> DeliveryFailed | None:
         code, of_id = said.msa.msa_1.to_er7(), said.msa.msa_2.to_er7()
         errors = [error.err_3.to_er7().split("^")[0] for error in said.err] if said.err else []
     except (HL7apyException, ValueError, AttributeError, IndexError) as error:
-        return PeerUnreachable("it does not acknowledge readably", code="broke_off", detail={"error": str(error)[:80]})
+        # Its text repeats what was sent back, which may be of the patient.
+        detail = {"error": type(error).__name__}
+        return PeerUnreachable("it does not acknowledge readably", code="broke_off", detail=detail)
     if of_id != sent_id:
         return PeerUnreachable("it acknowledges another message", code="broke_off")
     if code in ACCEPTED or DUPLICATE_KEY in errors:

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 from urllib.parse import urlsplit
 
 from worker.delivery import web_login
@@ -31,8 +32,11 @@ def reach(destination: Destination) -> None:
 
 
 def _answer(connection: socket.socket) -> bytes:
-    heard = b""
+    heard, deadline = b"", time.monotonic() + ANSWER_TIMEOUT_S
     while END not in heard:
+        if (left_s := deadline - time.monotonic()) <= 0:
+            raise TimeoutError
+        connection.settimeout(left_s)
         piece = connection.recv(65536)
         heard += piece
         if not piece or len(heard) > LONGEST_ANSWER:
@@ -43,6 +47,8 @@ def _answer(connection: socket.socket) -> bytes:
 def _opened(destination: Destination) -> socket.socket:
     parts = urlsplit(destination.url)
     where, host = destination.url, parts.hostname or ""
+    # First, since it may raise: nobody would close the connection.
+    context = web_login.context(destination) if destination.is_secure else None
     try:
         plain = socket.create_connection((host, parts.port or 0), CONNECT_TIMEOUT_S)
     except socket.gaierror as error:
@@ -54,10 +60,10 @@ def _opened(destination: Destination) -> socket.socket:
     except OSError as error:
         raise PeerUnreachable(f"{where} cannot be reached ({error.strerror})") from error
     plain.settimeout(ANSWER_TIMEOUT_S)
-    if not destination.is_secure:
+    if context is None:
         return plain
     try:
-        return web_login.context(destination).wrap_socket(plain, server_hostname=host)
+        return context.wrap_socket(plain, server_hostname=host)
     except ssl.SSLError as error:
         plain.close()
         raise PeerUnreachable(f"TLS with {where} fails: {error.reason}", code="tls_failed") from error
