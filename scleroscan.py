@@ -126,10 +126,11 @@ def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> 
     if open_to_all:
         os.environ["DICOM_NODE_OPEN"] = "true"
     site = _ready(log_format, preflight.require_free_ports)
+    stop = _stop_on_signal()  # first: a signal that came before would end this process alone
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
         managed = processes.of_site(bool(site.node.web_port), bool(site.monitor.port), site.has_status_page)
-        processes.Supervisor(managed, environ).run(_stop_on_signal())
+        processes.Supervisor(managed, environ).run(stop)
 
 
 @app.command()

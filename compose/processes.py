@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from compose.errors import PartUnusable
+from compose.tied import tied
 
 POLL_S = 0.2
 STEADY_S = 30.0
@@ -99,7 +100,7 @@ class Supervisor:
             self._end()
 
     def _start(self, one: ManagedProcess) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "scleroscan", *one.words]
+        command = tied([sys.executable, "-m", "scleroscan", *one.words])
         # A session of its own: a signal from the terminal reaches the supervisor alone, which ends them in order.
         if self._log is None:
             process = subprocess.Popen(command, env=self._environ, start_new_session=True)

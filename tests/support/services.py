@@ -117,7 +117,8 @@ def ended(process: subprocess.Popen[bytes] | Fork, stop: signal.Signals = signal
     finally:
         process.send_signal(stop)
         try:
-            process.wait(timeout=20)
+            # Longer than a site gives its parts.
+            process.wait(timeout=40)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -1,0 +1,42 @@
+"""A site that is killed leaves no process behind; one that is asked to stop early stops in order."""
+
+import os
+import sys
+from pathlib import Path
+
+import psutil
+
+from tests.support import REPOSITORY, services
+
+# A site of broker and listener, without the time that the others take.
+SITE = """
+import os, sys, threading
+from compose import broker, processes
+with broker.running("embedded"):
+    processes.Supervisor(processes.SITE[:1], os.environ).run(threading.Event())
+"""
+
+
+def test_what_a_killed_site_ran_ends_with_it(tmp_path: Path) -> None:
+    port = services.free_port()
+    environ = os.environ | {
+        "DICOM_NODE_SPOOL_DIR": str(tmp_path / "spool"),
+        "DICOM_NODE_PORT": str(port),
+        "DICOM_NODE_HOST": "127.0.0.1",
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    with services.running([sys.executable, "-c", SITE], tmp_path / "site.log", env=environ) as site:
+        services.wait_until(lambda: services.port_answers(port), what="the listener")
+        left = psutil.Process(site.pid).children(recursive=True)
+        assert any("broker.sock" in word for one in left for word in one.cmdline())
+        site.kill()
+        site.wait()
+        try:
+            services.wait_until(lambda: not any(map(alive, left)), what="the end of all parts")
+        finally:
+            for one in filter(alive, left):
+                one.kill()
+
+
+def alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
