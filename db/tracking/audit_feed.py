@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -14,6 +15,8 @@ from db.tables import Delivery, Event, Instance, Job, Output, Series
 
 ONE = "syslog"
 MOST_AT_ONCE = 200
+# More than any transaction of ours takes; a counter that was set forward leaves a gap without end.
+MOST_AWAITED = 10_000
 # Numbers are given before transactions end: one that is missing may still come, or its transaction was taken back.
 MAY_COME_LATE = timedelta(hours=1)
 CLOSED = frozenset({SeriesState.COMPLETE, SeriesState.INCOMPLETE, SeriesState.SKIPPED})
@@ -60,12 +63,13 @@ def next_batch(session: Session, now: datetime) -> FedBatch | None:
     if not rows:
         return None
     last_id = max(feed.last_event_id, rows[-1].id)
-    gaps = set(range(feed.last_event_id + 1, last_id)) - {row.id for row in rows}
-    awaited_since = {str(number): now.isoformat() for number in sorted(gaps)[:MOST_AT_ONCE]} | feed.missing
+    came = {row.id for row in rows}
+    gaps = (number for number in range(feed.last_event_id + 1, last_id) if number not in came)
+    awaited_since = dict.fromkeys(map(str, islice(gaps, MOST_AWAITED)), now.isoformat()) | feed.missing
     missing = {
         number: since
         for number, since in awaited_since.items()
-        if int(number) not in {row.id for row in rows} and now - datetime.fromisoformat(since) < MAY_COME_LATE
+        if int(number) not in came and now - datetime.fromisoformat(since) < MAY_COME_LATE
     }
     return FedBatch(tuple(_told(session, rows)), last_id, missing)
 

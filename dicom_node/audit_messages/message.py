@@ -10,8 +10,8 @@ SUCCESS, MINOR_FAILURE, SERIOUS_FAILURE = "0", "4", "8"
 CREATE, READ, EXECUTE = "C", "R", "E"
 BY_NAME, BY_ADDRESS, BY_URI = "1", "2", "5"
 APPLICATION_SERVER = "4"
-# Characters that no XML 1.0, or no line, can hold; a header may.
-NOT_IN_XML = dict.fromkeys(range(0x20), "\N{REPLACEMENT CHARACTER}")
+# What no XML 1.0, or no line, can hold (XML 1.0 2.2); a header may.
+NOT_IN_XML = dict.fromkeys([*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\N{REPLACEMENT CHARACTER}")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def xml(message: AuditMessage, source: str) -> bytes:
     for thing in message.things:
         _thing(root, thing)
     # On one line: syslog servers take the end of a line for that of a message, or escape it.
-    return f'<?xml version="1.0" encoding="UTF-8"?>{tostring(root, encoding="unicode")}'.encode()
+    written = tostring(root, encoding="unicode").translate(NOT_IN_XML)
+    return f'<?xml version="1.0" encoding="UTF-8"?>{written}'.encode()
 
 
 def _event(root: Element, message: AuditMessage) -> None:
@@ -92,13 +93,13 @@ def _event(root: Element, message: AuditMessage) -> None:
     if message.event_type is not None:
         _coded(event, "EventTypeCode", message.event_type)
     if message.said is not None:
-        SubElement(event, "EventOutcomeDescription").text = _clean(message.said)
+        SubElement(event, "EventOutcomeDescription").text = message.said
 
 
 def _participant(root: Element, one: Participant) -> None:
-    fields = {"UserID": _clean(one.user_id), "UserIsRequestor": str(one.is_requestor).lower()}
+    fields = {"UserID": one.user_id, "UserIsRequestor": str(one.is_requestor).lower()}
     if one.ae_titles is not None:
-        fields["AlternativeUserID"] = f"AETITLES={_clean(one.ae_titles)}"
+        fields["AlternativeUserID"] = f"AETITLES={one.ae_titles}"
     if one.access_point is not None:
         fields["NetworkAccessPointID"], fields["NetworkAccessPointTypeCode"] = one.access_point
     made = SubElement(root, "ActiveParticipant", fields)
@@ -108,14 +109,14 @@ def _participant(root: Element, one: Participant) -> None:
 
 def _thing(root: Element, one: Thing) -> None:
     fields = {
-        "ParticipantObjectID": _clean(one.id),
+        "ParticipantObjectID": one.id,
         "ParticipantObjectTypeCode": one.type_code,
         "ParticipantObjectTypeCodeRole": one.role,
     }
     made = SubElement(root, "ParticipantObjectIdentification", fields)
     _coded(made, "ParticipantObjectIDTypeCode", one.id_code)
     # The schema wants a name: of a patient no more is told than the ID.
-    SubElement(made, "ParticipantObjectName").text = _clean(one.id)
+    SubElement(made, "ParticipantObjectName").text = one.id
     if one.instances:
         described = SubElement(made, "ParticipantObjectDescription")
         for some in one.instances:
@@ -128,7 +129,3 @@ def _thing(root: Element, one: Thing) -> None:
 def _coded(parent: Element, name: str, code: Code) -> None:
     fields = {"csd-code": code.value, "codeSystemName": DCM, "originalText": code.meaning}
     SubElement(parent, name, fields)
-
-
-def _clean(text: str) -> str:
-    return text.translate(NOT_IN_XML)

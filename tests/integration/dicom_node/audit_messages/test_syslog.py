@@ -147,3 +147,15 @@ def test_an_event_whose_transaction_ends_late_is_told(sessions: Sessions) -> Non
         much_later = tracking.next_batch(session, NOW + timedelta(hours=2))
         assert much_later is not None
         assert much_later.missing == {}
+
+
+def test_of_a_long_transaction_that_ends_late_every_event_is_told(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        assert tracking.next_batch(session, NOW) is None
+        site_rows.received(session, "1.2.3", "P1", "CT1")
+        # As if one transaction had taken 300 numbers before, and was not over.
+        session.get_one(AuditFeed, "syslog").last_event_id = -300
+    with sessions.begin() as session:
+        batch = tracking.next_batch(session, NOW)
+        assert batch is not None
+        assert len(batch.missing) == 300
