@@ -81,13 +81,6 @@ def series_record(session: Session, series_uid: str, retention: Retention) -> Se
     return record
 
 
-def series_of_patient(session: Session, patient_id: str, most: int) -> list[str]:
-    """Return the newest series whose images name a patient."""
-    newest = select(Series.uid).join(Instance, Instance.series_uid == Series.uid).group_by(Series.uid)
-    named = (Instance.patient_id == patient_id, Instance.replaced_at.is_(None))
-    return list(session.scalars(newest.where(*named).order_by(Series.last_arrival_at.desc()).limit(most)))
-
-
 def _patients(session: Session, series_uid: str) -> tuple[Patient, ...]:
     named = select(Instance.patient_id, Instance.patient_name).distinct()
     rows = session.execute(named.where(Instance.series_uid == series_uid, Instance.replaced_at.is_(None)))

@@ -2,7 +2,7 @@
 
 import logging
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -16,6 +16,8 @@ from db.errors import TrackingError
 
 # The database cannot be reached, or has no connection left.
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
+# An address or a form names what no row can hold: a sign, or a number too large.
+SENSELESS = (DataError, OverflowError)
 logger = logging.getLogger(__name__)
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -65,7 +67,9 @@ def _what(error: Exception) -> tuple[int, str]:
     if isinstance(error, AWAY):
         logger.error("the database does not answer", extra={"error": type(error).__name__})
         return 503, "The database does not answer. Images are still received; try again in a moment."
+    if isinstance(error, SENSELESS):
+        return 404, "There is nothing of this name or number."
     return 409, f"{error}."
 
 
-KNOWN = dict.fromkeys((HTTPException, TrackingError, *AWAY), fault)
+KNOWN = dict.fromkeys((HTTPException, TrackingError, *AWAY, *SENSELESS), fault)

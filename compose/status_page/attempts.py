@@ -32,7 +32,9 @@ class Attempts:
     def succeeded(self, name: str, address: str) -> None:
         """Forget the wrong passwords of a name, and that this try failed."""
         self._failed.pop(("name", name), None)
-        self._failed[("address", address)].pop()
+        # Empty where comparing took so long that the try was forgotten.
+        if tries := self._failed.get(("address", address)):
+            tries.pop()
 
     def _wait_of(self, key: tuple[str, str], most: int) -> float:
         times = self._failed.get(key, deque())

@@ -14,7 +14,6 @@ from compose.status_page.logins import Login
 from compose.status_page.rendering import page
 from db import audit, tracking
 from db.audit import SeriesStatus, Wanted
-from db.series_record import series_of_patient
 from worker import past
 from worker.analysis import serial
 from worker.analysis.serial import Comparison, Timepoint
@@ -46,11 +45,11 @@ class CoursePage:
         if not login.account.sees_patients:
             raise HTTPException(403, "Your account may not look for patients.")
         with self._rows.begin() as session:
-            found = series_of_patient(session, form.get("patient", "").strip(), 1)
+            found = audit.status(session, wanted=Wanted(patient_id=form.get("patient", "").strip(), limit=1))
         if not found:
             login.notice = "No image of a patient with this ID was registered here."
             return RedirectResponse("/", 303)
-        return RedirectResponse(f"/exams/{found[0]}/course", 303)
+        return RedirectResponse(f"/exams/{found[0].series_uid}/course", 303)
 
     def show(self, request: Request, login: Login) -> Response:
         """Show the course of the patient of a series; that is an event of each series shown."""
@@ -70,10 +69,9 @@ def _course(session: Session, patient_id: str, series_uid: str) -> Course:
     points = [past.timepoint_of(row) for row in tracking.exams_of(session, patient_id.strip())]
     named = next((point for point in points if point.series_uid == series_uid), points[-1] if points else None)
     own, strangers = serial.split(points, named.exam.patient) if named else ((), ())
-    uids = series_of_patient(session, patient_id, MOST_SERIES)
     return Course(
         rows=tuple((point, serial.with_earlier(own, point)) for point in reversed(own)),
         strangers=tuple((p, serial.conflicts(p.exam.patient, named.exam.patient)) for p in strangers if named),
         chart=chart_of(own),
-        series=tuple(one for uid in uids for one in audit.status(session, wanted=Wanted(uid))),
+        series=tuple(audit.status(session, wanted=Wanted(patient_id=patient_id, limit=MOST_SERIES))),
     )

@@ -72,6 +72,15 @@ def test_tries_are_counted_by_address_too_and_forgotten_in_time() -> None:
     assert tried.wait_s("other", "10.0.0.9") == 0
 
 
+def test_a_password_that_is_compared_for_long_still_counts() -> None:
+    now = [0.0]
+    tried = Attempts(lambda: now[0])
+    tried.failed("anna", "10.0.0.9")
+    now[0] = attempts.WINDOW_S + 1
+    assert tried.wait_s("bert", "10.0.0.9") == 0
+    tried.succeeded("anna", "10.0.0.9")
+
+
 def test_the_login_leads_back_to_our_own_pages_alone(site: SiteSettings) -> None:
     for target, leads in (
         (f"/exams/{uid(1)}", f"/exams/{uid(1)}"),

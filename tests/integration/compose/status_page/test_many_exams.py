@@ -3,12 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, event, insert
+from sqlalchemy import Engine, event, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from compose.settings import SiteSettings
 from compose.status_page.exams import OF_A_PAGE
 from db.tables import Instance, Job, Series, Study
+from db.tracking import Change, events
 from tests.support.status_page import logged_in
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
@@ -112,6 +113,16 @@ def test_a_page_asks_as_often_of_many_exams_as_of_few(
     few = asked(site, path)
     fill(rows, 200)
     assert len(asked(site, path)) == len(few) < 8
+
+
+def test_a_course_reads_all_its_series_at_once(site: SiteSettings, rows: sessionmaker[Session]) -> None:
+    fill(rows, 40)
+    with rows.begin() as session:
+        session.execute(update(Instance).where(Instance.series_uid.like("7.7.%")).values(patient_id="P1"))
+        for uid in session.scalars(select(Series.uid).where(Series.uid.like("7.7.%"))):
+            events.append(session, session.get_one(Series, uid), (None, "complete"), Change("test", START))
+    questions = asked(site, "/exams/1.2.826.0.1.1/course")
+    assert len([one for one in questions if "FROM delivery" in one]) < 5
 
 
 def test_a_long_list_has_pages(site: SiteSettings, rows: sessionmaker[Session]) -> None:

@@ -1,12 +1,14 @@
 """What the pages show, to whom, and what is noted of it."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from compose.settings import SiteSettings
 from db import audit, tracking
+from tests.support import status_page
 from tests.support.arrivals import arrivals
 from tests.support.audited_site import uid
 from tests.support.status_page import Person, logged_in
@@ -179,3 +181,11 @@ def test_a_database_that_is_away_is_said_so(site: SiteSettings, tmp_path_factory
     assert said.status_code == 503
     assert "The database does not answer." in said.text
     assert bert.get("/login").status_code == 200
+
+
+def test_what_no_row_can_hold_is_not_found(tmp_path: Path, database_url: str) -> None:
+    anna = logged_in(status_page.site(tmp_path, database_url), "anna")
+    for path in ("/exams/1%00", "/exams/1%00/course", "/exams/1%00/page.png", "/?code=%00", "/?sender=%00"):
+        assert anna.get(path).status_code in (200, 404)
+    assert anna.post("/patients", {"patient": "P\0"}).status_code in (303, 404)
+    assert anna.post(f"/jobs/{10**30}/retry").status_code in (303, 404)
