@@ -133,8 +133,8 @@ def read_acknowledgement(text: str, sent_id: str) -> DeliveryFailed | None:
         errors = [error.err_3.to_er7().split("^")[0] for error in said.err] if said.err else []
     except (HL7apyException, ValueError, AttributeError, IndexError) as error:
         # Its text repeats what was sent back, which may be of the patient.
-        detail = {"error": type(error).__name__}
-        return PeerUnreachable("it does not acknowledge readably", code="broke_off", detail=detail)
+        kind = type(error).__name__
+        return PeerUnreachable("it does not acknowledge readably", code="broke_off", detail={"error": kind})
     if of_id != sent_id:
         return PeerUnreachable("it acknowledges another message", code="broke_off")
     if code in ACCEPTED or DUPLICATE_KEY in errors:
