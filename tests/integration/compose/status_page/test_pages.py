@@ -1,12 +1,15 @@
 """What the pages show, to whom, and what is noted of it."""
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from compose.settings import SiteSettings
+from compose.status_page import app
 from db import audit, tracking
 from tests.support import status_page
 from tests.support.arrivals import arrivals
@@ -183,6 +186,23 @@ def test_a_database_that_is_away_is_said_so(site: SiteSettings, tmp_path_factory
     assert bert.get("/login").status_code == 200
 
 
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what a page holds open of Postgres until its process ends."""
+    opened: list[Rows] = []
+
+    def noted(opening: Callable[[str], Rows], url: str) -> Rows:
+        opened.append(opening(url))
+        return opened[-1]
+
+    for name in ("open_for_reading", "open_database"):
+        monkeypatch.setattr(app, name, partial(noted, getattr(app, name)))
+    yield
+    for one in opened:
+        one.kw["bind"].dispose()
+
+
+@pytest.mark.usefixtures("closed")
 def test_what_no_row_can_hold_is_not_found(tmp_path: Path, database_url: str) -> None:
     anna = logged_in(status_page.site(tmp_path, database_url), "anna")
     for path in ("/exams/1%00", "/exams/1%00/course", "/exams/1%00/page.png", "/?code=%00", "/?sender=%00"):
