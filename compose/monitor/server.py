@@ -1,14 +1,12 @@
 """Serves health and metrics. Neither names a patient, a study or a series."""
 
 import asyncio
-import hmac
 import logging
 from threading import Event, Thread
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -17,6 +15,7 @@ from compose.monitor.guard import require_guard
 from compose.monitor.metrics import SiteMetrics
 from compose.monitor.watch import Watch
 from compose.settings import SiteSettings
+from dicom_node.stow import bearer
 from dicom_node.stow.connections import CountingListener, DeadlineProtocol
 from dicom_node.stow.server import serve
 
@@ -59,15 +58,8 @@ class Pages:
 
     def metrics(self, request: Request) -> Response:
         """The numbers, for Prometheus."""
-        self._admit(request)
+        bearer.require(request, self._token)
         return Response(self._metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-    def _admit(self, request: Request) -> None:
-        if self._token is None:
-            return
-        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), self._token):
-            raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
 
 def run(site: SiteSettings, stop: Event) -> None:

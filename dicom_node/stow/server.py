@@ -1,7 +1,6 @@
 """Receives by STOW-RS (PS3.18 10.5) into the spool; success is answered for images that are durable there."""
 
 import asyncio
-import hmac
 import logging
 import math
 import ssl
@@ -28,6 +27,7 @@ from dicom_node.spool.arriving import ArrivingFile
 from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.part10 import Way
+from dicom_node.stow import bearer
 from dicom_node.stow.connections import CountingListener, DeadlineProtocol
 from dicom_node.stow.outcome import Outcome, PartBody
 
@@ -55,7 +55,7 @@ class Store:
 
     async def store(self, request: Request) -> JSONResponse:
         """Keep every image of a request, and answer for each whether it was kept."""
-        self._admit(request)
+        bearer.require(request, self._token)
         outcome = Outcome()
         reader = self._reader(request, outcome)
         if not self._free:
@@ -73,13 +73,6 @@ class Store:
         headers = {"Retry-After": str(RETRY_AFTER_S)} if outcome.status == 503 else None
         logger.info("STOW-RS", extra={"kept": len(outcome.kept), "failed": len(outcome.failed)})
         return JSONResponse(outcome.as_json(), outcome.status, headers, media_type="application/dicom+json")
-
-    def _admit(self, request: Request) -> None:
-        if self._token is None:
-            return
-        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), self._token):
-            raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
     def _reader(self, request: Request, outcome: Outcome) -> PartReader:
         study_uid = request.path_params.get("study_uid")
