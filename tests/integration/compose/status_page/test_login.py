@@ -27,7 +27,7 @@ def test_nothing_is_shown_to_who_is_not_logged_in(site: SiteSettings, path: str)
     assert "1.2.826" not in answer.text
 
 
-def test_a_login_is_a_cookie_that_no_script_and_no_other_site_gets(site: SiteSettings) -> None:
+def test_a_login_is_a_cookie_for_no_script_and_no_other_site(site: SiteSettings) -> None:
     answer = Person(site).log_in("anna")
     cookie = answer.headers["set-cookie"]
     assert re.search(r"scleroscan_login=[\w-]{43};", cookie)
@@ -105,7 +105,7 @@ def test_logging_out_ends_the_login_and_not_only_the_cookie(site: SiteSettings) 
     assert anna.get("/", Cookie=f"scleroscan_login={token}").headers["location"].startswith("/login")
 
 
-def test_a_login_ends_when_nobody_clicks_and_when_the_day_is_over(site: SiteSettings) -> None:
+def test_a_login_ends_without_clicks_and_at_the_end_of_the_day(site: SiteSettings) -> None:
     now = [0.0]
     known = Accounts(site.status_page.accounts)
     logins = Logins(known, idle_s=100, login_s=1000, clock=lambda: now[0])

@@ -149,7 +149,7 @@ def test_an_event_whose_transaction_ends_late_is_told(sessions: Sessions) -> Non
         assert much_later.missing == {}
 
 
-def test_of_a_long_transaction_that_ends_late_every_event_is_told(sessions: Sessions) -> None:
+def test_every_event_of_a_long_late_transaction_is_told(sessions: Sessions) -> None:
     with sessions.begin() as session:
         assert tracking.next_batch(session, NOW) is None
         site_rows.received(session, "1.2.3", "P1", "CT1")

@@ -22,7 +22,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("set"), "nrrd", patients=4)
 
 
-def test_every_patient_is_scored_once_by_a_model_that_never_saw_it(data: Path, tmp_path: Path) -> None:
+def test_every_patient_is_scored_once_by_a_model_new_to_it(data: Path, tmp_path: Path) -> None:
     plan = replace(tiny_plan(tmp_path), cases=0, datasets=(data,), steps=1)
     found = cross_validation.run(plan, 3, "train --folds 3", silent)
     assert sorted(row.patient for row in found.patients) == [f"made up, nrrd/P{n}" for n in range(4)]

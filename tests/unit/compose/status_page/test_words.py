@@ -47,7 +47,7 @@ def test_every_state_and_kind_has_words() -> None:
     assert set(words.KINDS) == set(OutputKind)
 
 
-def test_what_stops_a_job_without_a_code_of_its_own_says_something() -> None:
+def test_what_stops_a_job_without_an_own_code_says_something() -> None:
     for state in (JobState.FAILED, JobState.REVIEW, JobState.REJECTED, SeriesState.INCOMPLETE):
         assert next_steps.for_series(state, "a_code_of_tomorrow")
     assert next_steps.for_series(JobState.DELIVERED, None) == ""

@@ -219,7 +219,7 @@ def test_gas_in_the_stomach_is_no_lung(radius_mm: float) -> None:
     assert found[stomach].mean() < 0.02
 
 
-def test_a_large_stomach_blurred_through_the_diaphragm_is_no_lung() -> None:
+def test_a_large_stomach_behind_a_blurred_diaphragm_is_no_lung() -> None:
     stomach = ellipsoid((-88, -20, 72), (40, 60, 45)) & ~lung_of(1, -10)
     hu = healthy()
     hu[stomach] = AIR

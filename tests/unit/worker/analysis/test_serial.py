@@ -81,7 +81,7 @@ def test_nothing_is_compared_without_a_patient_id() -> None:
     assert serial.with_earlier([before], after) is None
 
 
-def test_the_last_earlier_exam_in_its_most_comparable_form_is_taken() -> None:
+def test_the_last_earlier_exam_in_its_closest_form_is_taken() -> None:
     older, soft = (
         point("20240101", Extent(2)),
         replace(BEFORE, exam=replace(BEFORE.exam, kernel="B30f"), series_uid="2.9"),

@@ -21,7 +21,7 @@ def test_each_of_22_patients_is_judged_once_and_calibrates_once() -> None:
     assert all(fold.train | fold.calibrate | fold.test == set(data.patients) for fold in folds)
 
 
-def test_named_sides_hold_in_every_fold_and_the_named_test_side_rests() -> None:
+def test_named_sides_hold_in_every_fold_and_the_test_side_rests() -> None:
     data = described([f"P{n}" for n in range(9)], {"P0": "train", "P1": "calibrate", "P2": "test"})
     for fold in (split.assign(data, fold=Fold(n, 3)) for n in range(3)):
         assert "P0" in fold.train
