@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from compose import demo_site, folders
 from compose.demo_site import POLL_S
 from compose.errors import DemoFailed
+from compose.patterns import PATTERNS
 from db import audit
 from db.audit import SeriesStatus
 from db.engine import open_database
@@ -34,12 +35,7 @@ VOLUME_TOLERANCE_PCT, EXTENT_TOLERANCE_POINTS = 3.0, 5.0
 PHANTOM = PhantomSpec(
     seed=20260101, shape=(110, 512, 512), spacing_mm=(2.5, 0.7, 0.7), extent_pct=20.0, reticulation_share=0.5
 )
-NAMES = {
-    Region.TOTAL: "total extent",
-    Region.GROUND_GLASS: "ground glass",
-    Region.RETICULATION: "reticulation",
-    Region.CONSOLIDATION: "consolidation",
-}
+NAMES = {Region.TOTAL: "total extent"} | {Region(name): words for name, words in PATTERNS.items()}
 Report = Callable[[str], None]
 
 

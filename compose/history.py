@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from compose import settings
 from compose.errors import Unknown
 from compose.json_output import AsJson, print_json
+from compose.patterns import PATTERNS
 from compose.screen import OUT, say, styled
 from db import schema, tracking
 from worker import past
@@ -17,12 +18,7 @@ from worker.analysis.records import Region
 from worker.analysis.serial import Change, Comparison, Extent, Timepoint
 from worker.reading.exam import day
 
-NAMES = {
-    Region.TOTAL: "disease",
-    Region.GROUND_GLASS: "ground glass",
-    Region.RETICULATION: "reticulation",
-    Region.CONSOLIDATION: "consolidation",
-}
+NAMES = {Region.TOTAL: "disease"} | {Region(name): words for name, words in PATTERNS.items()}
 # As wide as "+15.0 (+4", and no narrower than the words of a name.
 NUMBERS_WIDE = 9
 COLOURS = {serial.Verdict.INCREASE: "red", serial.Verdict.DECREASE: "green", serial.Verdict.UNCERTAIN: "yellow"}

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rich.text import Text
 
+from compose.patterns import PATTERNS
 from compose.screen import COLOURS, styled, when
 from db.audit import DeliveryStatus, SeriesStatus
 from db.states import DeliveryState, JobState, SeriesState
 
 HEADING = f"{'job':>6}  {'state':<19} {'images':>6} {'sender':<16} last image"
 INDENT = " " * 8
-PATTERNS = {"ggo": "ground glass", "reticulation": "reticulation", "consolidation": "consolidation"}
 NUMBERS_SAY_WHY = frozenset({JobState.REJECTED, JobState.REVIEW, SeriesState.SKIPPED})
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from compose.patterns import PATTERNS
 from db.audit import SeriesStatus
 from db.states import DeliveryState, JobState, SeriesState
 from db.tables import Delivery, Event
@@ -33,12 +34,7 @@ KINDS: Final[Mapping[str, str]] = {
     "key_images": "key images",
     "picture": "picture",
 }
-REGIONS: Final[Mapping[str, str]] = {
-    "total": "all disease",
-    "ggo": "ground glass",
-    "reticulation": "reticulation",
-    "consolidation": "consolidation",
-}
+REGIONS: Final[Mapping[str, str]] = {"total": "all disease", **PATTERNS}
 
 
 def state_of(exam: SeriesStatus) -> str:
