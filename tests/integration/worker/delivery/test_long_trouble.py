@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
@@ -186,13 +187,14 @@ def test_hard_case_31_sent_twice_orthanc_holds_each_once(
 
 
 def enlarged(written: files.WrittenFile) -> files.WrittenFile:
-    """Return an object of 40 MB, in the place of a small one."""
+    """Return an object of 40 MB, in the place of a small one, with a UID that the archive does not have yet."""
     ds = dcmread(written.path)
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     ds.add_new(0x00091010, "OB", bytes(LARGE))
     ds.add_new(0x00090010, "LO", "SCLEROSCAN TEST")
     ds.save_as(written.path)
     digest = sha256(written.path.read_bytes()).hexdigest()
-    return files.WrittenFile(written.kind, written.path, digest, written.sop_uid)
+    return files.WrittenFile(written.kind, written.path, digest, str(ds.SOPInstanceUID))
 
 
 def found(archive: services.Orthanc, file: files.WrittenFile) -> int:
