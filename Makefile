@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools prometheus rsyslog rsyslog-openssl
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: help install demo services test test-quick acceptance viewer check bench chaos fuzz soak stalls sbom clean
+.PHONY: help install demo services test test-quick acceptance viewer check bench chaos chaos-delivery fuzz soak stalls sbom clean
 
 help:
 	@echo "make install   the environment, in $(VENV)"
@@ -16,6 +16,7 @@ help:
 	@echo "make check     format, lint, types, import arrows"
 	@echo "make bench     speeds beside those of a peer; PART=way (receiving, reading, encoding, stages): that part alone"
 	@echo "make chaos     kill -9 at random moments of receiving; ROUNDS=200 SEED=1"
+	@echo "make chaos-delivery  kill -9 at random moments of delivering; ROUNDS=100 SEED=1"
 	@echo "make fuzz      10,000 hostile headers, PDUs and multipart bodies each, beside a real sender"
 	@echo "make soak      10,000 images, 1,000 associations, 10,000 connects: is anything kept?"
 	@echo "make stalls    150,000 small images over 1,000 associations, three ways: is each answered?"
@@ -80,6 +81,10 @@ SEED ?= 1
 
 chaos: install services
 	$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
+
+chaos-delivery: ROUNDS = 100
+chaos-delivery: install services
+	$(BIN)/python -m tests.chaos_delivery --rounds $(ROUNDS) --seed $(SEED)
 
 fuzz: install
 	$(BIN)/python -W ignore -m tests.fuzz

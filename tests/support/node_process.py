@@ -1,4 +1,4 @@
-"""Listener, scheduler or STOW-RS: ``python -m tests.support.node_process PART DB_URL BROKER_URL SETTINGS``."""
+"""Listener, scheduler, STOW-RS or courier: ``python -m tests.support.node_process PART DB_URL BROKER_URL SETTINGS``."""
 
 import signal
 import sys
@@ -12,12 +12,17 @@ from dicom_node.settings import NodeSettings
 from dicom_node.stow import server
 
 IDENTITY = JobIdentity("m" * 64, "s" * 64)
+# Shorter than a site may have it: what a killed courier held is sent by another one soon.
+LEASE_S = 4
 
 
 def main() -> None:
-    """Run ``listener``, ``web`` or ``scheduler`` until SIGTERM."""
+    """Run a part of the node until SIGTERM, or as ``courier`` the worker that delivers."""
     logs.configure(logs.LogFormat.json)
     part, url, broker_url, given = sys.argv[1:]
+    if part == "courier":
+        _deliver(url, given)
+        return
     settings, stop = NodeSettings.model_validate_json(given), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if part == "listener":
@@ -26,6 +31,15 @@ def main() -> None:
         server.run(settings, stop)
     else:
         scheduling.run(settings, open_database(url), broker_url, IDENTITY, stop)
+
+
+def _deliver(url: str, given: str) -> None:
+    # The parts of a node do without Celery's workers.
+    from worker import app  # noqa: PLC0415
+    from worker.settings import WorkerSettings  # noqa: PLC0415
+
+    settings = WorkerSettings.model_validate_json(given).model_copy(update={"time_limit_s": LEASE_S})
+    app.run(app.Site(settings, url), app.DELIVER)
 
 
 if __name__ == "__main__":

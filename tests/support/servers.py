@@ -19,6 +19,7 @@ import redis
 
 from dicom_node.settings import NodeSettings
 from tests.support import REPOSITORY, node_forks, services
+from worker.settings import WorkerSettings
 
 
 class Server:
@@ -167,6 +168,12 @@ def scheduler(folder: Path, settings: NodeSettings, db_url: str, broker_url: str
     """Return a scheduler; it writes its log below ``folder``."""
     words = ["scheduler", db_url, broker_url, settings.model_dump_json()]
     return Part(words, folder / "scheduler.log", lambda: True)
+
+
+def courier(folder: Path, settings: WorkerSettings, db_url: str) -> Server:
+    """Return a worker that delivers; it writes its log below ``folder``."""
+    words = ["courier", db_url, settings.broker_url, settings.model_dump_json()]
+    return Part(words, folder / "courier.log", lambda: True)
 
 
 def worker(folder: Path, db_url: str, broker_url: str, queue: str = "analyse") -> Server:

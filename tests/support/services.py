@@ -191,6 +191,10 @@ class Orthanc:
 
     def request(self, method: str, path: str, body: bytes | object = None) -> Any:
         """Send a request to its REST interface, anything but bytes as JSON, and return the JSON of the answer."""
+        return json.loads(self.content(method, path, body) or b"null")
+
+    def content(self, method: str, path: str, body: bytes | object = None) -> bytes:
+        """Send a request as :meth:`request` does, and return the answer as it came."""
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         connection = HTTPConnection("127.0.0.1", self.http_port, timeout=60)
         try:
@@ -198,7 +202,7 @@ class Orthanc:
             answer = connection.getresponse()
             said = answer.read()
             assert answer.status == 200, (method, path, answer.status, said)
-            return json.loads(said or b"null")
+            return said
         finally:
             connection.close()
 
