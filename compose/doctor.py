@@ -10,11 +10,11 @@ from kombu.exceptions import OperationalError as BrokerDown
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from compose import exposure, liveness
+from compose import anchored, exposure, liveness
 from compose.check import Check
 from compose.folders import existing
 from compose.settings import SiteSettings
-from db import audit, schema
+from db import audit, delivery_list, schema
 from db.errors import BadAddress, SchemaOutdated
 from dicom_node import scheduling
 from dicom_node.errors import NodeError
@@ -46,6 +46,8 @@ def examine(site: SiteSettings) -> list[Check]:
         _growth,
         _waiting,
         _set_aside,
+        _dead_letters,
+        anchored.anchors,
         _weights,
         exposure.senders,
         exposure.tls,
@@ -144,6 +146,18 @@ def _set_aside(site: SiteSettings) -> Check:
     codes = ", ".join(f"{code} {count}" for code, count in by_code.items())
     found = f"{sum(by_code.values())} received image(s) in {spool.refused}: {codes}"
     return Check("set aside", False, found, "look at them, then move or delete them")
+
+
+def _dead_letters(site: SiteSettings) -> Check:
+    try:
+        with schema.open_current(site.db_url).begin() as session:
+            count = delivery_list.dead_letters(session)
+    except (OperationalError, SchemaOutdated):
+        return Check("dead letters", True, "unknown: the database does not say")
+    if not count:
+        return Check("dead letters", True, "no object rests unsent")
+    mend = "scleroscan status --dead-letters names them and why; mend that, then scleroscan retry JOB"
+    return Check("dead letters", False, f"{count} object(s) rest unsent", mend)
 
 
 def _weights(site: SiteSettings) -> Check:

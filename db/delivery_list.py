@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.states import DeliveryState
+from db.states import DeliveryState, JobState
 from db.tables import Delivery, Job, Output
 
 
@@ -52,6 +52,13 @@ def deliveries_in(session: Session, state: DeliveryState, limit: int, offset: in
         )
         for one, series_uid, job_state, kind in session.execute(query.offset(offset).limit(limit))
     ]
+
+
+def dead_letters(session: Session) -> int:
+    """Return how many objects rest unsent, but for those of jobs that were superseded or discarded."""
+    query = select(func.count()).select_from(Delivery).join(Job, Job.id == Delivery.job_id)
+    rests = Job.state.in_((JobState.SUPERSEDED, JobState.DISCARDED))
+    return session.scalars(query.where(Delivery.state == DeliveryState.FAILED, ~rests)).one()
 
 
 def deliveries_by_state(session: Session) -> dict[str, int]:

@@ -85,7 +85,16 @@ from db.tracking.routing import (
     study_series,
 )
 from db.tracking.series_operators import measure, reconsider
-from db.tracking.verification import Anchors, Fault, Verified, anchor, read_anchors, verify_series, verify_site
+from db.tracking.verification import (
+    Anchors,
+    Fault,
+    Verified,
+    anchor,
+    read_anchors,
+    unanchored,
+    verify_series,
+    verify_site,
+)
 from db.tracking.views import viewed
 
 __all__ = [
@@ -187,6 +196,7 @@ __all__ = [
     "study_series",
     "take_over",
     "told",
+    "unanchored",
     "unprovable",
     "unproven",
     "verify_chain",

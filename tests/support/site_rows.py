@@ -68,6 +68,14 @@ def fill(sessions: sessionmaker[Session]) -> None:
             tracking.postpone(session, item.delivery_id, "no answer", NEXT_TRY, Change("worker", day_later))
 
 
+def refuse_waiting(sessions: sessionmaker[Session]) -> int:
+    """Have the archive refuse for good what waits for it, and return the job, which has failed."""
+    with sessions.begin() as session:
+        for one in tracking.pending(session, DueDelivery(2, PACS), 60, NEXT_TRY):
+            tracking.refuse(session, one.delivery_id, "0xA900", 0xA900, Change("worker", NEXT_TRY, "store_refused"))
+    return 2
+
+
 def site(folder: Path) -> str:
     """Make a database with the rows, and return its URL."""
     url = databases.sqlite(folder / "rows.db")

@@ -8,10 +8,11 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
@@ -29,6 +30,12 @@ class Anchors:
     heads: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     digest: str = FIRST
     at: datetime | None = None
+
+
+class _Head(NamedTuple):
+    sequence: int
+    hash: str
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def _record(line: bytes) -> _Record | None:
 def anchor(session: Session, path: Path, now: datetime) -> Anchors:
     """Add the heads that are new to the file, durably, and return what it then holds; no line where none is new."""
     before = read_anchors(path)
-    new = {uid: head for uid, head in _heads(session).items() if before.heads.get(uid, {}).get(head[0]) != head[1]}
+    new = {uid: (head.sequence, head.hash) for uid, head in _new_heads(session, before).items()}
     if not new:
         return before
     record = _Record(now.isoformat(), new, before.digest)
@@ -79,11 +86,21 @@ def anchor(session: Session, path: Path, now: datetime) -> Anchors:
     return read_anchors(path)
 
 
-def _heads(session: Session) -> dict[str, tuple[int, str]]:
+def unanchored(session: Session, anchors: Anchors) -> list[datetime]:
+    """Return when each chain that no anchor has to its end got its last event, the longest ago first."""
+    return sorted(head.at for head in _new_heads(session, anchors).values())
+
+
+def _new_heads(session: Session, anchors: Anchors) -> dict[str, _Head]:
+    return {uid: head for uid, head in _heads(session) if anchors.heads.get(uid, {}).get(head.sequence) != head.hash}
+
+
+def _heads(session: Session) -> Iterator[tuple[str, _Head]]:
     newest = select(Event.series_uid, func.max(Event.sequence).label("sequence")).group_by(Event.series_uid).subquery()
     is_head = and_(Event.series_uid == newest.c.series_uid, Event.sequence == newest.c.sequence)
-    rows = session.execute(select(Event.series_uid, Event.sequence, Event.hash).join(newest, is_head))
-    return {uid: (sequence, said) for uid, sequence, said in rows}
+    columns = (Event.series_uid, Event.sequence, Event.hash, Event.at)
+    for uid, sequence, said, at in session.execute(select(*columns).join(newest, is_head)):
+        yield uid, _Head(sequence, said, at)
 
 
 def _add(path: Path, line: bytes) -> None:

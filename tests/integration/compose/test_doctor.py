@@ -19,7 +19,7 @@ from dicom_node.scp.tls import server_context
 from dicom_node.site_file import EVERYWHERE
 from tests.integration.db.test_tracking import ARRIVAL
 from tests.integration.dicom_node.test_calls_by_tls import issued
-from tests.support import databases, services
+from tests.support import databases, services, site_rows
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +161,37 @@ def test_doctor_shows_values_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> N
     assert set(values) == set(settings.setting_names()) - set(settings.OWN)
 
 
+def test_anchors_that_were_changed_are_a_fault(tmp_path: Path) -> None:
+    databases.sqlite(tmp_path / "rows.db")
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "anchors.jsonl").write_text('{"at":"2026-01-05T08:00:00+00:00","heads":{},"previous":"x"}\n')
+    found = checks()["anchors"]
+    assert not found.ok
+    assert "lines were changed" in found.found
+    assert "audit verify --anchors" in found.mend
+
+
+def test_a_site_at_rest_needs_no_new_anchor(tmp_path: Path) -> None:
+    sessions, long_ago = open_database(databases.sqlite(tmp_path / "rows.db")), datetime.now(UTC) - timedelta(days=9)
+    assert checks()["anchors"].found == "no event yet to be anchored"
+    with sessions.begin() as session:
+        tracking.register(session, [ARRIVAL], long_ago)
+        tracking.anchor(session, tmp_path / "spool" / "anchors.jsonl", long_ago)
+    found = checks()["anchors"]
+    assert (found.ok, found.mend) == (True, "")
+    assert found.found == "every event is anchored, the last 216.0 h ago"
+
+
+def test_a_dead_letter_that_was_laid_to_rest_is_none(tmp_path: Path) -> None:
+    sessions = open_database(databases.sqlite(tmp_path / "rows.db"))
+    site_rows.fill(sessions)
+    stopped = site_rows.refuse_waiting(sessions)
+    assert checks()["dead letters"].found.startswith("1 object(s)")
+    with sessions.begin() as session:
+        tracking.discard(session, stopped, "operator:anna", datetime.now(UTC))
+    assert checks()["dead letters"].ok
+
+
 def marks() -> dict[str, str]:
     """The mark of each check: well, a note, or a fault."""
     return {name: "✗" if not one.ok else "!" if one.mend else "✓" for name, one in checks().items()}
@@ -177,6 +208,8 @@ def test_what_is_said_of_the_default_settings_before_the_start() -> None:
         "growth": "✓",
         "waiting": "✓",
         "set aside": "✓",
+        "dead letters": "✓",
+        "anchors": "✓",
         "weights": "✓",
         "senders": "!",
         "TLS": "!",

@@ -14,7 +14,6 @@ from db import tracking
 from db.process_tables import AuditFeed
 from db.tables import Event
 from db.tls_profile import TlsFiles
-from db.tracking import Change, DueDelivery
 from dicom_node.audit_messages import syslog
 from dicom_node.scheduler.audit_feed import AuditRepository
 from dicom_node.spool.notices import AUDIT_USED, STARTED, STOPPED, Notices
@@ -44,10 +43,7 @@ def repository(sessions: Sessions, folder: Path, url: str, files: TlsFiles | Non
 def happen(sessions: Sessions) -> None:
     """Two series with a result each: one delivered, one refused by its archive."""
     site_rows.fill(sessions)
-    with sessions.begin() as session:
-        for one in tracking.pending(session, DueDelivery(2, site_rows.PACS), 60, site_rows.NEXT_TRY):
-            change = Change("worker", site_rows.NEXT_TRY, "store_refused")
-            tracking.refuse(session, one.delivery_id, "0xA900", 0xA900, change)
+    site_rows.refuse_waiting(sessions)
 
 
 def tell_all(told: AuditRepository) -> None:
