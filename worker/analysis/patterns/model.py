@@ -93,6 +93,8 @@ def weighted(weights: Path) -> torch.nn.Module:
         unet.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         raise WeightsMismatch(f"{weights.name} does not fit the network of this version: {error}") from error
+    if endless := [name for name, tensor in unet.state_dict().items() if not bool(torch.isfinite(tensor).all())]:
+        raise WeightsMismatch(f"{weights.name} holds numbers that are none, in {', '.join(endless)}")
     return unet
 
 

@@ -19,10 +19,12 @@ from worker.training.fit.plan import TrainingPlan
 from worker.training.fit.sides import Sides
 
 # Names have entries of their own; paths are nobody's business.
-NOT_IN_CARD = frozenset({"out", "cache", "name", "version", "start_from", "healthy", "without_lines", "datasets"})
+NOT_IN_CARD = frozenset(
+    {"out", "cache", "name", "version", "start_from", "average_with", "healthy", "without_lines", "teacher", "datasets"}
+)
 # safetensors writes for the owner alone; a worker may run as another user.
 READABLE = 0o644
-NOT_SEEN = "real disease, surgery, implants, chests of children"
+NOT_SEEN = "real disease drawn by people, surgery, implants, chests of children"
 CURVE_POINTS = 100
 SYNTHETIC, LABELLED = "synthetic", "labelled"
 
@@ -30,10 +32,12 @@ SYNTHETIC, LABELLED = "synthetic", "labelled"
 def weights(unet: torch.nn.Module, model: PatternModel, plan: TrainingPlan) -> None:
     """Write the weights in half precision, with how they are to be used.
 
-    So one digest covers all that decides a result.
+    So one digest covers all that decides a result. The statistics between the layers stay as they are: some are larger
+    than half precision holds, and an infinite variance silences its channel.
     """
     plan.out.parent.mkdir(parents=True, exist_ok=True)
-    halved = {n: (t.half() if t.is_floating_point() else t).contiguous().cpu() for n, t in unet.state_dict().items()}
+    parameters = dict(unet.named_parameters())
+    halved = {n: (t.half() if n in parameters else t).contiguous().cpu() for n, t in unet.state_dict().items()}
     outputs = network.OUTPUTS[: network.LUNG]
     point = {
         **dict(zip(outputs, model.thresholds, strict=True)),
@@ -57,24 +61,25 @@ def card(
 ) -> dict[str, Any]:
     """Write both forms of the card beside the weights; return it."""
     base = model_card.read(plan.start_from) if plan.start_from else None
+    others = [model_card.read(path) for path in plan.average_with]
+    origin = _origin(plan, [*([base] if base else []), *others])
     training_data = _training_data(plan, sides, base)
     written = {
         "name": plan.name,
         "version": plan.version,
-        "origin": _origin(plan, base),
+        "origin": origin,
         "digest": model_card.file_digest(plan.out),
         "intended_use": model_card.statement({"training_data": training_data}),
         "training_data": training_data,
         "network": f"U-Net, {network.ENCODER} encoder, {network.SLICES_IN} slices in",
         "outputs": list(network.OUTPUTS),
-        "trained_on": _trained_on(plan),
-        "not_seen": NOT_SEEN
-        if LABELLED not in _origin(plan, base)
-        else "whatever is not in the data it was trained on",
+        "trained_on": _trained_on(plan, others),
+        "not_seen": NOT_SEEN if LABELLED not in origin else "whatever is not in the data it was trained on",
         "labels": [survey.as_json() for survey in surveys],
         "known_patients": sides.known.as_card(),
         "training": {k: v for k, v in asdict(plan).items() if k not in NOT_IN_CARD},
         "started_from": base["digest"] if base else None,
+        "averaged_with": [card["digest"] for card in others],
         "torch": torch.__version__,
         "steps": len(losses),
         "losses": _thinned(losses),
@@ -85,9 +90,9 @@ def card(
     return written
 
 
-def _origin(plan: TrainingPlan, base: dict[str, Any] | None) -> str:
+def _origin(plan: TrainingPlan, forerunners: Sequence[dict[str, Any]]) -> str:
     """Return where the lesions come from that the model or a forerunner has seen."""
-    inherited = str((base or {}).get("origin", "")).split(" and ")
+    inherited = {origin for card in forerunners for origin in str(card.get("origin", "")).split(" and ")}
     own = {SYNTHETIC: bool(plan.cases or plan.healthy), LABELLED: bool(plan.datasets)}
     return " and ".join(origin for origin, is_own in own.items() if is_own or origin in inherited)
 
@@ -96,19 +101,23 @@ def _training_data(plan: TrainingPlan, sides: Sides, base: dict[str, Any] | None
     """Return what stands behind "Trained on" in every result of the model."""
     patients = sum(len(sided.train) for sided in sides.splits)
     parts = ["computed lesions"] if plan.cases or plan.healthy else []
+    if plan.without_lines:
+        parts.append("real haze as an earlier model sees it")
     if plan.datasets:
         parts.append(f"labelled data of {patients} patient{'' if patients == 1 else 's'}")
     return " and ".join(parts) + (f", fine-tuned from {model_card.title(base)}" if base else "")
 
 
-def _trained_on(plan: TrainingPlan) -> str:
+def _trained_on(plan: TrainingPlan, others: Sequence[dict[str, Any]]) -> str:
     first = plan.seed * 10_000
     parts = [f"{plan.cases} computed phantoms (seeds {first} to {first + plan.cases - 1})"] if plan.cases else []
     if plan.healthy:
         parts.append(f"{plan.painted} computed lesions painted into real healthy lungs")
     if plan.without_lines:
-        parts.append("real diseased slices without lines, their disease as the model started from sees it")
+        parts.append("real diseased slices without lines, their disease as an earlier model sees it")
     parts += [f"labelled patients of the data set {dataset_file.read(path).name}" for path in plan.datasets]
+    if others:
+        parts.append(f"weights averaged with those of {' and '.join(map(model_card.title, others))}")
     return "; ".join(parts)
 
 
