@@ -47,8 +47,8 @@ def _background(grid: Grid, lungs: Mask, prone: bool, rng: np.random.Generator) 
 
 
 def _dependent(grid: Grid, lungs: Mask, prone: bool, rng: np.random.Generator) -> Field:
-    """A smooth band of higher density along the lowest side of the lungs: gravity, not disease."""
-    if rng.random() < 0.4:
+    """A band of higher density along the lowest side of the lungs, even or not: gravity, not disease."""
+    if rng.random() < 0.3:
         return np.zeros((1, 1, 1), np.float32)
     _, y, _ = grid.axes()
     if prone:
@@ -56,7 +56,8 @@ def _dependent(grid: Grid, lungs: Mask, prone: bool, rng: np.random.Generator) -
     else:
         last = lungs.shape[1] - 1 - np.argmax(lungs[:, ::-1, :], axis=1)
         depth_mm = np.clip(y.ravel()[last][:, None, :] - y, 0, None)
-    return np.asarray(rng.uniform(40, 220) * np.exp(-depth_mm / rng.uniform(3, 9)), np.float32)
+    uneven = np.clip(1 + rng.uniform(0, 0.6) * smooth_noise(grid, rng.uniform(12, 30), rng), 0.2, 2.0)
+    return np.asarray(rng.uniform(40, 220) * uneven * np.exp(-depth_mm / rng.uniform(3, 12)), np.float32)
 
 
 def _apical_caps(hu: Field, lungs: Mask, grid: Grid, rng: np.random.Generator) -> None:

@@ -15,7 +15,7 @@ from worker.reading.volume import HU_FLOOR
 
 # Labels of a case: outside the lungs, healthy lung, then the patterns.
 OUTSIDE, HEALTHY = 0, 1
-CACHE_VERSION = 4
+CACHE_VERSION = 6
 MARGIN_VOXELS = 18
 
 

@@ -25,13 +25,15 @@ MERGED = (1, 2, 3, 4, 8)
 KERNELS = {"sharp": Protocol(0.6, 0.4, 70.0), "soft": Protocol(1.4, 0.0, 25.0)}
 # The part of the chest that is looked at, in shares of its height: below the carina.
 LOOKED_AT = (0.12, 0.45)
-# What lies there: (name, share that is reticulation, haze in HU, share of the haze under the lines).
+# What lies there: (name, share that is reticulation, haze in HU, share of the haze under the lines, its grain).
 KINDS = (
-    ("lines over healthy lung", 1.0, 0.0, 0.0),
-    ("haze without lines", 0.0, 200.0, 0.0),
-    ("dense haze without lines", 0.0, 430.0, 0.0),
-    ("lines over haze", 1.0, 200.0, 1.0),
+    ("lines over healthy lung", 1.0, 0.0, 0.0, 0.0),
+    ("haze without lines", 0.0, 200.0, 0.0, 0.0),
+    ("coarse haze without lines", 0.0, 200.0, 0.0, 0.22),
+    ("dense haze without lines", 0.0, 430.0, 0.0, 0.0),
+    ("lines over haze", 1.0, 200.0, 1.0, 0.0),
 )
+Kind = tuple[str, float, float, float, float]
 EXTENT_PCT = 15.0
 
 
@@ -70,7 +72,7 @@ def run(
 
 
 def _of_kind(
-    seed: int, kind: tuple[str, float, float, float], model: PatternModel, side: int
+    seed: int, kind: Kind, model: PatternModel, side: int
 ) -> Iterator[tuple[tuple[str, str, int], tuple[float, float, float]]]:
     spec, scene = _thin(seed, kind, side)
     for kernel, protocol in KERNELS.items():
@@ -83,9 +85,9 @@ def _of_kind(
             yield (kind[0], kernel, merged), (float(shares[0]), float(shares[1]), float(shares[2]))
 
 
-def _thin(seed: int, kind: tuple[str, float, float, float], side: int) -> tuple[PhantomSpec, Scene]:
+def _thin(seed: int, kind: Kind, side: int) -> tuple[PhantomSpec, Scene]:
     """Draw a patient whose lesions lie in one place whatever their kind, and keep the part that is looked at."""
-    _, lines, haze_hu, under = kind
+    _, lines, haze_hu, under, grain = kind
     drawn = Disease.drawn(EXTENT_PCT, np.random.default_rng((seed, 5)))
     disease = replace(
         drawn,
@@ -94,6 +96,7 @@ def _thin(seed: int, kind: tuple[str, float, float, float], side: int) -> tuple[
         haze_hu=haze_hu,
         haze_under_lines=under,
         honeycombing=0.0,
+        grain=grain,
     )
     spec = replace(PhantomSpec.drawn(seed, (THIN_SLICES, side, side)), disease=disease)
     scene = chest_ct.scene(spec)

@@ -82,6 +82,18 @@ def test_lines_without_haze_are_rough_and_hardly_dense() -> None:
     assert lines.volume.hu[region].std() > haze.volume.hu[region].std() + 30
 
 
+def test_coarse_haze_is_rough_and_holds_no_lines() -> None:
+    chest = replace(FINE, protocol=Protocol(0.5, 0.0, 5.0))
+    even = replace(
+        Disease.drawn(25.0, np.random.default_rng(1)), reticulation_share=0.0, consolidation_share=0.0, grain=0.0
+    )
+    fine, coarse = (render(replace(chest, disease=one)) for one in (even, replace(even, grain=0.4)))
+    assert np.array_equal(fine.patterns.labels, coarse.patterns.labels)
+    haze = fine.patterns.labels == GROUND_GLASS
+    assert coarse.volume.hu[haze].std() > fine.volume.hu[haze].std() + 12
+    assert abs(float(np.median(coarse.volume.hu[haze])) - float(np.median(fine.volume.hu[haze]))) < 25
+
+
 def test_disease_favours_the_base_over_many_patients() -> None:
     lower, upper = 0, 0
     for seed in range(4):
