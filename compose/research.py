@@ -42,6 +42,14 @@ def train(
             file_okay=False,
         ),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model that says what is diseased there, lines or not; by default that of --start-from.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     painted: Annotated[int, typer.Option(help="How many such paintings.", min=1)] = 24,
     minutes: Annotated[
         float, typer.Option(help="Longest training time; drawing and scoring come on top.", min=0.01)
@@ -52,6 +60,14 @@ def train(
     start_from: Annotated[
         Path | None,
         typer.Option(help="Weights to go on from, their card beside them; `shipped` for the packaged model."),
+    ] = None,
+    average_with: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Earlier weights, their card beside them, with which the new ones are averaged; may be given again.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the model, as SEG and SR will say.")] = "ssc-ild-unet-site",
     version: Annotated[str, typer.Option(help="Its version.")] = "1",
@@ -85,6 +101,7 @@ def train(
         healthy=healthy,
         painted=painted if healthy else 0,
         without_lines=without_lines,
+        teacher=teacher,
         datasets=tuple(dataset or ()),
         steps=steps,
         epochs=epochs,
@@ -94,6 +111,7 @@ def train(
         device=device,
         processes=processes,
         start_from=PACKAGED_WEIGHTS if start_from == SHIPPED else start_from,
+        average_with=tuple(average_with or ()),
     )
     if folds is not None:
         with research_screen.progress() as tell:

@@ -19,7 +19,9 @@ from worker.training.data.cases import HEALTHY, OUTSIDE, Case
 
 # The lung mask found at work is not the true one: what lies just outside must be called healthy too.
 RIM_VOXELS = 2
-GAP_MM, GAPPED_SHARE, ALONE_SHARE = 10.0, 0.06, 0.1
+GAP_MM, GAPPED_SHARE, ALONE_SHARE = 10.0, 0.06, 0.2
+# How far vessels wander from one slice to the next, sd in mm, over a distance of so many mm.
+WANDERING_MM, WANDERING_OVER_MM = (0.5, 2.5), 15.0
 MOVED_SHARE, STREAKED_SHARE, SHRUNK_SHARE = 0.15, 0.1, 0.12
 PADDING_HU = -1024
 Sample = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -105,6 +107,8 @@ def _seen(case: Case, index: int, window: Window, reach: int, rng: np.random.Gen
     last = hu.shape[0] - 1
     picked = np.clip([index - reach, index, index + reach], 0, last)
     slices = _cut(hu, picked, window)
+    if last == 0 and rng.random() >= ALONE_SHARE:
+        slices = _with_neighbours(slices, case.spacing_mm[1:], rng)
     if case.exposed:
         return _disturbed(acquisition.exposed_again(_at_times_moved(slices, rng), case.spacing_mm[1:], rng), rng)
     beside = _cut(hu, np.clip(picked - 1, 0, last), window) + _cut(hu, np.clip(picked + 1, 0, last), window)
@@ -112,6 +116,21 @@ def _seen(case: Case, index: int, window: Window, reach: int, rng: np.random.Gen
     slices = (1 - 2 * share) * slices + share * beside
     protocol = Protocol.drawn(case.spacing_mm[0], rng)
     return _disturbed(acquisition.expose(_at_times_moved(slices, rng), case.spacing_mm[1:], protocol, rng), rng)
+
+
+def _with_neighbours(slices: Slices, spacing_mm: tuple[float, float], rng: np.random.Generator) -> Slices:
+    """Give a slice that was taken alone two computed neighbours, in which all has moved one way and the other.
+
+    Else a network learns that slices without neighbours have no lines, instead of what lines are.
+    """
+    middle = slices[1]
+    wandering = rng.normal(size=(2, *middle.shape))
+    for axis, step_mm in enumerate(spacing_mm):
+        smooth = ndimage.gaussian_filter(wandering[axis], [WANDERING_OVER_MM / step for step in spacing_mm])
+        wandering[axis] = smooth / smooth.std() * rng.uniform(*WANDERING_MM) / step_mm
+    places = np.indices(middle.shape)
+    beside = [ndimage.map_coordinates(middle, places + way * wandering, order=1, mode="nearest") for way in (-1, 1)]
+    return np.stack([beside[0], middle, beside[1]]).astype(np.float32)
 
 
 def _cut(hu: NDArray[np.int16], slices: NDArray[np.intp], window: Window) -> Slices:

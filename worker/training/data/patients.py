@@ -23,11 +23,14 @@ class Known:
     calibrated: Digests = frozenset()
 
     @classmethod
-    def by(cls, card: Mapping[str, Any]) -> "Known":
-        """Return whom the model of a card knows; older cards name the patients themselves."""
-        stored = card.get("known_patients", {})
-        named = {by_name(name, patient) for name, own in card.get("patients", {}).items() for patient in own}
-        return cls(frozenset(named.union(stored.get("trained", ()))), frozenset(stored.get("calibrated", ())))
+    def by(cls, *cards: Mapping[str, Any]) -> "Known":
+        """Return whom the models of the cards know; older cards name the patients themselves."""
+        known = cls()
+        for card in cards:
+            stored = card.get("known_patients", {})
+            named = {by_name(name, patient) for name, own in card.get("patients", {}).items() for patient in own}
+            known = known.and_of(named.union(stored.get("trained", ())), stored.get("calibrated", ()))
+        return known
 
     @property
     def anyhow(self) -> Digests:

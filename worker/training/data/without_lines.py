@@ -1,6 +1,6 @@
 """Real CT slices of diseased lungs in which no reader would see lines: they teach what is not reticulation.
 
-Where the disease lies nobody has drawn: the model that training goes on from says it, and whatever it takes for
+Where the disease lies nobody has drawn: a model that was trained before says it, and whatever it takes for
 reticulation there is ground glass. To judge reticulation alone and leave the rest open makes a network find nothing.
 """
 
@@ -23,7 +23,7 @@ from worker.training.data.cases import HEALTHY, OUTSIDE, Case
 APART_MM = 5.0
 LEAST_LUNG_CM2 = 20.0
 # Such slices are few beside phantoms and paintings.
-EACH_COUNTS = 3
+EACH_COUNTS = 2
 
 
 def cases(folder: Path, teacher: PatternModel) -> Iterator[Case]:

@@ -21,7 +21,7 @@ from worker.training.fit.plan import TrainingPlan
 
 CHECKPOINT_S = 60.0
 # What may differ between a run and its continuation.
-FREE = frozenset({"out", "cache", "minutes", "steps", "device", "processes", "held_out"})
+FREE = frozenset({"out", "cache", "minutes", "steps", "device", "processes", "held_out", "average_with"})
 LUNG_WEIGHT = 0.3
 Report = Callable[[str, int, int], None]
 

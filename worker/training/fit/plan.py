@@ -35,8 +35,9 @@ class TrainingPlan:
     painted
         Number of painted cases.
     without_lines
-        Folder of axial CT images of diseased lungs that show no lines; what is diseased says the model to start from.
-        None for none.
+        Folder of axial CT images of diseased lungs that show no lines; None for none.
+    teacher
+        The model that says what is diseased there; None for that of ``start_from``.
     datasets
         YAML files of labelled data.
     steps
@@ -50,6 +51,8 @@ class TrainingPlan:
         sides serve instead.
     start_from
         Weights of an earlier run to go on from, with their card beside them; None begins at random.
+    average_with
+        Weights of earlier runs, their cards beside them; what is written is the mean of theirs and of this run's.
     fold
         Which fold of a cross-validation of the data sets this is; None for a run by itself.
     step_mm
@@ -64,6 +67,7 @@ class TrainingPlan:
     healthy: Path | None = None
     painted: int = 0
     without_lines: Path | None = None
+    teacher: Path | None = None
     datasets: tuple[Path, ...] = ()
     steps: int = 20_000
     epochs: int | None = None
@@ -75,10 +79,16 @@ class TrainingPlan:
     device: str = "auto"
     processes: int = 2
     start_from: Path | None = None
+    average_with: tuple[Path, ...] = ()
     fold: Fold | None = None
     step_mm: float = 0.7
     case: CasePlan = field(default_factory=CasePlan)
     crop: CropPlan = field(default_factory=CropPlan)
+
+    @property
+    def forerunners(self) -> tuple[Path, ...]:
+        """The weights in which those of this run have their origin."""
+        return ((self.start_from,) if self.start_from else ()) + self.average_with
 
     def __post_init__(self) -> None:
         """Refuse what cannot be before an hour is spent on it."""
@@ -91,6 +101,6 @@ class TrainingPlan:
                 f"a cross-validation has at least {FEWEST_FOLDS} folds: one judged, one to calibrate on, one learnt"
             )
             raise TrainingError(message, code="folds_unfit")
-        if self.without_lines and self.start_from is None:
-            message = "slices without lines are labelled by the model to start from: name one by --start-from"
+        if self.without_lines and not (self.teacher or self.start_from):
+            message = "slices without lines are labelled by a model: name one by --teacher or --start-from"
             raise TrainingError(message, code="teacher_missing")

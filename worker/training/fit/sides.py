@@ -38,7 +38,7 @@ class Sides:
         WeightsMismatch
             The weights to go on from do not fit their card.
         """
-        known = Known.by(model_card.read(plan.start_from)) if plan.start_from else Known()
+        known = Known.by(*map(model_card.read, plan.forerunners))
         for folder in filter(None, (plan.healthy, plan.without_lines)):
             known = known.and_of(digest for one in painted.folders(folder) for digest in patients.of_series(one))
         splits, tested, moved = [], [], 0

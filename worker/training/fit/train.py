@@ -17,7 +17,7 @@ from worker.training.data.survey import Survey
 from worker.training.evaluation import evaluate, figures
 from worker.training.evaluation.evaluate import CALIBRATION_SEED, HELD_OUT_SEED, PhantomScorer, Report
 from worker.training.evaluation.score import PatientScore
-from worker.training.fit import calibrate, optimise, publish
+from worker.training.fit import average, calibrate, optimise, publish
 from worker.training.fit.plan import TrainingPlan
 from worker.training.fit.sides import Sides
 
@@ -64,6 +64,8 @@ def run(plan: TrainingPlan, tell: Report, show: Show = lambda _: None) -> Traine
     device = pattern_model.choose_device(plan.device)
     unet = network.placed(_beginning(plan), device, torch.float32)
     losses = optimise.optimise(unet, source, _with_steps(plan, source), tell)
+    if plan.average_with:
+        unet = average.averaged(unet, plan, source)
     model = as_model(unet, plan, device)
     model = calibrate.calibrated(_calibrating(plan, sides, tell), model)
     publish.weights(unet, model, plan)
@@ -99,8 +101,9 @@ def _source(plan: TrainingPlan, sides: Sides, tell: Report) -> Iterator[Case]:
         ):
             tell("painting into healthy lungs", done, plan.painted)
             yield case
-    if plan.without_lines is not None and plan.start_from is not None:
-        yield from without_lines.cases(plan.without_lines, pattern_model.load(plan.start_from, plan.device))
+    teacher = plan.teacher or plan.start_from
+    if plan.without_lines is not None and teacher is not None:
+        yield from without_lines.cases(plan.without_lines, pattern_model.load(teacher, plan.device))
     for path, sided in zip(plan.datasets, sides.splits, strict=True):
         for done, patient in enumerate(layouts.labelled(path, sided.train, every_reader=True), start=1):
             tell(f"reading {path.stem}", done, max(done, len(sided.train)))
