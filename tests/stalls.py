@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from rich.console import Console
 from rich.table import Table
@@ -41,11 +42,11 @@ class Figures:
 
 def ours_stalls(port: int, folder: Path) -> bool:
     """Send a folder over one association by our sender; whether an image was not answered in time."""
-    # Its own patience is longer.
-    association.ANSWER_TIMEOUT_S = STALLED_S
     begun = time.monotonic()
     try:
-        dicom.store(sorted(folder.iterdir()), ApplicationEntity("SCLEROSCAN", "127.0.0.1", port), "SCANNER")
+        # Its own patience is longer.
+        with mock.patch.object(association, "ANSWER_TIMEOUT_S", STALLED_S):
+            dicom.store(sorted(folder.iterdir()), ApplicationEntity("SCLEROSCAN", "127.0.0.1", port), "SCANNER")
     except PeerUnreachable:
         if time.monotonic() - begun < STALLED_S:
             raise

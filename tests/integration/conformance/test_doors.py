@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from db.tls_profile import TlsFiles
-from dicom_node.stow import outcome, server
+from dicom_node.stow import bearer, outcome, server
 from tests.support import statement
 from tests.support.listening import listener
 from tests.support.old_tls import spoken
@@ -61,7 +61,7 @@ def test_the_listener_speaks_the_listed_protocols_alone(secure: tuple[int, TlsFi
 
 
 def test_every_status_of_stow_is_listed_and_no_other() -> None:
-    raised = re.findall(r"HTTPException\((\d{3})", inspect.getsource(server))
+    raised = re.findall(r"HTTPException\((\d{3})", inspect.getsource(server) + inspect.getsource(bearer))
     answered = re.findall(r"(?:return |else )(\d{3})\b", inspect.getsource(outcome.Outcome))
     answered += re.findall(r"return \d{3} if .* else (\d{3})", inspect.getsource(outcome.Outcome))
     assert len(answered) >= 3
