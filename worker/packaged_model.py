@@ -6,5 +6,5 @@ Who ships other weights changes these two lines alone.
 from pathlib import Path
 from typing import Final
 
-WEIGHTS: Final = Path(__file__).parent / "models" / "ssc-ild-unet-3-synthetic.safetensors"
-DIGEST: Final = "7f5f76773cff8baf9ba867f6f817099d76223b972d418ed4177d715044a6788b"
+WEIGHTS: Final = Path(__file__).parent / "models" / "ssc-ild-unet-4-synthetic.safetensors"
+DIGEST: Final = "d3367639432d417d737a7c7c35239b2de0ea67ec70f52b580fbbdfc38c9780d8"

@@ -13,7 +13,7 @@ RESEARCH_USE = "research use only; not clinically validated."
 
 def test_the_shipped_model_is_named_for_its_task_and_origin() -> None:
     shipped = card.read(PACKAGED_WEIGHTS)
-    assert card.title(shipped) == "ssc-ild-unet 3 (synthetic)"
+    assert card.title(shipped) == "ssc-ild-unet 4 (synthetic)"
     assert shipped["digest"] == packaged_model.DIGEST
     for_people = PACKAGED_WEIGHTS.with_suffix(".md").read_text(encoding="utf-8")
     assert for_people.startswith(f"# Model card: {card.title(shipped)}\n\n**{card.statement(shipped)}**\n")
