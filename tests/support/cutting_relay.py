@@ -4,7 +4,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
+
+from tests.support import relay_door
 
 
 @dataclass
@@ -20,29 +23,14 @@ class CuttingRelay:
 def running(port: int) -> Iterator[CuttingRelay]:
     """Pass connections on to a loopback port for the length of the block."""
     relay = CuttingRelay()
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        relay.port = int(door.getsockname()[1])
-
-        def accept() -> None:
-            while True:
-                try:
-                    outside = door.accept()[0]
-                except OSError:
-                    return
-                Thread(target=_relay, args=(relay, outside, port), daemon=True).start()
-
-        thread = Thread(target=accept)
-        thread.start()
-        try:
-            yield relay
-        finally:
-            door.shutdown(socket.SHUT_RDWR)
-            thread.join()
+    with relay_door.accepting(partial(_relay, relay, port)) as own:
+        relay.port = own
+        yield relay
 
 
-def _relay(relay: CuttingRelay, outside: socket.socket, port: int) -> None:
+def _relay(relay: CuttingRelay, port: int, outside: socket.socket) -> None:
     with suppress(OSError), outside, socket.create_connection(("127.0.0.1", port)) as inside:
-        back = Thread(target=_pass_on, args=(inside, outside), daemon=True)
+        back = Thread(target=relay_door.pass_on, args=(inside, outside), daemon=True)
         back.start()
         room, passed = relay.after_bytes, 0
         while piece := outside.recv(65536):
@@ -55,10 +43,3 @@ def _relay(relay: CuttingRelay, outside: socket.socket, port: int) -> None:
             inside.sendall(piece)
         inside.shutdown(socket.SHUT_WR)
         back.join()
-
-
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while piece := source.recv(65536):
-            target.sendall(piece)
-        target.shutdown(socket.SHUT_WR)

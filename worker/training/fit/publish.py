@@ -62,7 +62,7 @@ def card(
     """Write both forms of the card beside the weights; return it."""
     base = model_card.read(plan.start_from) if plan.start_from else None
     others = [model_card.read(path) for path in plan.average_with]
-    origin = _origin(plan, [*([base] if base else []), *others])
+    origin = _origin(plan, [one for one in (base, *others) if one])
     training_data = _training_data(plan, sides, base)
     written = {
         "name": plan.name,
