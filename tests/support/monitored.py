@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from prometheus_client.samples import Sample
 from db import schema
 from tests.support import services
 
+ROWS = "rows.db"
 PARTS = {
     "scheduler": ("schedule",),
     "listener": ("listen",),
@@ -29,7 +31,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class MonitoredSite:
-    """The port of the listener, that of the monitor, and the processes by name."""
+    """The port of the listener, that of the monitor, the folder of its rows, and the processes by name."""
 
     dicom_port: int
     port: int
@@ -62,6 +64,31 @@ class MonitoredSite:
     def signal(self, part: str, number: signal.Signals) -> None:
         """Send a signal to all processes of a part."""
         os.killpg(self.processes[part].pid, number)
+
+    def silence(self, part: str) -> None:
+        """Stop a part between its transactions: stopped within one, it would keep all others from their rows too."""
+
+        def is_silent() -> bool:
+            self.signal(part, signal.SIGSTOP)
+            if takes_writes(self.folder / ROWS):
+                return True
+            self.signal(part, signal.SIGCONT)
+            return False
+
+        services.wait_until(is_silent, 60, f"{part} stopped between its transactions")
+
+
+def takes_writes(rows: Path) -> bool:
+    """Whether nobody holds the database for writing."""
+    connection = sqlite3.connect(rows, timeout=0.5, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE").execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return False
+    else:
+        return True
+    finally:
+        connection.close()
 
 
 def get(port: int, path: str, **headers: str) -> tuple[int, str]:

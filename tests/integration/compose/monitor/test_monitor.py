@@ -53,7 +53,7 @@ def site(
     tmp_path_factory: pytest.TempPathFactory, broker: Broker, orthanc: services.Orthanc
 ) -> Iterator[MonitoredSite]:
     folder = tmp_path_factory.mktemp("monitored")
-    url = f"sqlite:///{folder / 'rows.db'}"
+    url = f"sqlite:///{folder / monitored.ROWS}"
     # Orthanc answers no storage commitment to who is no modality of its own: its worker would wait two minutes for it.
     (folder / "site.toml").write_text(f'[[destination]]\nurl = "{orthanc.destination}"\nproof = "query"\n')
     with monitored.running(folder, url, broker.url, DICOM_NODE_SITE_FILE=str(folder / "site.toml")) as one:
@@ -132,10 +132,9 @@ def silent_parts(site: MonitoredSite) -> list[str]:
 
 def test_hard_case_26_parts_that_went_silent_are_named(site: MonitoredSite) -> None:
     site.wait_until_ready()
-    # The scheduler first: what was stopped while it wrote a row keeps the others from theirs.
     silent = ["scheduler", "listener", "analyse", "deliver"]
     for part in silent:
-        site.signal(part, signal.SIGSTOP)
+        site.silence(part)
     try:
         # One after another comes back, until one alone is silent, and none.
         while silent:
@@ -156,7 +155,7 @@ def test_hard_case_26_a_broker_that_left_and_came_is_seen(site: MonitoredSite, b
     services.wait_until(lambda: len(site.ready()[1]["reasons"]) == 2, 150, "both queues to be named")
     assert [reason.partition(":")[0] for reason in site.ready()[1]["reasons"]] == ["analyse", "deliver"]
     # One worker stays silent after the broker is back: that one is named, and no other.
-    site.signal("deliver", signal.SIGSTOP)
+    site.silence("deliver")
     try:
         broker.start()
         services.wait_until(lambda: len(site.ready()[1]["reasons"]) == 1, 150, "the other worker to be back")
