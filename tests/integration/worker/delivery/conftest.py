@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from dicom_node.scp.archive import Archive
 from tests.support.ct import TinyCT
-from tests.support.results import encoded
-from worker.results import files
+from tests.support.results import encoded, source
+from worker.results import files, page_object
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,13 @@ def objects(tmp_path: Path) -> list[files.WrittenFile]:
         files.write_object(tmp_path / "results", kind, ds)
         for kind, ds in zip(("seg", "sr"), (datasets[0], datasets[-1]), strict=True)
     ]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> files.WrittenFile:
+    """A page of three frames, in a file."""
+    drawn = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue")]
+    return files.write_object(tmp_path / "results", "page", page_object.encode(source(TinyCT()), drawn))
 
 
 @pytest.fixture

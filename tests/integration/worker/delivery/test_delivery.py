@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import audit, tracking
@@ -13,12 +12,10 @@ from db.tracking import Arrival, JobIdentity, JobResults, LeaseTerms, OutputFile
 from dicom_node.scp.archive import Archive
 from tests.integration.db.test_tracking import ARRIVAL
 from tests.support import services
-from tests.support.ct import TinyCT
-from tests.support.results import source
 from worker.delivery import dicom
 from worker.delivery_task import DeliveryTask
 from worker.errors import PeerRefused, PeerUnreachable
-from worker.results import files, page_object
+from worker.results import files
 from worker.settings import WorkerSettings
 
 
@@ -39,11 +36,8 @@ def test_orthanc_takes_seg_and_sr(orthanc: services.Orthanc, objects: list[files
     assert [r.status for r in receipts] == [0, 0]
 
 
-def test_orthanc_takes_the_page_of_three_frames(orthanc: services.Orthanc, tmp_path: Path) -> None:
-    drawn = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue")]
-    made = page_object.encode(source(TinyCT()), drawn)
-    written = files.write_object(tmp_path / "results", "page", made)
-    (receipt,) = dicom.store([written.path], ApplicationEntity.parse_url(orthanc.destination), "SCLEROSCAN")
+def test_orthanc_takes_the_page_of_three_frames(orthanc: services.Orthanc, page: files.WrittenFile) -> None:
+    (receipt,) = dicom.store([page.path], ApplicationEntity.parse_url(orthanc.destination), "SCLEROSCAN")
     assert receipt.status == 0
 
 
@@ -65,10 +59,8 @@ def test_a_peer_without_segmentation_storage_is_final(tmp_path: Path, objects: l
 
 
 def test_hard_case_29_a_refused_class_holds_back_no_other(
-    sessions: sessionmaker[Session], tmp_path: Path, objects: list[files.WrittenFile]
+    sessions: sessionmaker[Session], tmp_path: Path, objects: list[files.WrittenFile], page: files.WrittenFile
 ) -> None:
-    drawn = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green")]
-    page = files.write_object(tmp_path / "results", "page", page_object.encode(source(TinyCT()), drawn))
     port = services.free_port()
     configuration = tmp_path / "storescp.cfg"
     configuration.write_text(NO_PAGES)

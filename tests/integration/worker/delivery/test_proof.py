@@ -90,15 +90,17 @@ def delete(archive: services.Orthanc, sop_uid: str | None) -> None:
 
 
 def test_orthanc_commits_and_reports_to_our_listener(
-    tmp_path: Path, sessions: Sessions, objects: list[files.WrittenFile]
+    tmp_path: Path, sessions: Sessions, objects: list[files.WrittenFile], page: files.WrittenFile
 ) -> None:
     with committing(tmp_path, sessions) as archive:
-        one = site(sessions, objects, archive.destination, proof_wait_s=30)
-        assert [(d.state, d.proof) for d in one.deliver()] == [("sent", "open")] * 2
+        one = site(sessions, [*objects, page], archive.destination, proof_wait_s=30)
+        assert [(d.kind, d.state, d.proof) for d in one.deliver()] == [
+            ("seg", "sent", "open"), ("sr", "sent", "open"), ("page", "sent", "open"),
+        ]  # fmt: skip
         one.prove()
         services.wait_until(lambda: {d.state for d in one.deliveries()} == {"committed"}, what="the report")
         assert {d.proof for d in one.deliveries()} == {"commitment"}
-        assert one.codes("delivery")[-2:] == [("sent", "committed", "commitment")] * 2
+        assert one.codes("delivery")[-3:] == [("sent", "committed", "commitment")] * 3
 
 
 def test_hard_case_29_what_orthanc_lost_is_sent_again(
