@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError as BrokerDown
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from compose import anchored, exposure, liveness
+from compose import anchored, certificates, exposure, liveness
 from compose.check import Check
 from compose.folders import existing
 from compose.settings import SiteSettings
@@ -188,7 +188,7 @@ def _urls(site: SiteSettings) -> list[str]:
 
 def _destinations(site: SiteSettings) -> list[Check]:
     try:
-        return [_destination(site, one) for one in destinations.of(site.worker)]
+        return certificates.shown(site.worker) + [_destination(site, one) for one in destinations.of(site.worker)]
     except BadAddress as error:
         return [Check("destinations", False, str(error), "mend the site file")]
 
@@ -209,7 +209,7 @@ def _question(one: Destination) -> str:
 
 def _mend(error: PipelineError, one: Destination, ae_title: str) -> str:
     if error.code == "bad_destination":
-        return "set WORKER_TLS_CERT, WORKER_TLS_KEY and WORKER_TLS_CA"
+        return "set WORKER_TLS_CERT, WORKER_TLS_KEY and WORKER_TLS_CA, or its own tls_ lines in the site file"
     if not one.is_dicom:
         return "start the archive, or mend its URL and login in the site file"
     return f"start the archive, and let it know our AE title {ae_title}"

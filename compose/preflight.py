@@ -12,11 +12,11 @@ from compose.monitor.guard import require_guard
 from compose.settings import SiteSettings
 from compose.status_page import guard as status_page_guard
 from db.address import ApplicationEntity
-from db.tls_profile import TlsFiles, client_context
 from dicom_node import scheduling, site_file
 from worker import destinations, identity
 from worker.delivery import web_login
 from worker.destinations import Destination
+from worker.settings import WorkerSettings
 
 
 def require_usable(site: SiteSettings) -> None:
@@ -42,7 +42,7 @@ def require_usable(site: SiteSettings) -> None:
 
         server.require_guard(site.node)
     for one in destinations.of(site.worker):
-        _require_callable(one, site.worker.tls_files)
+        _require_callable(one, site.worker)
     require_guard(site.monitor)
     status_page_guard.require_guard(site.status_page)
     identity.current(site.worker)
@@ -66,20 +66,16 @@ def require_free_ports(site: SiteSettings) -> None:
         _require_free(f"STATUS_PAGE_HOST={host}", host, "STATUS_PAGE_PORT", port)
 
 
-def _require_callable(destination: Destination, tls_files: TlsFiles | None) -> None:
+def _require_callable(destination: Destination, settings: WorkerSettings) -> None:
     if not destination.is_dicom:
         web_login.require_readable(destination)
         return
-    secure = ApplicationEntity.parse_url(destination.url).called_with(tls_files)
-    if secure.tls is not None:
-        _require_tls(secure.tls)
-
-
-def _require_tls(files: TlsFiles) -> None:
+    peer = ApplicationEntity.parse_url(destination.url).called_with(destination.tls_files(settings))
     try:
-        client_context(files)
+        peer.tls_arguments()
     except OSError as error:
-        raise UnusableSetting(f"WORKER_TLS_CERT, _KEY and _CA cannot be used together: {error.strerror}") from error
+        own = "tls_cert, tls_key and tls_ca, or WORKER_TLS_CERT, _KEY and _CA,"
+        raise UnusableSetting(f"{destination.url}: {own} cannot be used together: {error.strerror}") from error
 
 
 def _require_folder(name: str, folder: Path) -> None:

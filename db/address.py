@@ -55,7 +55,7 @@ class ApplicationEntity:
     def called_with(self, tls: TlsFiles | None) -> "ApplicationEntity":
         """Return the entity with the files to call it by. Raises BadAddress where it needs TLS and there are none."""
         if self.secure and tls is None:
-            raise BadAddress(f"{SECURE_SCHEME}{self} is called by TLS, and the settings name no certificate of ours")
+            raise BadAddress(f"{SECURE_SCHEME}{self} is called by TLS, and no certificate of ours is named for it")
         return replace(self, tls=tls if self.secure else None)
 
     def tls_arguments(self) -> tuple[ssl.SSLContext, str] | None:

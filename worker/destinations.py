@@ -12,6 +12,7 @@ from db import fault_words
 from db.address import ApplicationEntity
 from db.errors import BadAddress
 from db.states import DELIVERED_KINDS, OutputKind
+from db.tls_profile import TlsFiles
 from db.tracking import Recipient
 
 if TYPE_CHECKING:
@@ -55,8 +56,10 @@ class Destination(BaseModel):
     user: str | None = Field(None, description="User of basic authentication")
     password_file: Path | None = Field(None, description="File with the password alone")
     oauth2: ClientCredentials | None = Field(None, description="Client credentials for a bearer token")
-    tls_ca: Path | None = Field(None, description="PEM authorities of an https archive; none: those of the system")
-    tls_cert: Path | None = Field(None, description="PEM certificate shown to an https archive")
+    tls_ca: Path | None = Field(
+        None, description="PEM authorities it is known by; none: those of the settings for DICOM, else of the system"
+    )
+    tls_cert: Path | None = Field(None, description="PEM certificate shown to it; none: for DICOM that of the settings")
     tls_key: Path | None = Field(None, description="PEM key of the certificate")
 
     receiver: str = Field("", max_length=20, description="Receiving application of an HL7 receiver (MSH-5)")
@@ -88,12 +91,13 @@ class Destination(BaseModel):
     def _fits_together(self) -> "Destination":
         logins = (self.token_file, self.user, self.oauth2)
         own = [*logins, self.password_file, self.tls_ca, self.tls_cert, self.tls_key]
+        has_login = any(value is not None for value in (*logins, self.password_file))
         if not self.is_dicom and self.proof == "commitment":
             raise ValueError("only a DICOM archive gives storage commitment; proof can be auto, query or none")
-        if self.is_hl7 and any(value is not None for value in (*logins, self.password_file)):
+        if self.is_hl7 and has_login:
             raise ValueError("an HL7 receiver has no login; mllp+tls:// takes tls_ca, tls_cert and tls_key")
-        if self.is_dicom and any(value is not None for value in own):
-            raise ValueError("a login or certificate here is for https; dicom+tls:// takes WORKER_TLS_CERT, _KEY, _CA")
+        if self.is_dicom and (has_login or (not self.is_secure and any(value is not None for value in own))):
+            raise ValueError("a login is for https, and dicom+tls:// takes tls_ca, tls_cert and tls_key")
         if sum(value is not None for value in logins) > 1:
             raise ValueError("one login is enough: token_file, user with password_file, or oauth2")
         if (self.user is None) != (self.password_file is None) or (self.tls_cert is None) != (self.tls_key is None):
@@ -128,6 +132,14 @@ class Destination(BaseModel):
     def is_secure(self) -> bool:
         """Whether it is spoken to by TLS."""
         return self._scheme.endswith(("https", "tls"))
+
+    def tls_files(self, settings: "WorkerSettings") -> TlsFiles | None:
+        """Return the files to call a DICOM archive by TLS: its own, else the settings'; None where one is missing."""
+        certificate, key = (self.tls_cert or settings.tls_cert), (self.tls_key or settings.tls_key)
+        authority = self.tls_ca or settings.tls_ca
+        if certificate is None or key is None or authority is None:
+            return None
+        return TlsFiles(certificate, key, authority)
 
     @property
     def web_url(self) -> str:

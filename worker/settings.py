@@ -11,7 +11,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.address import AE_TITLE
 from db.states import OutputKind
-from db.tls_profile import TlsFiles
 from worker import destinations, packaged_model
 
 EMBEDDED = "embedded"
@@ -45,7 +44,9 @@ class WorkerSettings(BaseSettings):
         pattern=f"^{AE_TITLE}$",
         description="Calling AE title when delivering",
     )
-    tls_cert: Path | None = Field(None, description="PEM certificate shown to dicom+tls:// destinations")
+    tls_cert: Path | None = Field(
+        None, description="PEM certificate shown to dicom+tls:// destinations without one of their own"
+    )
     tls_key: Path | None = Field(None, description="PEM key of the certificate")
     tls_ca: Path | None = Field(None, description="PEM authorities that sign the certificates of these destinations")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda:0")
@@ -84,13 +85,6 @@ class WorkerSettings(BaseSettings):
     delivery_give_up_s: float = Field(
         1209600.0, ge=1, description="A delivery not done after so many seconds becomes a dead letter"
     )
-
-    @property
-    def tls_files(self) -> TlsFiles | None:
-        """The files for calling destinations by TLS; None where one of them is not set."""
-        if self.tls_cert is None or self.tls_key is None or self.tls_ca is None:
-            return None
-        return TlsFiles(self.tls_cert, self.tls_key, self.tls_ca)
 
     @property
     def objects_beside_seg_and_sr(self) -> frozenset[OutputKind]:

@@ -52,7 +52,8 @@ class DicomArchive:
 
     def _peer(self) -> ApplicationEntity:
         try:
-            return ApplicationEntity.parse_url(self._destination.url).called_with(self._settings.tls_files)
+            files = self._destination.tls_files(self._settings)
+            return ApplicationEntity.parse_url(self._destination.url).called_with(files)
         except BadAddress as error:
             raise PeerRefused(str(error), code="bad_destination") from error
 
