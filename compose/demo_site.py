@@ -48,6 +48,8 @@ def running(home: Path, destination: str) -> Iterator[ApplicationEntity]:
             "WORKER_BROKER_URL": broker_url,
             "WORKER_DESTINATIONS": f'["{destination}"]',
             "WORKER_RESULTS_DIR": str(home / "results"),
+            # Beside the demos: the next one starts faster.
+            "WORKER_CACHE_DIR": str(home.parent / "cache"),
         }
         supervisor = processes.Supervisor(processes.SITE, environ, log=home / "site.log")
         stop = threading.Event()

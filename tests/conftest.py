@@ -1,5 +1,6 @@
 """Fixtures for every layer: the databases, the servers, the real data."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,17 @@ settings.register_profile("quick", max_examples=40, deadline=None)
 settings.register_profile("thorough", max_examples=2000, deadline=None)
 settings.load_profile("quick")
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _network_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One folder of converted networks for the processes of all tests: each would convert its own otherwise."""
+    beside_all = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        beside_all = beside_all.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKER_CACHE_DIR", str(beside_all / "networks"))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

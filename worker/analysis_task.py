@@ -47,7 +47,8 @@ class AnalysisTask:
     @cached_property
     def model(self) -> pattern_model.PatternModel:
         """The model, loaded when it is first asked for, and known to the database then."""
-        loaded = pattern_model.load(self._settings.weights, self._settings.device, self._settings.engine)
+        own = self._settings
+        loaded = pattern_model.load(own.weights, own.device, own.engine, own.cache_dir)
         row = ModelIdentity(loaded.digest, loaded.name, loaded.version, loaded.card)
         with self._sessions.begin() as session:
             tracking.register_model(session, row, datetime.now(UTC))

@@ -59,6 +59,10 @@ class WorkerSettings(BaseSettings):
     results_dir: Path = Field(
         Path("scleroscan-site/results"), description="Folder for SEG, SR and pictures of each job"
     )
+    cache_dir: Path = Field(
+        Path("scleroscan-site/cache"),
+        description="Folder for the network as OpenVINO reads it, so that a worker starts within a second; private",
+    )
     page: bool = Field(True, description="Send the page that any viewer shows, a secondary capture, beside SEG and SR")
     pdf: bool = Field(False, description="Send the page as an encapsulated PDF too, for archives that show documents")
     key_images: bool = Field(False, description="Send a key object selection of the images that show most disease")

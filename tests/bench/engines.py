@@ -19,7 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from tests.bench.figures import Row, print_json, print_table
 from worker.analysis import patterns
 from worker.analysis.patterns import model
-from worker.analysis.patterns.engine import Engine, OpenVinoEngine, TorchEngine
+from worker.analysis.patterns.engine import Engine, OpenVinoEngine, TorchEngine, convert
 from worker.analysis.patterns.model import PatternModel
 from worker.analysis.patterns.openvino_alone import openvino
 from worker.analysis.records import RETICULATION
@@ -114,8 +114,8 @@ def engines(
     for path, precision in ((whole, "float32"), (small, "int8")):
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         yield "ONNX Runtime", precision, OnnxEngine(session, precision)
-    yield "OpenVINO", "float32", OpenVinoEngine.from_unet(unet(), "f32")
-    yield "OpenVINO", "bfloat16", OpenVinoEngine.from_unet(unet(), "bf16")
+    yield "OpenVINO", "float32", OpenVinoEngine(convert(unet()), "f32")
+    yield "OpenVINO", "bfloat16", OpenVinoEngine(convert(unet()), "bf16")
     yield "OpenVINO", "int8", OpenVinoEngine(openvino.convert_model(str(small)), "f32")
 
 

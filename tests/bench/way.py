@@ -6,6 +6,7 @@ when it starts, takes the series FIRST through without counting, then FOLDER, an
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -86,7 +87,13 @@ def measured(home: Path, counts: tuple[int, ...], data: Path) -> Iterator[Row]:
     with services.orthanc(home / "orthanc") as archive:
         for name, folder in all_series.items():
             command = [sys.executable, "-W", "ignore", "-m", "tests.bench.way", str(folder), str(first)]
-            done = subprocess.run([*command, archive.destination], check=True, capture_output=True, text=True)
+            done = subprocess.run(
+                [*command, archive.destination],
+                check=True,
+                capture_output=True,
+                text=True,
+                env=os.environ | {"WORKER_CACHE_DIR": str(home / "cache")},
+            )
             found = Figures(**json.loads(done.stdout))
             slices = float(len(_files(folder)))
             yield _row(name, slices, "seconds", found.seconds) | {"peak, MB": found.peak_mb}
@@ -134,7 +141,8 @@ def main() -> None:
     from worker.analysis.patterns import model  # noqa: PLC0415
     from worker.settings import WorkerSettings  # noqa: PLC0415
 
-    loaded = model.load(WorkerSettings().weights, "cpu")
+    own = WorkerSettings()
+    loaded = model.load(own.weights, "cpu", cache=own.cache_dir)
     clock.enter("")
     _taken_through(first, lambda _: None, loaded, destination)
     _taken_through(folder, clock.enter, loaded, destination)

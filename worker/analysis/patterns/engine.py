@@ -70,18 +70,9 @@ class OpenVinoEngine:
     _compiled: dict[tuple[int, ...], Any] = field(default_factory=dict)
 
     @classmethod
-    def from_unet(cls, unet: torch.nn.Module, precision: str | None = None) -> "OpenVinoEngine":
-        """Convert a network.
-
-        ``precision`` is ``f32`` or ``bf16``, by default what the processor computes fastest in.
-        """
-        fastest = "bf16" if fastest_dtype(torch.device("cpu")) == torch.bfloat16 else "f32"
-        example = torch.zeros(1, network.SLICES_IN, 2 * network.STRIDE, 2 * network.STRIDE)
-        with warnings.catch_warnings():
-            # OpenVINO's converter uses torch.jit.trace, for which torch warns that it is deprecated.
-            warnings.simplefilter("ignore")
-            model = openvino.convert_model(unet.float().eval(), example_input=example)
-        return cls(model, precision or fastest)
+    def of(cls, model: openvino.Model) -> "OpenVinoEngine":
+        """Run a converted network in what the processor computes fastest in."""
+        return cls(model, "bf16" if fastest_dtype(torch.device("cpu")) == torch.bfloat16 else "f32")
 
     def __call__(self, stacks: torch.Tensor) -> torch.Tensor:
         """Run a batch, one by one: nothing is gained by more at a time."""
@@ -106,11 +97,25 @@ class OpenVinoEngine:
         return openvino.Core().compile_model(fixed, "CPU", hints)
 
 
+def convert(unet: torch.nn.Module) -> openvino.Model:
+    """Return a network as OpenVINO reads it, in float32."""
+    example = torch.zeros(1, network.SLICES_IN, 2 * network.STRIDE, 2 * network.STRIDE)
+    with warnings.catch_warnings():
+        # OpenVINO's converter uses torch.jit.trace, for which torch warns that it is deprecated.
+        warnings.simplefilter("ignore")
+        return openvino.convert_model(unet.float().eval(), example_input=example)
+
+
 def start(unet: torch.nn.Module, device: torch.device, wanted: str = "auto") -> Engine:
     """Return the engine for a network on its device: ``auto``, ``torch`` or ``openvino``, which runs on a CPU alone."""
-    if engine_choice.choose(wanted, device.type == "cpu") is EngineName.TORCH:
-        return TorchEngine.from_unet(unet, device)
-    return OpenVinoEngine.from_unet(unet)
+    if runs_openvino(device, wanted):
+        return OpenVinoEngine.of(convert(unet))
+    return TorchEngine.from_unet(unet, device)
+
+
+def runs_openvino(device: torch.device, wanted: str) -> bool:
+    """Return whether a network on this device runs in OpenVINO."""
+    return engine_choice.choose(wanted, device.type == "cpu") is EngineName.OPENVINO
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:

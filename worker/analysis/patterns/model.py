@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from worker.analysis import card as model_card
-from worker.analysis.patterns import engine, network
-from worker.analysis.patterns.engine import Engine
+from worker.analysis.patterns import converted, engine, network
+from worker.analysis.patterns.engine import Engine, OpenVinoEngine, TorchEngine
 from worker.errors import DeviceUnavailable, WeightsMismatch
 
 
@@ -45,7 +45,7 @@ class PatternModel:
     device: torch.device
 
 
-def load(weights: Path, device: str = "auto", runs_on: str = "auto") -> PatternModel:
+def load(weights: Path, device: str = "auto", runs_on: str = "auto", cache: Path | None = None) -> PatternModel:
     """Load a model from safetensors with its card beside it.
 
     Parameters
@@ -56,6 +56,8 @@ def load(weights: Path, device: str = "auto", runs_on: str = "auto") -> PatternM
         ``auto`` (the first GPU, else the CPU), ``cpu`` or ``cuda:N``.
     runs_on
         ``auto`` (the fastest for the device), ``torch`` or ``openvino``.
+    cache
+        Folder in which the network is kept as OpenVINO reads it; None converts it anew.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def load(weights: Path, device: str = "auto", runs_on: str = "auto") -> PatternM
         for kind in ("", "_spread", "_margin")
     )
     return PatternModel(
-        engine=engine.start(weighted(weights), target, runs_on),
+        engine=_engine(weights, card["digest"], target, runs_on, cache),
         thresholds=thresholds,
         spreads=spreads,
         margins=margins,
@@ -84,6 +86,12 @@ def load(weights: Path, device: str = "auto", runs_on: str = "auto") -> PatternM
         card=card,
         device=target,
     )
+
+
+def _engine(weights: Path, digest: str, device: torch.device, runs_on: str, cache: Path | None) -> Engine:
+    if not engine.runs_openvino(device, runs_on):
+        return TorchEngine.from_unet(weighted(weights), device)
+    return OpenVinoEngine.of(converted.kept(cache, digest, lambda: engine.convert(weighted(weights))))
 
 
 def weighted(weights: Path) -> torch.nn.Module:
