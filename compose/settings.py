@@ -1,14 +1,15 @@
-"""All settings of a site, read once from the environment, with misspelt names found out."""
+"""All settings of a site, read once from the environment and from files, with misspelt names found out."""
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from compose import faults
+from compose import faults, setting_files
 from compose.errors import MisspeltSetting, UnusableSetting
 from compose.monitor.settings import MonitorSettings
 from compose.status_page.settings import StatusPageSettings
@@ -30,6 +31,7 @@ SHOW_PATIENTS = f"{OWN_PREFIX}SHOW_PATIENTS"
 OWN = {
     f"{OWN_PREFIX}LOG_FORMAT": "Log lines for people (console) or machines (json)",
     SHOW_PATIENTS: "Whether `scleroscan status` may show PatientIDs (true), as its option --patients has it",
+    setting_files.FOLDER: "Folder with a file for each setting that is not in the environment, named as its variable",
 }
 LIKENESS = 0.75
 
@@ -56,7 +58,7 @@ class SiteSettings:
 
 
 def load(environ: Mapping[str, str] = os.environ) -> SiteSettings:
-    """Read the settings.
+    """Read the settings: the environment, then the files of the folder that it names.
 
     Raises
     ------
@@ -65,27 +67,29 @@ def load(environ: Mapping[str, str] = os.environ) -> SiteSettings:
     UnusableSetting
         Values cannot be so; each is named, with a right one.
     """
-    _check_names(environ)
-    wrong = [sentence for settings in CLASSES for sentence in _wrong(settings)]
+    folder = setting_files.folder(environ, setting_names())
+    _check_names([*environ, *setting_files.names(folder)])
+    wrong = [sentence for settings in CLASSES for sentence in _wrong(settings, folder)]
     if wrong:
         raise UnusableSetting("; ".join(wrong))
-    node, worker = NodeSettings(), WorkerSettings()
+    node, worker = NodeSettings(_secrets_dir=folder), WorkerSettings(_secrets_dir=folder)
     # One site file for all that is told by files, unless the worker has its own.
     own = worker if worker.site_file else worker.model_copy(update={"site_file": node.site_file})
-    return SiteSettings(DbSettings(), node, own, MonitorSettings(), StatusPageSettings())
+    rest = MonitorSettings(_secrets_dir=folder), StatusPageSettings(_secrets_dir=folder)
+    return SiteSettings(DbSettings(_secrets_dir=folder), node, own, *rest)
 
 
-def _wrong(settings: type[BaseSettings]) -> list[str]:
+def _wrong(settings: type[BaseSettings], folder: Path | None) -> list[str]:
     try:
-        settings()
+        settings(_secrets_dir=folder)
     except ValidationError as error:
         return faults.sentences(settings, error)
     return []
 
 
-def _check_names(environ: Mapping[str, str]) -> None:
+def _check_names(names: Iterable[str]) -> None:
     known = setting_names()
-    for name in sorted(environ):
+    for name in sorted(names):
         if name in known or not name.startswith(tuple(prefixes())):
             continue
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=LIKENESS)
