@@ -2,10 +2,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools prometheus rsyslog rsyslog-openssl
+SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools prometheus rsyslog rsyslog-openssl nginx-light systemd
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: help install demo services test test-quick acceptance viewer check bench chaos chaos-delivery fuzz soak stalls sbom clean
+.PHONY: help install tools demo services docs image test test-quick acceptance viewer check bench chaos chaos-delivery fuzz soak stalls sbom clean
 
 help:
 	@echo "make install   the environment, in $(VENV)"
@@ -13,6 +13,8 @@ help:
 	@echo "make test      every test; installs the services they use where missing"
 	@echo "make test-quick  the unit tests alone: no server, about a minute"
 	@echo "make acceptance  the overlay in a real viewer, OHIF, and the status page, in Chromium; fetches 220 MB once, 650 MB on the disk"
+	@echo "make docs      the documentation as a site, in build/docs"
+	@echo "make image     the steps of compose/Dockerfile in empty folders, and the command that they install; TORCH_INDEX=URL"
 	@echo "make check     format, lint, types, import arrows"
 	@echo "make bench     speeds beside those of a peer; PART=way (receiving, reading, encoding, stages): that part alone"
 	@echo "make chaos     kill -9 at random moments of receiving; ROUNDS=200 SEED=1"
@@ -30,6 +32,12 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@
 
+tools: $(VENV)/tools
+
+$(VENV)/tools: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[deployment,docs]'
+	@touch $@
+
 demo: install
 	$(BIN)/scleroscan demo
 
@@ -45,7 +53,7 @@ services:
 # turns. In the order of the folders: xdist would begin with the files of most tests, and end with one worker alone at the long ones.
 JOBS ?= 3
 
-test: install services
+test: install services tools
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-quick: install
@@ -94,6 +102,9 @@ soak: install services
 
 stalls: install services
 	$(BIN)/python -m tests.stalls
+
+image: install
+	$(BIN)/python -m tests.image $(TORCH_INDEX)
 
 sbom: install
 	$(BIN)/python -m tests.sbom sbom.cdx.json

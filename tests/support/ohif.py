@@ -1,6 +1,5 @@
 """OHIF as a hospital serves it: its files, and behind the same address the DICOMweb of an archive."""
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,42 +9,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from tests.support import REPOSITORY
 
 DIST = REPOSITORY / ".viewer" / "package" / "dist"
-CONFIG = {
-    "routerBasename": None,
-    "extensions": [],
-    "modes": [],
-    "customizationService": {},
-    "showStudyList": True,
-    "maxNumberOfWebWorkers": 1,
-    "showWarningMessageForCrossOrigin": False,
-    "showCPUFallbackMessage": False,
-    "investigationalUseDialog": {"option": "never"},
-    # Opens an overlay without asking first.
-    "disableConfirmationPrompts": True,
-    "defaultDataSourceName": "archive",
-    "dataSources": [
-        {
-            "namespace": "@ohif/extension-default.dataSourcesModule.dicomweb",
-            "sourceName": "archive",
-            "configuration": {
-                "friendlyName": "archive",
-                "name": "archive",
-                "wadoUriRoot": "/dicom-web",
-                "qidoRoot": "/dicom-web",
-                "wadoRoot": "/dicom-web",
-                "qidoSupportsIncludeField": False,
-                "imageRendering": "wadors",
-                "thumbnailRendering": "wadors",
-                "enableStudyLazyLoad": True,
-                "supportsFuzzyMatching": False,
-                "supportsWildcard": True,
-                "staticWado": False,
-                "singlepart": "bulkdata,video",
-                "bulkDataURI": {"enabled": True, "relativeResolution": "studies"},
-            },
-        }
-    ],
-}
+# As containers get it; beside it, that an overlay opens without asking first.
+CONFIGURATION = (REPOSITORY / "compose" / "containers" / "ohif.js").read_text(encoding="utf-8")
+NO_QUESTIONS = "window.config.disableConfirmationPrompts = true;"
 
 
 @contextmanager
@@ -64,7 +30,7 @@ def serving(archive_port: int) -> Iterator[str]:
             if path.startswith("dicom-web"):
                 self._pass_on()
             elif path == "app-config.js":
-                self._answer(200, "text/javascript", f"window.config = {json.dumps(CONFIG)};".encode())
+                self._answer(200, "text/javascript", f"{CONFIGURATION}{NO_QUESTIONS}".encode())
             else:
                 # Addresses of the application are no files: each is the one page.
                 self.path = self.path if (DIST / path).is_file() else "/index.html"

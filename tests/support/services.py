@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,6 +41,8 @@ DEBIAN = {
     "dciodvfy": "dicom3tools",
     "promtool": "prometheus",
     "rsyslogd": "rsyslog",
+    "nginx": "nginx-light",
+    "systemd-analyze": "systemd",
     "libOrthancDicomWeb.so": "orthanc-dicomweb",
     "lmnsd_ossl.so": "rsyslog-openssl",
 }
@@ -57,17 +61,24 @@ LIBRARY_FOLDERS = [Path("/usr/share/orthanc/plugins"), *Path("/usr/lib").glob("*
 
 def program(name: str) -> str:
     """Return the path of a Debian program; where it is absent, skip at home and fail in CI."""
-    return shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS)) or _absent(name)
+    return shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS)) or _absent(name, f"apt-get install {DEBIAN[name]}")
 
 
 def library(name: str) -> str:
     """Return the path of what a Debian program loads; where it is absent, skip at home and fail in CI."""
     found = (str(folder / name) for folder in LIBRARY_FOLDERS if (folder / name).exists())
-    return next(found, "") or _absent(name)
+    return next(found, "") or _absent(name, f"apt-get install {DEBIAN[name]}")
 
 
-def _absent(name: str) -> NoReturn:
-    reason = f"{name} is not installed: apt-get install {DEBIAN[name]}"
+def tool(name: str) -> Any:
+    """Return a package that `make tools` installs; where it is absent, skip at home and fail in CI."""
+    if find_spec(name.partition(".")[0]) is None:
+        _absent(name, "make tools")
+    return import_module(name)
+
+
+def _absent(name: str, install: str) -> NoReturn:
+    reason = f"{name} is not installed: {install}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
