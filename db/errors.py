@@ -1,6 +1,7 @@
 """Errors of the database package.
 
-TrackingError          UnknownSubject · IllegalTransition · ClaimLost · SchemaOutdated · AnchorsChanged
+TrackingError          UnknownSubject · IllegalTransition · ClaimLost · ProfileNotMade · SchemaOutdated ·
+                       AnchorsChanged
 BadAddress             an application entity that is not written as AET@host:port
 """
 
@@ -19,6 +20,10 @@ class IllegalTransition(TrackingError):
 
 class ClaimLost(TrackingError):
     """The job was claimed again by another worker: nothing more may be written under this claim."""
+
+
+class ProfileNotMade(TrackingError):
+    """A job was encoded in other ways than a destination wants: nothing of it can be sent there."""
 
 
 class SchemaOutdated(TrackingError):

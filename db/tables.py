@@ -172,7 +172,10 @@ class JobInstance(Base):
 
 
 class Output(Base):
-    """A written file of a job: SEG, SR, page or picture."""
+    """A written file of a job: SEG, SR, page or picture.
+
+    ``role`` tells the several SEGs and SRs of a job apart, and who gets which; None where there is one of the kind.
+    """
 
     __tablename__ = "output"
     __table_args__ = (UniqueConstraint("job_id", "path"),)
@@ -182,6 +185,7 @@ class Output(Base):
     sop_uid: Mapped[str | None] = mapped_column(UID)
     digest: Mapped[str] = mapped_column(DIGEST)
     path: Mapped[str]
+    role: Mapped[str | None]
 
 
 class Measurement(Base):

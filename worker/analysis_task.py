@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
-from db.errors import ClaimLost
+from db.errors import ClaimLost, ProfileNotMade
 from db.states import JobState
 from db.tracking import (
     Claim,
@@ -28,7 +28,6 @@ from worker import destinations, identity, past, pipeline
 from worker.analysis.patterns import model as pattern_model
 from worker.errors import InputRejected, PipelineError
 from worker.reading.unchanged import ReceivedFile
-from worker.results.sr import ReportClass
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -84,6 +83,8 @@ class AnalysisTask:
             self._record(held, result)
         except PipelineError as error:
             self._end(held, error)
+        except ProfileNotMade as error:
+            self._finish(held, JobState.FAILED, Failure("profile_not_made", str(error)))
         except ClaimLost:
             raise
         except Exception as error:
@@ -118,8 +119,7 @@ class AnalysisTask:
             created_at=held.created_at,
             # Absolute, because the path is kept in rows and other processes have other working directories.
             folder=self._settings.results_dir.absolute() / held.key,
-            one_seg=self._settings.one_seg,
-            report_class=ReportClass(self._settings.sr_class),
+            profiles=destinations.profiles(self._settings),
             also=self._settings.objects_beside_seg_and_sr,
             earlier=tuple(past.timepoint_of(row) for row in earlier),
             predecessor=predecessor,
@@ -156,8 +156,11 @@ class AnalysisTask:
             self._hand_back(held, _failure(error))
             return
         state = JobState.REJECTED if isinstance(error, InputRejected) else JobState.FAILED
+        self._finish(held, state, _failure(error))
+
+    def _finish(self, held: Claim, state: JobState, failure: Failure) -> None:
         with self._sessions.begin() as session:
-            tracking.finish(session, held, state, _failure(error), datetime.now(UTC))
+            tracking.finish(session, held, state, failure, datetime.now(UTC))
 
     def _hand_back(self, held: Claim, failure: Failure) -> None:
         with self._sessions.begin() as session:

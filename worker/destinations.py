@@ -14,6 +14,7 @@ from db.errors import BadAddress
 from db.states import DELIVERED_KINDS, OutputKind
 from db.tls_profile import TlsFiles
 from db.tracking import Recipient
+from worker.results.profile import Profile, ReportClass, SegForm
 
 if TYPE_CHECKING:
     from worker.settings import WorkerSettings
@@ -61,7 +62,8 @@ class Destination(BaseModel):
     )
     tls_cert: Path | None = Field(None, description="PEM certificate shown to it; none: for DICOM that of the settings")
     tls_key: Path | None = Field(None, description="PEM key of the certificate")
-
+    seg: SegForm | None = Field(None, description="How it gets the masks; none: as WORKER_ONE_SEG says")
+    sr_class: ReportClass | None = Field(None, description="Class of its SR; none: as WORKER_SR_CLASS says")
     receiver: str = Field("", max_length=20, description="Receiving application of an HL7 receiver (MSH-5)")
 
     @model_validator(mode="before")
@@ -107,6 +109,17 @@ class Destination(BaseModel):
         if self.receiver and not self.is_hl7:
             raise ValueError("receiver is for mllp:// and mllp+tls://")
         return self
+
+    @model_validator(mode="after")
+    def _takes_what_is_made_for_it(self) -> "Destination":
+        if (self.is_fhir or self.is_hl7) and (self.seg or self.sr_class):
+            raise ValueError("seg and sr_class are for archives: who takes reports gets them in other words")
+        return self
+
+    def profile(self, settings: "WorkerSettings") -> Profile:
+        """Return what is made for it: its own lines, else as the settings say."""
+        of_site = site_profile(settings)
+        return Profile(self.seg or of_site.form, self.sr_class or of_site.report_class)
 
     @property
     def is_dicom(self) -> bool:
@@ -213,9 +226,19 @@ def of(settings: "WorkerSettings") -> tuple[Destination, ...]:
     return (*described, *(one for one in plain if one.url not in known))
 
 
+def site_profile(settings: "WorkerSettings") -> Profile:
+    """Return what is made whoever gets it: it lies in the folder, and reports by HL7 and FHIR are made of it."""
+    return Profile(SegForm.ONE if settings.one_seg else SegForm.BINARY, ReportClass(settings.sr_class))
+
+
+def profiles(settings: "WorkerSettings") -> tuple[Profile, ...]:
+    """Return what is made: that of the site first, then what destinations want otherwise, each once."""
+    return tuple(dict.fromkeys((site_profile(settings), *(one.profile(settings) for one in of(settings)))))
+
+
 def recipients(settings: "WorkerSettings") -> tuple[Recipient, ...]:
     """Return who gets which objects."""
-    return tuple(Recipient(one.url, one.objects) for one in of(settings))
+    return tuple(Recipient(one.url, one.objects, one.profile(settings).roles) for one in of(settings))
 
 
 def _in_file(path: Path) -> tuple[Destination, ...]:

@@ -1,6 +1,6 @@
 """Runs the stages from files to results: read, lungs, patterns, quantify, encode; without database and queue."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from PIL.Image import Image
 from pydicom import Dataset
 
 from db.states import OutputKind
-from db.tracking import OutputFile
+from db.tracking import OutputFile, Predecessor
 from worker.analysis import card as model_card
 from worker.analysis import lungs, patterns, quantify, serial, timepoint
 from worker.analysis.patterns.model import PatternModel
@@ -23,6 +23,7 @@ from worker.reading.exam import Exam
 from worker.reading.series import SourceSeries
 from worker.reading.unchanged import ReceivedFile
 from worker.results import files, key_images, page, page_object, page_pdf, page_sheet, picture, seg, segments, sr
+from worker.results.profile import Profile, SegPart
 from worker.results.source import Maker, ResultSource
 
 # The errors that highdicom and pydicom raise on headers from which no valid object can be made.
@@ -33,9 +34,9 @@ ENCODING_ERRORS = (AttributeError, KeyError, TypeError, ValueError)
 class Task:
     """The input of one run: files of a series, the key that decides all UIDs, the folder for results.
 
-    ``earlier`` are the measured exams under the same patient ID, whosever they are; ``predecessor`` is the key of the
-    job whose report this one replaces; ``one_seg`` puts disease and lungs into one SEG; ``also`` are the objects wanted
-    beside SEG and SR.
+    ``earlier`` are the measured exams under the same patient ID, whosever they are; ``predecessor`` is the job whose
+    reports these replace; ``profiles`` say which SEGs and SRs are made, first those of the site; ``also`` are the
+    objects wanted beside SEG and SR.
     """
 
     files: tuple[ReceivedFile, ...]
@@ -43,9 +44,8 @@ class Task:
     created_at: datetime
     folder: Path
     earlier: tuple[Timepoint, ...] = ()
-    predecessor: str | None = None
-    one_seg: bool = False
-    report_class: sr.ReportClass = sr.ReportClass.COMPREHENSIVE_3D
+    predecessor: Predecessor | None = None
+    profiles: tuple[Profile, ...] = (Profile(),)
     also: frozenset[OutputKind] = frozenset({OutputKind.PAGE})
 
 
@@ -162,14 +162,13 @@ def _encode(
         # Drawing lets other threads run most of the time, making objects hardly ever does.
         with headers.quiet(), ThreadPoolExecutor(1, thread_name_prefix="draw") as beside:
             drawn = beside.submit(_drawn, task.also, source, exam, found)
-            contents = (segments.ALL,) if task.one_seg else (segments.DISEASE, segments.OUTLINE)
-            segs = {one.kind: seg.encode(source, one, found.lungs, found.patterns) for one in contents}
-            report = sr.encode(source, found.assessment, segs.values(), found.comparison, task.report_class)
+            segs = _segs(task.profiles, source, found)
+            reports = dict(_reports(task.profiles, source, found, segs))
             frames, sheet = drawn.result()
             further = dict(_further(task.also, source, found, frames))
         written = (
-            *(files.write_object(task.folder, kind, one) for kind, one in segs.items()),
-            files.write_object(task.folder, "sr", report),
+            *(files.write_object(task.folder, part.kind, one, part.role) for part, one in segs.items()),
+            *(files.write_object(task.folder, "sr", one, role) for role, one in reports.items()),
             *(files.write_object(task.folder, kind, one) for kind, one in further.items()),
             files.write_picture(task.folder, "overlay", sheet),
         )
@@ -178,7 +177,22 @@ def _encode(
             f"no valid SEG or SR can be made from the headers of this series ({type(error).__name__})",
             detail={"error": type(error).__name__},
         ) from error
-    return tuple(OutputFile(file.kind, str(file.path), file.digest, file.sop_uid) for file in written)
+    return tuple(OutputFile(one.kind, str(one.path), one.digest, one.sop_uid, one.role) for one in written)
+
+
+def _segs(profiles: Sequence[Profile], source: ResultSource, found: Findings) -> dict[SegPart, Dataset]:
+    """Return each SEG that a profile asks for, once."""
+    parts = dict.fromkeys(part for profile in profiles for part in profile.parts)
+    return {part: seg.encode(source, segments.of(part), found.lungs, found.patterns) for part in parts}
+
+
+def _reports(
+    profiles: Sequence[Profile], source: ResultSource, found: Findings, segs: Mapping[SegPart, Dataset]
+) -> Iterator[tuple[str, Dataset]]:
+    """Yield the SR of each profile, with its role: it refers to the SEGs of its profile."""
+    for profile in profiles:
+        of_profile = [segs[part] for part in profile.parts]
+        yield profile.report_role, sr.encode(source, found.assessment, of_profile, found.comparison, profile)
 
 
 def _drawn(

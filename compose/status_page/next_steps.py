@@ -49,6 +49,7 @@ FAILED: Final = {
     "attempts_exhausted": "Look at the log of the analyse worker, then retry.",
     "unexpected_error": "Look at the log of the worker, then retry.",
     "encoding_failed": "Keep the series for a report to the makers; its headers give no valid object.",
+    "profile_not_made": "Recompute: the objects are written as the destinations want them now.",
     "delivery_failed": "Mend what the dead letters below name, then retry.",
 }
 DELIVERY: Final = {

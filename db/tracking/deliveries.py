@@ -1,13 +1,15 @@
 """Deliveries: one object on its way to one destination, its schedule kept in the row."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
+from db.errors import ProfileNotMade
 from db.states import DELIVERED_KINDS, DeliveryState, JobState, OutputKind
 from db.tables import Delivery, Job, Output
 from db.tracking.events import Change, append, begin, lock_series, move
@@ -20,10 +22,20 @@ REPEATING = (OutputKind.PAGE, OutputKind.PDF, OutputKind.KEY_IMAGES)
 
 
 class Recipient(NamedTuple):
-    """A destination and the kinds of objects that it gets."""
+    """A destination, the kinds of objects that it gets, and of kinds that are made in several ways the role of its own.
+
+    A kind without a role among roles is none of its, unless there are no roles at all.
+    """
 
     destination: str
     kinds: Collection[str] = DELIVERED_KINDS
+    roles: Mapping[str, str] = MappingProxyType({})
+
+    def gets(self, output: Output) -> bool:
+        """Whether an object is for it."""
+        if output.kind not in self.kinds:
+            return False
+        return output.role is None or not self.roles or self.roles.get(output.kind) == output.role
 
 
 @dataclass(frozen=True)
@@ -52,15 +64,20 @@ class PendingObject:
 
 
 def open_deliveries(session: Session, job: Job, recipients: Sequence[Recipient], change: Change) -> None:
-    """Make the DICOM objects of a job pending for those who get them; one that failed is pending again."""
+    """Make the DICOM objects of a job pending for those who get them; one that failed is pending again.
+
+    What was made for a destination is what it gets, whatever its profile has become since. Raises ProfileNotMade where
+    nothing of the profile of a destination was made.
+    """
     outputs = session.scalars(
         select(Output).where(Output.job_id == job.id, Output.kind.in_(DELIVERED_KINDS)).order_by(Output.id)
     ).all()
     known = {
         (d.output_id, d.destination): d for d in session.scalars(select(Delivery).where(Delivery.job_id == job.id))
     }
+    wanted = {one.destination: _wanted(outputs, one, known.keys()) for one in recipients}
     for output in outputs:
-        for destination in (one.destination for one in recipients if output.kind in one.kinds):
+        for destination in (one.destination for one in recipients if output.id in wanted[one.destination]):
             delivery = known.get((output.id, destination))
             if delivery is None:
                 begin(session, _pending(job.id, output.id, destination, change.now), change)
@@ -69,6 +86,19 @@ def open_deliveries(session: Session, job: Job, recipients: Sequence[Recipient],
                 delivery.retried_at, delivery.attempts = change.now, 0
                 move(session, delivery, DeliveryState.PENDING, change)
     close_job(session, job, change)
+
+
+def _wanted(outputs: Sequence[Output], recipient: Recipient, known: Collection[tuple[int, str]]) -> set[int]:
+    """Return which outputs a destination gets: those of its profile, or what was made for it while it had another."""
+    before = {one.id for one in outputs if (one.id, recipient.destination) in known}
+    others = [one for one in outputs if one.id in before and one.kind in recipient.kinds and not recipient.gets(one)]
+    if others:
+        return {one.id for one in outputs if one.id in before or (one.role is None and recipient.gets(one))}
+    wanted = [one for one in outputs if recipient.gets(one)]
+    lacking = {one.kind for one in outputs if one.kind in recipient.kinds} - {one.kind for one in wanted}
+    if lacking & recipient.roles.keys():
+        raise ProfileNotMade(f"what {recipient.destination} wants now was not made of this job: recompute it")
+    return {one.id for one in wanted}
 
 
 def _pending(job_id: int, output_id: int, destination: str, now: datetime) -> Delivery:

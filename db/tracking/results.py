@@ -18,12 +18,16 @@ from db.tracking.seal import RESULTS_HASH, results_hash
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A written file: ``kind`` is a :class:`db.states.OutputKind`; ``sop_uid`` None for a picture."""
+    """A written file: ``kind`` is a :class:`db.states.OutputKind`; ``sop_uid`` None for a picture.
+
+    ``role`` tells several of a kind apart; None where whoever gets the kind gets it.
+    """
 
     kind: str
     path: str
     digest: str
     sop_uid: str | None = None
+    role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,7 @@ def _keep(session: Session, job: Job, results: JobResults, now: datetime) -> Non
     job.assessed_at = job.assessed_at or now
     session.add_all(Measurement(job_id=job.id, **asdict(row)) for row in results.measurements)
     session.add_all(QualityFlag(job_id=job.id, **asdict(row)) for row in results.flags)
-    session.add_all(
-        Output(job_id=job.id, kind=o.kind, sop_uid=o.sop_uid, digest=o.digest, path=o.path) for o in results.outputs
-    )
+    session.add_all(Output(job_id=job.id, **asdict(file)) for file in results.outputs)
     if results.exam is not None:
         session.add(Exam(job_id=job.id, **asdict(results.exam)))
     session.flush()
@@ -96,21 +98,33 @@ def encoded_before(session: Session, held: Claim) -> bool:
 
 
 def resume(session: Session, held: Claim, recipients: Sequence[Recipient], now: datetime) -> None:
-    """Go on to delivery with the results of an earlier attempt, after an operator's retry. Raises ClaimLost."""
+    """Go on to delivery with the results of an earlier attempt, after an operator's retry.
+
+    Raises ClaimLost, and ProfileNotMade as :func:`open_deliveries` does.
+    """
     job = fenced(session, held)
     job.updated_at = now
     move(session, job, JobState.ENCODED, Change(held.who, now, "results_kept"))
     open_deliveries(session, job, recipients, Change(held.who, now, "retried"))
 
 
-def predecessor(session: Session, job_id: int) -> str | None:
-    """Return the key of the newest job with a report that this job supersedes, however many lie between."""
+@dataclass(frozen=True)
+class Predecessor:
+    """A job by its key, and the roles of its reports, in their order: None where an earlier version wrote it."""
+
+    key: str
+    roles: tuple[str | None, ...] = (None,)
+
+
+def predecessor(session: Session, job_id: int) -> Predecessor | None:
+    """Return the newest job with a report that this job supersedes, however many lie between."""
     job = session.get_one(Job, job_id)
     # Images that come and go can make jobs supersede each other in a ring.
     passed = {job.id}
     while job.supersedes_id is not None and job.supersedes_id not in passed:
         passed.add(job.supersedes_id)
         job = session.get_one(Job, job.supersedes_id)
-        if session.scalar(select(Output.id).where(Output.job_id == job.id, Output.kind == OutputKind.SR)):
-            return job.key
+        reports = select(Output.role).where(Output.job_id == job.id, Output.kind == OutputKind.SR)
+        if roles := tuple(session.scalars(reports.order_by(Output.id))):
+            return Predecessor(job.key, roles)
     return None

@@ -54,7 +54,7 @@ def hash_of_results(job: Job | Row[Any], of: ResultRows) -> str:
         [[job.key, job.series_uid, job.instances_digest, job.model_digest, job.settings_digest]],
         [[m.region, m.side, m.zone, m.quantity, repr(float(m.value)), m.unit] for m in of.measurements],
         [[f.code, f.text, None if f.value is None else repr(float(f.value))] for f in of.flags],
-        [[o.kind.value, o.sop_uid, o.digest, o.path] for o in of.outputs],
+        [[o.kind.value, o.sop_uid, o.digest, o.path, *([o.role] if o.role else [])] for o in of.outputs],
         [[i.sop_uid, i.digest, i.patient_id, i.patient_name, i.accession_number] for i in of.images],
     ]
     if of.exam is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 
 from db.states import OutputKind
+from db.tracking import Predecessor
 from dicom_node.spool import part10
 from worker import packaged_model, pipeline
 from worker.analysis.patterns import model
@@ -45,7 +46,7 @@ def produce(folder: Path) -> Produced:
         datetime(2026, 1, 2, tzinfo=UTC),
         folder / "out",
         (earlier(paths),),
-        "p" * 64,
+        Predecessor("p" * 64),
         also=frozenset({OutputKind.PAGE, OutputKind.PDF, OutputKind.KEY_IMAGES}),
     )
     loaded = model.load(packaged_model.WEIGHTS, "cpu", "auto")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,20 +13,25 @@ from pydicom import Dataset, dcmwrite
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A file of a job: ``kind`` is a :class:`db.states.OutputKind`; ``sop_uid`` None for a picture."""
+    """A file of a job: ``kind`` is a :class:`db.states.OutputKind`; ``sop_uid`` None for a picture.
+
+    ``role`` tells the several SEGs and SRs of a job apart.
+    """
 
     kind: str
     path: Path
     digest: str
     sop_uid: str | None = None
+    role: str | None = None
 
 
-def write_object(folder: Path, kind: str, dataset: Dataset) -> WrittenFile:
-    """Write a DICOM object as ``<kind>.dcm``."""
+def write_object(folder: Path, kind: str, dataset: Dataset, role: str | None = None) -> WrittenFile:
+    """Write a DICOM object as ``<kind>.dcm``; one with a role as that says, its words joined by hyphens."""
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
-    path = folder / f"{kind}.dcm"
-    return WrittenFile(kind, path, _write(path, buffer.getbuffer()), str(dataset.SOPInstanceUID))
+    name = re.sub("[^a-z0-9]+", "-", role) if role else kind
+    path = folder / f"{name}.dcm"
+    return WrittenFile(kind, path, _write(path, buffer.getbuffer()), str(dataset.SOPInstanceUID), role)
 
 
 def write_picture(folder: Path, name: str, picture: Image.Image) -> WrittenFile:

@@ -1,12 +1,13 @@
 """What stands in which SEG, under which name, in which colour."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from highdicom.sr.coding import CodedConcept
 
 from worker.analysis.records import CONSOLIDATION, GROUND_GLASS, LEFT_LUNG, RETICULATION, RIGHT_LUNG
 from worker.results import codes, palette
+from worker.results.profile import SegPart
 
 
 @dataclass(frozen=True)
@@ -86,3 +87,13 @@ LUNGS: Final = (
 DISEASE: Final = Content("seg", "disease seg", 6, "ILD disease (Scleroscan, research)", "ILD", PATTERNS)
 OUTLINE: Final = Content("lungs", "lungs seg", 3, "ILD lungs (Scleroscan, research)", "LUNGS", LUNGS)
 ALL: Final = Content("seg", "seg", 6, "ILD disease and lungs (Scleroscan, research)", "ILD", PATTERNS + LUNGS)
+
+
+def of(part: SegPart) -> Content:
+    """Return the content of a SEG that a profile asks for."""
+    base = next(one for one in (DISEASE, OUTLINE, ALL) if {part.findings[0], part.findings[-1]} <= _findings(one))
+    return replace(base, role=part.role, segments=tuple(one for one in base.segments if one.finding in part.findings))
+
+
+def _findings(content: Content) -> set[str]:
+    return {one.finding for one in content.segments}

@@ -8,6 +8,7 @@ import highdicom as hd
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
+from db.tracking import Predecessor
 from worker.reading import headers
 from worker.reading.volume import CTVolume
 from worker.results import codes, local_time, uids
@@ -52,7 +53,7 @@ class ResultSource:
 
     ``headers`` are in the order of ``volume.hu``; ``job_key`` decides every UID; ``created_at`` every date and time;
     ``frames`` says which frame of a multi-frame object a slice is, from 1, and is empty for classic images;
-    ``predecessor`` is the key of the job whose results these replace.
+    ``predecessor`` is the job whose results these replace.
     """
 
     volume: CTVolume
@@ -61,7 +62,7 @@ class ResultSource:
     created_at: datetime
     maker: Maker
     frames: tuple[int | None, ...] = ()
-    predecessor: str | None = None
+    predecessor: Predecessor | None = None
 
     @cached_property
     def images(self) -> list[Dataset]:

@@ -1,7 +1,7 @@
 """DICOM SR: the measurements as an Imaging Measurement Report (TID 1500), tied to the segments of the SEG."""
 
 from collections.abc import Iterable
-from enum import StrEnum
+from typing import Final
 
 from highdicom import sr
 from highdicom.sr.coding import CodedConcept
@@ -12,6 +12,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Enhanc
 from worker.analysis.records import Assessment, Region, Side
 from worker.analysis.serial import Comparison
 from worker.results import change_groups, codes, numbers, observer, staging, uids, zone_groups
+from worker.results.profile import Profile, ReportClass, class_of
 from worker.results.segments import LUNGS, PATTERNS, Segment
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
@@ -34,20 +35,14 @@ BOTH_LUNGS = ("both lungs", Region.LUNG, Side.BOTH, codes.LUNG)
 ORDER = (TOTAL, *PATTERNS, TOTAL_LEFT, TOTAL_RIGHT, BOTH_LUNGS, *LUNGS)
 
 
-class ReportClass(StrEnum):
-    """The class of the report. All hold the same content; more archives take Enhanced SR."""
-
-    COMPREHENSIVE_3D = "comprehensive3d"
-    COMPREHENSIVE = "comprehensive"
-    ENHANCED = "enhanced"
-
-
 Document = type[sr.Comprehensive3DSR] | type[sr.ComprehensiveSR] | type[sr.EnhancedSR]
 DOCUMENTS: dict[ReportClass, tuple[Document, str]] = {
     ReportClass.COMPREHENSIVE_3D: (sr.Comprehensive3DSR, Comprehensive3DSRStorage),
     ReportClass.COMPREHENSIVE: (sr.ComprehensiveSR, ComprehensiveSRStorage),
     ReportClass.ENHANCED: (sr.EnhancedSR, EnhancedSRStorage),
 }
+PLAIN: Final = Profile()
+Whole = tuple[str, Region, Side, CodedConcept]
 Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
 LATERALITY = {Side.LEFT: codes.LEFT, Side.RIGHT: codes.RIGHT, Side.BOTH: codes.RIGHT_AND_LEFT}
 
@@ -57,16 +52,14 @@ def encode(
     assessment: Assessment,
     segs: Iterable[Dataset],
     comparison: Comparison | None = None,
-    report_class: ReportClass = ReportClass.COMPREHENSIVE_3D,
+    profile: Profile = PLAIN,
 ) -> Dataset:
-    """Return the SR for an assessment whose masks are in ``segs``, compared with an earlier exam."""
-    segs = tuple(segs)
-    made = (
-        _segment_group(source, assessment, segs, one)
-        if isinstance(one, Segment)
-        else _whole_group(source, assessment, *one)
-        for one in ORDER
-    )
+    """Return the SR for an assessment whose masks are in ``segs``, those of the profile, compared with an earlier exam.
+
+    What has no segment there is told all the same.
+    """
+    segs, role = tuple(segs), profile.report_role
+    made = (_group(source, assessment, segs, one) for one in ORDER)
     groups: list[Group] = [group for group in made if group is not None]
     groups += change_groups.groups(source, comparison) if comparison else ()
     groups += zone_groups.groups(source, assessment)
@@ -76,18 +69,18 @@ def encode(
         imaging_measurements=groups,
         title=codes.IMAGING_MEASUREMENT_REPORT,
     )
-    document, _ = DOCUMENTS[report_class]
+    document, _ = DOCUMENTS[profile.report_class]
     result = document(
         # The first of them is taken for what was acquired, and its device for the acquisition equipment.
         evidence=[*source.objects, *segs],
         content=report[0],
-        series_instance_uid=source.uid(f"{_role(report_class)} series"),
+        series_instance_uid=source.uid(f"{role} series"),
         series_number=source.series_number(PLACE),
-        sop_instance_uid=source.uid(_role(report_class)),
+        sop_instance_uid=source.uid(role),
         instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
-        previous_versions=_predecessors(source, report_class),
+        previous_versions=_predecessors(source, role),
         contributing_equipment=[source.equipment()],
         specific_character_set="ISO_IR 192",
         manufacturer_model_name=PRODUCT,
@@ -99,20 +92,18 @@ def encode(
     return result
 
 
-def _role(report_class: ReportClass) -> str:
-    """Return what decides the UIDs: no two classes share one."""
-    return "sr" if report_class is ReportClass.COMPREHENSIVE_3D else f"{report_class} sr"
-
-
-def _predecessors(source: ResultSource, report_class: ReportClass) -> list[Dataset] | None:
-    """Return the report that this one replaces, as far as a reference needs it."""
+def _predecessors(source: ResultSource, role: str) -> list[Dataset] | None:
+    """Return the report that this one replaces, as far as a reference needs it: of its own role where there was one."""
     if source.predecessor is None:
         return None
+    key, roles = source.predecessor.key, source.predecessor.roles
+    # An earlier version wrote one report, and did not note its role.
+    replaced = role if role in roles or roles[0] is None else roles[0]
     report = Dataset()
     report.StudyInstanceUID = source.images[0].StudyInstanceUID
-    role, (_, report.SOPClassUID) = _role(report_class), DOCUMENTS[report_class]
-    report.SeriesInstanceUID = uids.derive(source.predecessor, f"{role} series")
-    report.SOPInstanceUID = uids.derive(source.predecessor, role)
+    _, report.SOPClassUID = DOCUMENTS[class_of(replaced)]
+    report.SeriesInstanceUID = uids.derive(key, f"{replaced} series")
+    report.SOPInstanceUID = uids.derive(key, replaced)
     return [report]
 
 
@@ -126,14 +117,20 @@ def _algorithm(source: ResultSource) -> sr.AlgorithmIdentification:
     )
 
 
-def _segment_group(
-    source: ResultSource, assessment: Assessment, segs: Iterable[Dataset], segment: Segment
-) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations | None:
-    region, side = OF_SEGMENT[segment.finding]
+def _group(source: ResultSource, assessment: Assessment, segs: Iterable[Dataset], one: Segment | Whole) -> Group | None:
+    if not isinstance(one, Segment):
+        return _whole_group(source, assessment, *one)
+    region, side = OF_SEGMENT[one.finding]
+    if (place := _place(segs, one)) is None:
+        return _whole_group(source, assessment, one.finding, region, side, one.kind)
     told = list(numbers.of(assessment, region, side))
-    if not told:
-        return None
-    seg, number = _place(segs, segment)
+    return _segment_group(source, one, place, told) if told else None
+
+
+def _segment_group(
+    source: ResultSource, segment: Segment, place: tuple[Dataset, int], told: list[sr.Measurement]
+) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    (seg, number), (_, side) = place, OF_SEGMENT[segment.finding]
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
             uid=source.tracking_uid(segment.finding), identifier=f"Scleroscan {segment.finding}"
@@ -152,11 +149,10 @@ def _segment_group(
     )
 
 
-def _place(segs: Iterable[Dataset], segment: Segment) -> tuple[Dataset, int]:
-    """Return the SEG that holds a segment, and its number there."""
-    return next(
-        (seg, one.SegmentNumber) for seg in segs for one in seg.SegmentSequence if one.SegmentLabel == segment.label
-    )
+def _place(segs: Iterable[Dataset], segment: Segment) -> tuple[Dataset, int] | None:
+    """Return the SEG that holds a segment, and its number there; None where none holds it."""
+    every = ((seg, one) for seg in segs for one in seg.SegmentSequence)
+    return next(((seg, one.SegmentNumber) for seg, one in every if one.SegmentLabel == segment.label), None)
 
 
 def _whole_group(
@@ -176,9 +172,11 @@ def _whole_group(
 
 
 def _evaluations(assessment: Assessment, region: Region, side: Side) -> list[sr.QualitativeEvaluation] | None:
+    if side is not Side.BOTH:
+        return None
     if region is Region.LUNG:
         return _doubts(assessment)
-    return [staging.category(assessment)] if side is Side.BOTH else None
+    return [staging.category(assessment)] if region is Region.TOTAL else None
 
 
 def _doubts(assessment: Assessment) -> list[sr.QualitativeEvaluation]:

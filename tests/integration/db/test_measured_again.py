@@ -52,7 +52,7 @@ def test_a_second_result_replaces_the_report_of_the_first(sessions: Sessions) ->
         fourth = tracking.measure(session, DELIVERED, JobIdentity("p" * 64, "s" * 64), WHO, NOW)
         keys = {job_id: session.get_one(Job, job_id).key for job_id in (first, second)}
         told = [tracking.predecessor(session, job_id) for job_id in (first, second, third, fourth)]
-    assert told == [None, keys[first], keys[second], keys[second]]
+    assert told == [None, *(tracking.Predecessor(keys[one]) for one in (first, second, second))]
 
 
 def test_both_results_stand_beside_each_other(sessions: Sessions) -> None:

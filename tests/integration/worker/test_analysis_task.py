@@ -1,12 +1,17 @@
 """Jobs from claim to their end, by the packaged model, on real rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
-from pydicom.uid import EncapsulatedPDFStorage, JPEG2000Lossless, KeyObjectSelectionDocumentStorage
+from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    EncapsulatedPDFStorage,
+    JPEG2000Lossless,
+    KeyObjectSelectionDocumentStorage,
+    SegmentationStorage,
+)
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -193,3 +198,80 @@ def test_without_a_model_the_worker_tells_each_job_why(
     site.analyse(opened(sessions, series_uid, OF_THE_NODE))
     assert outcomes(sessions) == [("failed", "weights_mismatch", "n" * 64)]
     assert "the model cannot be loaded" in caplog.text
+
+
+PROFILES = """
+[[destination]]
+url = "dicom://ONE@127.0.0.1:104"
+[[destination]]
+url = "dicom://TWO@127.0.0.1:104"
+sr_class = "enhanced"
+[[destination]]
+url = "dicom://THREE@127.0.0.1:104"
+seg = "one"
+objects = ["seg", "sr"]
+[[destination]]
+url = "mllp://127.0.0.1:2575"
+"""
+WANTED = {
+    "dicom://ONE@127.0.0.1:104": ["disease seg", "lungs seg", "sr", None],
+    "dicom://TWO@127.0.0.1:104": ["disease seg", "lungs seg", "enhanced sr", None],
+    "dicom://THREE@127.0.0.1:104": ["seg", "sr with seg"],
+    "mllp://127.0.0.1:2575": ["sr"],
+}
+
+
+def segs_named_by(report: Dataset) -> set[str]:
+    """Return the UIDs of the segmentations that an SR refers to, anywhere in it."""
+    found: set[str] = set()
+    report.walk(lambda _, element: found.add(element.value) if element.keyword == "ReferencedSOPInstanceUID" else None)
+    segs = (one for one in report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence)
+    kept = {item.ReferencedSOPInstanceUID for one in segs for item in one.ReferencedSOPSequence
+            if item.ReferencedSOPClassUID == SegmentationStorage}  # fmt: skip
+    return found & kept
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_each_profile_has_objects_of_its_own_made_once(
+    sessions: sessionmaker[Session], settings: WorkerSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "site.toml").write_text(PROFILES)
+    own = settings.model_copy(update={"site_file": tmp_path / "site.toml"})
+    chest = write_series(render(CHEST), tmp_path / "chest", PhantomIdentity())
+    job_id = opened(sessions, registered(tmp_path / "spool", sessions, chest), identity.current(own))
+    AnalysisTask(own, sessions, "worker").run(job_id)
+    with sessions.begin() as session:
+        made = {one.role: dcmread(one.path) for one in session.scalars(select(Output)) if one.role}
+        sent = select(Delivery.destination, Output.role).join(Output, Delivery.output_id == Output.id)
+        rows = session.execute(sent.order_by(Output.id)).all()
+    assert {url: [role for to, role in rows if to == url] for url in WANTED} == WANTED
+    assert list(made) == ["disease seg", "lungs seg", "seg", "sr", "enhanced sr", "sr with seg"]
+    assert len({one.SOPInstanceUID for one in made.values()} | {one.SeriesInstanceUID for one in made.values()}) == 12
+    apart = {made[role].SOPInstanceUID for role in ("disease seg", "lungs seg")}
+    assert segs_named_by(made["sr"]) == segs_named_by(made["enhanced sr"]) == apart
+    assert segs_named_by(made["sr with seg"]) == {made["seg"].SOPInstanceUID}
+    tracking_uids = [
+        {item.UID for item in _items(report) if "UID" in item}
+        for report in (made["sr"], made["enhanced sr"], made["sr with seg"])
+    ]
+    assert tracking_uids[0] == tracking_uids[1] == tracking_uids[2] != set()
+    # Of a profile that came later nothing was made: an operator's retry sends nothing, and says so.
+    refused(sessions, job_id)
+    (tmp_path / "site.toml").write_text(f'{PROFILES}[[destination]]\nurl = "{PACS}"\nsr_class = "comprehensive"\n')
+    AnalysisTask(own, sessions, "worker").run(job_id)
+    assert [(state, code) for state, code, _ in outcomes(sessions)] == [("failed", "profile_not_made")]
+
+
+def refused(sessions: sessionmaker[Session], job_id: int) -> None:
+    """Have every destination refuse every object, and an operator try the job again."""
+    now = datetime.now(UTC)
+    with sessions.begin() as session:
+        for delivery_id in session.scalars(select(Delivery.id)):
+            tracking.refuse(session, delivery_id, "refused", 0xC000, tracking.Change("worker", now, "store_refused"))
+        tracking.retry(session, job_id, "operator", now)
+
+
+def _items(item: Dataset) -> Iterator[Dataset]:
+    yield item
+    for below in item.get("ContentSequence", []):
+        yield from _items(below)

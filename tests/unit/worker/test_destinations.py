@@ -10,6 +10,7 @@ from compose import settings as site_settings
 from db.errors import BadAddress
 from tests.support import REPOSITORY
 from worker import destinations
+from worker.results.profile import Profile, ReportClass, SegForm, class_of
 from worker.settings import WorkerSettings
 
 EVERYTHING = ("seg", "lungs", "sr", "page", "pdf", "key_images")
@@ -22,7 +23,27 @@ def of(folder: Path, text: str, *urls: str) -> tuple[destinations.Destination, .
 
 
 def test_a_destination_without_a_profile_gets_everything() -> None:
-    assert destinations.recipients(WorkerSettings(destinations=(PACS,))) == ((PACS, EVERYTHING),)
+    roles = {"seg": "disease seg", "lungs": "lungs seg", "sr": "sr"}
+    assert destinations.recipients(WorkerSettings(destinations=(PACS,))) == ((PACS, EVERYTHING, roles),)
+
+
+def test_the_settings_are_the_profile_of_who_has_none(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text(f'[[destination]]\nurl = "{PACS}"\n[[destination]]\nurl = "mllp://h:1"\n')
+    settings = WorkerSettings(site_file=tmp_path / "site.toml", one_seg=True, sr_class="enhanced")
+    roles = {"seg": "seg", "sr": "enhanced sr with seg"}
+    assert [one.roles for one in destinations.recipients(settings)] == [roles, roles]
+    assert destinations.profiles(settings) == (Profile(SegForm.ONE, ReportClass.ENHANCED),)
+
+
+def test_each_profile_is_made_once_that_of_the_site_first(tmp_path: Path) -> None:
+    lines = ('sr_class = "enhanced"', 'sr_class = "comprehensive3d"', 'seg = "one"', 'sr_class = "enhanced"')
+    described = (f'[[destination]]\nurl = "dicom://A{number}@h:104"\n{line}\n' for number, line in enumerate(lines))
+    (tmp_path / "site.toml").write_text("".join(described))
+    enhanced = Profile(report_class=ReportClass.ENHANCED)
+    made = destinations.profiles(WorkerSettings(site_file=tmp_path / "site.toml"))
+    assert made == (Profile(), enhanced, Profile(SegForm.ONE))
+    assert len({one.report_role for one in made}) == 3
+    assert [class_of(one.report_role) for one in made] == [one.report_class for one in made]
 
 
 def test_the_site_file_says_what_each_gets(tmp_path: Path) -> None:
@@ -52,6 +73,9 @@ def test_the_site_file_says_what_each_gets(tmp_path: Path) -> None:
         (f'url = "{WEB}"\nuser = "u"', "belong together"),
         (f'url = "{WEB}"\ntls_cert = "c"', "belong together"),
         ('url = "http://archive.example/dicom-web"\ntoken_file = "t"', "needs https"),
+        ('url = "mllp://127.0.0.1:1"\nsr_class = "enhanced"', "for archives"),
+        ('url = "fhir+https://h/fhir"\nseg = "one"', "for archives"),
+        (f'url = "{PACS}"\nsr_class = "basic"', "basic is none of"),
         (f'url = "{WEB}"\ntokenfile = "t"', "nothing of this name"),
     ],
 )

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from db.tracking import Predecessor
 from tests.support import independent, services
 from tests.support.ct import TinyCT
 from tests.support.results import assessed, encoded, save, source
 from worker.analysis.records import PatternMap
 from worker.results import sr
-from worker.results.sr import ReportClass
+from worker.results.profile import Profile, ReportClass
 
 CT = TinyCT()
 
@@ -53,8 +54,8 @@ def test_others_see_every_segment_where_we_see_it(files: tuple[Path, ...], tmp_p
 
 @pytest.mark.parametrize("report_class", ["comprehensive", "enhanced"])
 def test_another_class_of_report_says_the_same(files: tuple[Path, ...], report_class: str, tmp_path: Path) -> None:
-    segs, one = [dcmread(path) for path in files[1:3]], replace(source(CT), predecessor="p" * 64)
-    made = sr.encode(one, assessed(CT), segs, report_class=ReportClass(report_class))
+    segs, one = [dcmread(path) for path in files[1:3]], replace(source(CT), predecessor=Predecessor("p" * 64))
+    made = sr.encode(one, assessed(CT), segs, profile=Profile(report_class=ReportClass(report_class)))
     default = dcmread(files[3])
     path = save(made, tmp_path / "sr.dcm")
     assert independent.validator_errors(path) == []

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from db.tracking import Predecessor
 from tests.support import independent
 from tests.support.ct import TinyCT
 from tests.support.results import MAKER, assessed, save, source
@@ -12,6 +13,7 @@ from worker.analysis import timepoint
 from worker.analysis.serial import Comparison, compare
 from worker.reading.exam import Exam, Patient
 from worker.results import seg, sr
+from worker.results.profile import Profile, ReportClass, SegForm
 from worker.results.segments import ALL
 
 CT = TinyCT()
@@ -68,7 +70,7 @@ def test_the_validator_finds_no_error_in_any_group(report_file: Path) -> None:
 
 
 def test_a_report_names_the_one_that_it_replaces(tmp_path: Path) -> None:
-    before, now = source(CT, "b" * 64), replace(source(CT), predecessor="b" * 64)
+    before, now = source(CT, "b" * 64), replace(source(CT), predecessor=Predecessor("b" * 64))
     replaced, report = (sr.encode(one, assessed(CT), [seg.encode(one, ALL, *CT.masks())]) for one in (before, now))
     assert "PredecessorDocumentsSequence" not in replaced
     (study,) = report.PredecessorDocumentsSequence
@@ -78,3 +80,22 @@ def test_a_report_names_the_one_that_it_replaces(tmp_path: Path) -> None:
     assert named.ReferencedSOPInstanceUID == replaced.SOPInstanceUID
     assert named.ReferencedSOPClassUID == replaced.SOPClassUID
     assert independent.validator_errors(save(report, tmp_path / "sr.dcm")) == []
+
+
+@pytest.mark.parametrize(
+    ("roles", "replaced"),
+    [
+        (("sr", "enhanced sr"), Profile(report_class=ReportClass.ENHANCED)),
+        # It had no report of this role: its first one is named.
+        (("comprehensive sr with seg", "sr"), Profile(SegForm.ONE, ReportClass.COMPREHENSIVE)),
+        ((None,), Profile(report_class=ReportClass.ENHANCED)),
+    ],
+)
+def test_a_report_replaces_that_of_its_own_role(roles: tuple[str | None, ...], replaced: Profile) -> None:
+    before, now = source(CT, "b" * 64), replace(source(CT), predecessor=Predecessor("b" * 64, roles))
+    segs = [seg.encode(now, ALL, *CT.masks())]
+    earlier = sr.encode(before, assessed(CT), segs, profile=replaced)
+    report = sr.encode(now, assessed(CT), segs, profile=Profile(report_class=ReportClass.ENHANCED))
+    (named,) = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert named.ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+    assert named.ReferencedSOPClassUID == earlier.SOPClassUID
