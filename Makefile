@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools prometheus rsyslog rsyslog-openssl nginx-light systemd
+SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools prometheus rsyslog rsyslog-openssl nginx-light systemd rsync sqlite3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
 .PHONY: help install tools demo services docs image test test-quick acceptance viewer check bench chaos chaos-delivery fuzz soak stalls sbom clean

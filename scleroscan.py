@@ -27,6 +27,7 @@ from compose import (
     printing,
     processes,
     queries,
+    recovery,
     research,
     review,
     users,
@@ -263,9 +264,8 @@ def examine(as_json: AsJson = False) -> None:
 app.command()(queries.status)
 for act in (operate.release, operate.discard, operate.recompute, operate.retry, operate.reconsider, operate.measure):
     app.command()(act)
-for command in (images.send, images.route, images.pull):
+for command in (images.send, images.route, images.pull, history.history, recovery.recover):
     app.command()(command)
-app.command()(history.history)
 app.command()(research.train)
 app.command()(research.evaluate)
 labelled.command()(dataset.check)

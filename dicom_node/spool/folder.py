@@ -222,6 +222,20 @@ class Spool:
         for folder in (*{path.parent for path in settled}, self._series, self.new):
             sync_folder(folder)
 
+    def settled(self, series_uid: str) -> list[Path]:
+        """Return the files of a series that are registered, or were so before rows were lost; oldest first."""
+        folder = self._series / series_uid
+        found = list(folder.glob("*.dcm")) if folder.is_dir() else []
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+    def settled_series(self) -> list[str]:
+        """Return the UID of every series that has a folder."""
+        return sorted(path.name for path in self._series.iterdir() if path.is_dir()) if self._series.is_dir() else []
+
+    def unsettle(self, settled: Path) -> None:
+        """Move a file back into ``new/``, to be registered again; among files moved so the order is that of calls."""
+        settled.rename(self.new / f"{settled.stem}-{self._order()}.dcm")
+
     def refuse(self, waiting: Path, code: str) -> Path:
         """Move a file to ``refused/`` with the code in its name, and return its new path."""
         refused = self.refused / f"{waiting.stem[:LONGEST_STEM]}.{code}.dcm"

@@ -40,6 +40,8 @@ DEBIAN = {
     "dsrdump": "dcmtk",
     "dciodvfy": "dicom3tools",
     "promtool": "prometheus",
+    "rsync": "rsync",
+    "sqlite3": "sqlite3",
     "rsyslogd": "rsyslog",
     "nginx": "nginx-light",
     "systemd-analyze": "systemd",
