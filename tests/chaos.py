@@ -161,6 +161,7 @@ class Chaos:
         self._answered: dict[str, str] = {}
         self.figures = Figures()
         self._shape = shape
+        self._given_up = False
         self.site = Site(folder, UP_TO_QUEUED, shape)
 
     def run(self, rounds: int) -> Figures:
@@ -176,11 +177,16 @@ class Chaos:
         victim, pause_s = self._random.choice(there), self._random.uniform(0, ROUND_S)
         with ThreadPoolExecutor(SENDERS) as senders:
             sent = [senders.submit(self._send, number * SENDERS + sender + 1) for sender in range(SENDERS)]
-            time.sleep(pause_s)
-            self.site.kill(victim, self._random)
-            self.site.start()
-            for sending in sent:
-                sending.result()
+            try:
+                time.sleep(pause_s)
+                self.site.kill(victim, self._random)
+                self.site.start()
+                for sending in sent:
+                    sending.result()
+            except BaseException:
+                # The senders end before the block does.
+                self._given_up = True
+                raise
         self.figures.rounds += 1
         self.figures.kills[victim] += 1
 
@@ -197,7 +203,7 @@ class Chaos:
             for number in numbers:
                 self._answered[images[number].SOPInstanceUID] = hashlib.sha256(encoded(images[number])).hexdigest()
             # Without a release nobody has said that these were all.
-            if len(numbers) == SLICES and sender.returncode == 0:
+            if self._given_up or (len(numbers) == SLICES and sender.returncode == 0):
                 return
             self.figures.sent_again += 1
             time.sleep(0.1 * min(attempt + 1, 10))
@@ -274,14 +280,12 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=int, default=2)
     asked = parser.parse_args()
     console, begun = Console(), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="scleroscan-chaos-") as name:
+    with tempfile.TemporaryDirectory(prefix="scleroscan-chaos-") as name, servers.none_left():
         # The account of Postgres has to walk through it.
         Path(name).chmod(0o755)
         chaos = Chaos(Path(name), asked.seed, Shape(asked.listeners, asked.schedulers, asked.workers))
-        try:
-            figures = chaos.run(asked.rounds)
-        finally:
-            chaos.site.stop()
+        figures = chaos.run(asked.rounds)
+        chaos.site.stop()
     kills = ", ".join(f"{victim} {count}" for victim, count in sorted(figures.kills.items()))
     console.print(f"{figures.rounds} rounds, seed {asked.seed}, {time.monotonic() - begun:.0f} s; killed: {kills}")
     console.print(f"{figures.answered} images answered 0x0000; {figures.sent_again} times a sender had to send again")

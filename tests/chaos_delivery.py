@@ -20,7 +20,7 @@ from sqlalchemy import Select, func, select
 from db import tracking
 from db.states import DeliveryState, JobState
 from db.tables import Delivery, Event, Job
-from tests.support import killable_delivery, node_forks, services
+from tests.support import killable_delivery, node_forks, servers, services
 from tests.support.killable_delivery import KINDS, DeliveringSite
 
 JOBS = 4
@@ -141,7 +141,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="no round begins later")
     asked = parser.parse_args()
     console, begun = Console(), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="scleroscan-chaos-") as name, node_forks.opened():
+    home = tempfile.TemporaryDirectory(prefix="scleroscan-chaos-")
+    with home as name, node_forks.opened(), servers.none_left():
         # The account of Postgres has to walk through it.
         Path(name).chmod(0o755)
         with killable_delivery.site(Path(name)) as site:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,14 +43,15 @@ class Server:
     ) -> None:
         self._command, self._log, self._answers = command, log, answers
         self._options = options or {}
+        _made.append(self)
         self.process: subprocess.Popen[bytes] | node_forks.Fork | None = None
 
     def start(self) -> None:
         """Start it, where it does not run, and wait until it serves."""
         deadline = time.monotonic() + 120
-        while not (self._is_running() and self._answers()):
+        while not (self.is_running() and self._answers()):
             assert time.monotonic() < deadline, self._log.read_text()[-2000:]
-            if not self._is_running():
+            if not self.is_running():
                 self.process = self._begin()
             time.sleep(0.02)
 
@@ -57,7 +59,8 @@ class Server:
         with self._log.open("ab") as out:
             return subprocess.Popen(self._command, stdout=out, stderr=out, start_new_session=True, **self._options)
 
-    def _is_running(self) -> bool:
+    def is_running(self) -> bool:
+        """Whether its process runs; it may not serve yet."""
         # That its port answers may be the last breath of the one before.
         return self.process is not None and self.process.poll() is None
 
@@ -79,6 +82,22 @@ class Server:
         self.process.send_signal(how)
         self.process.wait(timeout=60)
         return time.monotonic() - begun
+
+
+# What a program that is asked to end has to end itself.
+_made: list[Server] = []
+
+
+@contextmanager
+def none_left() -> Iterator[None]:
+    """Let a program end by SystemExit where it is sent SIGTERM, and in any case leave no server of its own behind."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for server in _made:
+            if server.is_running():
+                server.kill()
 
 
 class Part(Server):
