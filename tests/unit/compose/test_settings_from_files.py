@@ -31,6 +31,14 @@ def test_a_setting_is_read_from_the_file_of_its_name(folder: Path) -> None:
     assert "s3cret" not in "".join(settings.setting_values(site).values())
 
 
+def test_a_secret_as_kubernetes_mounts_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "..2026_11_28").mkdir()
+    (tmp_path / "..2026_11_28" / "DB_URL").write_text(URL)
+    (tmp_path / "..data").symlink_to("..2026_11_28")
+    (tmp_path / "DB_URL").symlink_to("..data/DB_URL")
+    assert "s3cret@rows.example" in read(tmp_path).db_url
+
+
 def test_the_environment_counts_more_than_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_URL", "sqlite:///other.db")
     assert read(folder).db_url == "sqlite:///other.db"
