@@ -1,9 +1,7 @@
 """The command ``scleroscan``: it wires the parts and prints; nothing else."""
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -127,7 +125,7 @@ def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> 
     if open_to_all:
         os.environ["DICOM_NODE_OPEN"] = "true"
     site = _ready(log_format, preflight.require_free_ports)
-    stop = _stop_on_signal()  # first: a signal that came before would end this process alone
+    stop = processes.stop_on_signal()  # first: a signal that came before would end this process alone
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
         managed = processes.of_site(bool(site.node.web_port), bool(site.monitor.port), site.has_status_page)
@@ -141,7 +139,7 @@ def listen(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console)
         os.environ["DICOM_NODE_OPEN"] = "true"
     logs.configure(log_format)
     with _part_of_site():
-        listening.run(site_settings.load().node, _stop_on_signal())
+        listening.run(site_settings.load().node, processes.stop_on_signal())
 
 
 @app.command()
@@ -154,7 +152,7 @@ def schedule(log_format: Logs = logs.LogFormat.console) -> None:
         site = _ready(log_format)
         sessions, identity_now = open_database(site.db_url), identity.current(site.worker)
         results = site.worker.results_dir.absolute()
-        scheduling.run(site.node, sessions, site.worker.broker_url, identity_now, _stop_on_signal(), results)
+        scheduling.run(site.node, sessions, site.worker.broker_url, identity_now, processes.stop_on_signal(), results)
 
 
 @app.command()
@@ -180,30 +178,37 @@ def serve_web(log_format: Logs = logs.LogFormat.console) -> None:
     with _part_of_site():
         node = site_settings.load().node
         host = site_file.host(node, site_file.load(node.site_file))
-        server.run(node.model_copy(update={"host": host}), _stop_on_signal())
+        server.run(node.model_copy(update={"host": host}), processes.stop_on_signal())
 
 
 @app.command(name="monitor")
-def serve_monitor(log_format: Logs = logs.LogFormat.console) -> None:
-    """Show by HTTP how the site does: /health/live, /health/ready, and /metrics for Prometheus.
+def serve_monitor(
+    try_notification: Annotated[
+        bool, typer.Option("--try-notification", help="Tell people of a trial, and end.")
+    ] = False,
+    log_format: Logs = logs.LogFormat.console,
+) -> None:
+    """Show by HTTP how the site does: /health/live, /health/ready, and /metrics for Prometheus; tell people of trouble.
 
     It changes nothing, and goes on while the other parts, or the database, are away: then it says so.
     """
-    # The server's libraries would slow down every other command.
-    from compose.monitor import server  # noqa: PLC0415
+    from compose.monitor import server  # noqa: PLC0415  slow, as that above
 
     logs.configure(log_format)
     with _part_of_site():
-        server.run(site_settings.load(), _stop_on_signal())
+        if try_notification:
+            server.try_channels(site_settings.load())
+        else:
+            server.run(site_settings.load(), processes.stop_on_signal())
 
 
 @app.command(name="status-page")
 def serve_status_page(log_format: Logs = logs.LogFormat.console) -> None:
     """Show the site in a browser to who has an account; the first: scleroscan user add NAME --role operator."""
-    from compose.status_page import server  # noqa: PLC0415  slow, as those above
+    from compose.status_page import server  # noqa: PLC0415  slow, as that above
 
     with _part_of_site():
-        server.run(_ready(log_format), _stop_on_signal())
+        server.run(_ready(log_format), processes.stop_on_signal())
 
 
 @database.command()
@@ -261,11 +266,10 @@ def examine(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-app.command()(queries.status)
+for command in (queries.status, images.send, images.route, images.pull, history.history, recovery.recover):
+    app.command()(command)
 for act in (operate.release, operate.discard, operate.recompute, operate.retry, operate.reconsider, operate.measure):
     app.command()(act)
-for command in (images.send, images.route, images.pull, history.history, recovery.recover):
-    app.command()(command)
 app.command()(research.train)
 app.command()(research.evaluate)
 labelled.command()(dataset.check)
@@ -286,13 +290,6 @@ def _ready(log_format: logs.LogFormat, *checks: Callable[[SiteSettings], None]) 
     schema.require_newest(engine)
     engine.dispose()
     return site
-
-
-def _stop_on_signal() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 if __name__ == "__main__":

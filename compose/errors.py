@@ -1,7 +1,7 @@
 """Errors of putting the parts together.
 
-WiringError            BrokerFailed · DemoFailed · ExtraMissing · MisspeltSetting · NothingToSend · PartUnusable
-                       Unknown · UnusableSetting
+WiringError            BrokerFailed · DemoFailed · ExtraMissing · MisspeltSetting · NothingToSend · NotTold
+                       PartUnusable · Unknown · UnusableSetting
 """
 
 
@@ -27,6 +27,10 @@ class MisspeltSetting(WiringError):
 
 class NothingToSend(WiringError):
     """A folder holds no DICOM file that could be sent."""
+
+
+class NotTold(WiringError):
+    """A message about a trouble did not reach who should get it; the message says why, without any secret."""
 
 
 class PartUnusable(WiringError):

@@ -14,8 +14,8 @@ from typing import TextIO
 from compose.log_lines import Limiter, clean, compact_trace, is_ours
 
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
-# These libraries tell every PDU or task; what matters of it is told by our own lines.
-CHATTY = ("pynetdicom", "celery.worker.strategy", "celery.app.trace", "alembic", "highdicom", "kombu")
+# These libraries tell every PDU, task or URL, which may be a secret; what matters of it is told by our own lines.
+CHATTY = ("pynetdicom", "celery.worker.strategy", "celery.app.trace", "alembic", "highdicom", "kombu", "httpx2")
 # pydicom logs each of its warnings as well, and both repeat the value, which may name a patient.
 SILENT = "pydicom"
 # What libraries say may hold a stranger's bytes, and does not grow with them.

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from compose.errors import UnusableSetting
-from compose.monitor.guard import require_guard
+from compose.monitor.guard import require_channels, require_guard
 from compose.settings import SiteSettings
 from compose.status_page import guard as status_page_guard
 from db.address import ApplicationEntity
@@ -44,6 +44,7 @@ def require_usable(site: SiteSettings) -> None:
     for one in destinations.of(site.worker):
         _require_callable(one, site.worker)
     require_guard(site.monitor)
+    require_channels(site.monitor)
     status_page_guard.require_guard(site.status_page)
     identity.current(site.worker)
     _require_folder("DICOM_NODE_SPOOL_DIR", site.node.spool_dir)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from threading import Event, Thread
 
 import uvicorn
@@ -11,9 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from compose.monitor.guard import require_guard
+from compose.errors import NotTold, UnusableSetting
+from compose.monitor import channels
+from compose.monitor.guard import require_channels, require_guard
 from compose.monitor.metrics import SiteMetrics
+from compose.monitor.notices import Notice, site_name, trial
+from compose.monitor.notifier import Notifier
+from compose.monitor.troubles import Troubles
 from compose.monitor.watch import Watch
+from compose.screen import say
 from compose.settings import SiteSettings
 from dicom_node.stow import bearer
 from dicom_node.stow.connections import CountingListener, DeadlineProtocol
@@ -65,8 +72,13 @@ class Pages:
 def run(site: SiteSettings, stop: Event) -> None:
     """Watch and serve until ``stop`` is set. Raises UnusableSetting where strangers could read the numbers."""
     require_guard(site.monitor)
+    require_channels(site.monitor)
     watch = Watch(site)
-    looking = Thread(target=watch.run, args=(stop,), name="watch", daemon=True)
+    beside = [Thread(target=watch.run, args=(stop,), name="watch", daemon=True)]
+    if ways := channels.of(site.monitor):
+        told = Notifier(site_name(site), Troubles(site, watch).now, ways, site.monitor.notify_after_s)
+        # A channel may be slow, and is no reason to look less often.
+        beside.append(Thread(target=told.run, args=(stop,), name="notifications", daemon=True))
     config = uvicorn.Config(
         Pages(site, watch).application(),
         http=DeadlineProtocol,
@@ -77,6 +89,36 @@ def run(site: SiteSettings, stop: Event) -> None:
     )
     with CountingListener(site.monitor.host, site.monitor.port, PLACES_OF_AN_ADDRESS) as listener:
         logger.info("monitor", extra={"host": site.monitor.host, "port": site.monitor.port})
-        looking.start()
+        for thread in beside:
+            thread.start()
         asyncio.run(serve(uvicorn.Server(config), listener, stop))
-    looking.join()
+    beside[0].join()
+
+
+def try_channels(site: SiteSettings) -> None:
+    """Send a trial by each way to tell people, and print what became of it.
+
+    Raises
+    ------
+    UnusableSetting
+        The settings name no way, or lack something.
+    NotTold
+        One of them did not take it; all were tried.
+    """
+    require_channels(site.monitor)
+    ways = channels.of(site.monitor)
+    if not ways:
+        raise UnusableSetting("nobody is told: set MONITOR_WEBHOOK or MONITOR_MAIL_SERVER")
+    faults = {way.name: _fault(way, trial(site, datetime.now(UTC).astimezone())) for way in ways}
+    for name in (name for name, fault in faults.items() if fault is None):
+        say(f"{name}: told")
+    if failed := [f"{name}: {fault}" for name, fault in faults.items() if fault]:
+        raise NotTold("; ".join(failed))
+
+
+def _fault(way: channels.Channel, notice: Notice) -> str | None:
+    try:
+        way.tell(notice)
+    except NotTold as error:
+        return str(error)
+    return None
