@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
 from db.tracking import Change, DueDelivery, PendingObject
+from worker.delivery import dicom_file
 from worker.delivery.archive import Archives, result_file
 from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
 from worker.settings import WorkerSettings
@@ -77,6 +78,8 @@ class DeliveryTask:
     def _send(self, item: PendingObject, destination: str) -> int:
         path = result_file(self._settings, item.path)
         _require_unchanged(path, item.digest)
+        if (most := self._archives.described(destination).max_frames) is not None:
+            dicom_file.require_frames(path, most)
         return self._archives.at(destination).store(path)
 
     def _note_failure(self, item: PendingObject, failure: DeliveryFailed) -> None:

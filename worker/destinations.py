@@ -14,7 +14,7 @@ from db.errors import BadAddress
 from db.states import DELIVERED_KINDS, OutputKind
 from db.tls_profile import TlsFiles
 from db.tracking import Recipient
-from worker.results.profile import Profile, ReportClass, SegForm
+from worker.results.profile import EVERY, Finding, Profile, ReportClass, SegForm
 
 if TYPE_CHECKING:
     from worker.settings import WorkerSettings
@@ -63,6 +63,9 @@ class Destination(BaseModel):
     tls_cert: Path | None = Field(None, description="PEM certificate shown to it; none: for DICOM that of the settings")
     tls_key: Path | None = Field(None, description="PEM key of the certificate")
     seg: SegForm | None = Field(None, description="How it gets the masks; none: as WORKER_ONE_SEG says")
+    segments: tuple[Finding, ...] = Field(EVERY, min_length=1, description="Which findings have segments in its SEGs")
+    deflated: bool = Field(False, description="Its SEGs are in Deflated Explicit VR Little Endian")
+    max_frames: int | None = Field(None, ge=1, description="An object with more frames is not sent; none: no bound")
     sr_class: ReportClass | None = Field(None, description="Class of its SR; none: as WORKER_SR_CLASS says")
     receiver: str = Field("", max_length=20, description="Receiving application of an HL7 receiver (MSH-5)")
 
@@ -112,14 +115,16 @@ class Destination(BaseModel):
 
     @model_validator(mode="after")
     def _takes_what_is_made_for_it(self) -> "Destination":
-        if (self.is_fhir or self.is_hl7) and (self.seg or self.sr_class):
-            raise ValueError("seg and sr_class are for archives: who takes reports gets them in other words")
+        own = (self.seg, self.sr_class, self.deflated, self.max_frames, self.segments != EVERY)
+        if (self.is_fhir or self.is_hl7) and any(own):
+            raise ValueError("how SEG and SR are made is for archives: who takes reports gets them in other words")
         return self
 
     def profile(self, settings: "WorkerSettings") -> Profile:
         """Return what is made for it: its own lines, else as the settings say."""
         of_site = site_profile(settings)
-        return Profile(self.seg or of_site.form, self.sr_class or of_site.report_class)
+        form, report_class = self.seg or of_site.form, self.sr_class or of_site.report_class
+        return Profile(form, report_class, frozenset(self.segments), self.deflated)
 
     @property
     def is_dicom(self) -> bool:

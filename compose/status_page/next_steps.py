@@ -68,6 +68,7 @@ DELIVERY: Final = {
     "association_rejected": "Enter our AE title in the archive, and look at the one of its address here.",
     "no_presentation_context": "Let the archive accept this kind of object, or leave it out for this destination.",
     "store_refused": "Look at the log of the archive: it refused this object.",
+    "too_many_frames": "Raise max_frames of this destination, or ask for fewer segments or labels there.",
     "report_refused": "Look at the log of the receiver: it says which part of the report it refused.",
     "login_refused": "Look at our login at the archive.",
     "web_refused": "Look at the URL of the destination.",

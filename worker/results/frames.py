@@ -1,4 +1,4 @@
-"""The frames of a BINARY SEG: for each segment the planes that it is found on, as packed bits and functional groups."""
+"""The frames of a SEG: of a BINARY one for each segment the planes that it is found on, of a LABELMAP every plane."""
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -64,6 +64,18 @@ def spread(result: Dataset, slices: Sequence[int], masks: Sequence[Mask], *, omi
     result[PER_FRAME] = RawDataElement(PER_FRAME, "SQ", len(value), value, 0, False, True)
     # Else pydicom would decode what is encoded here before it writes.
     result.set_original_encoding(False, True, convert_encodings(result.SpecificCharacterSet))
+
+
+def label(result: Dataset, slices: Sequence[int], masks: Sequence[Mask]) -> None:
+    """Put labels into the frames that ``result`` has, one for each plane: the number of the segment, 0 for none.
+
+    ``slices`` and ``masks`` are as :func:`spread` has them; no voxel is in two masks.
+    """
+    labels = masks[0].labels
+    numbers = np.zeros(256, np.uint8)
+    for number, mask in enumerate(masks, start=1):
+        numbers[mask.value] = number
+    result.add_new("PixelData", "OB", b"".join(numbers[labels[index]].tobytes() for index in slices))
 
 
 @dataclass(frozen=True)

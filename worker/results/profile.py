@@ -15,31 +15,52 @@ class ReportClass(StrEnum):
 
 
 class SegForm(StrEnum):
-    """How masks become objects: disease and lungs apart, or both in one."""
+    """How masks become objects: disease and lungs apart, or both in one, or apart as labels, a frame for each slice."""
 
     BINARY = "binary"
     ONE = "one"
+    LABELMAP = "labelmap"
 
 
-DISEASE: Final = ("ground glass", "reticulation", "consolidation")
-LUNGS: Final = ("left lung", "right lung")
+class Finding(StrEnum):
+    """What can be a segment."""
+
+    GROUND_GLASS = "ground glass"
+    RETICULATION = "reticulation"
+    CONSOLIDATION = "consolidation"
+    LEFT_LUNG = "left lung"
+    RIGHT_LUNG = "right lung"
+
+
+EVERY: Final = tuple(Finding)
+DISEASE, LUNGS = EVERY[:3], EVERY[3:]
+# (kind of the output, findings, role) of the SEGs.
+APART: Final = (("seg", DISEASE, "disease seg"), ("lungs", LUNGS, "lungs seg"))
+TOGETHER: Final = (("seg", EVERY, "seg"),)
 
 
 @dataclass(frozen=True)
 class SegPart:
-    """One SEG: the kind of its output, the findings in it, and the role that decides its UIDs."""
+    """One SEG: the kind of its output, the findings in it, how it is written, and the role that decides its UIDs."""
 
     kind: str
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     role: str
+    labelmap: bool = False
+    deflated: bool = False
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The objects that go together. What two profiles ask for alike is one object, made once."""
+    """The objects that go together. What two profiles ask for alike is one object, made once.
+
+    ``findings`` are those that have segments; ``deflated`` SEGs are in Deflated Explicit VR Little Endian.
+    """
 
     form: SegForm = SegForm.BINARY
     report_class: ReportClass = ReportClass.COMPREHENSIVE_3D
+    findings: frozenset[Finding] = frozenset(EVERY)
+    deflated: bool = False
 
     @property
     def parts(self) -> tuple[SegPart, ...]:
@@ -47,11 +68,21 @@ class Profile:
         return tuple(self._parts())
 
     def _parts(self) -> Iterator[SegPart]:
-        if self.form is SegForm.ONE:
-            yield SegPart("seg", DISEASE + LUNGS, "seg")
-        else:
-            yield SegPart("seg", DISEASE, "disease seg")
-            yield SegPart("lungs", LUNGS, "lungs seg")
+        is_mixed = self.form is SegForm.ONE and not (
+            self.findings.isdisjoint(DISEASE) or self.findings.isdisjoint(LUNGS)
+        )
+        for kind, every, name in TOGETHER if is_mixed else APART:
+            findings = tuple(one for one in every if one in self.findings)
+            if findings:
+                yield SegPart(kind, findings, self._role(name, findings, every), self._labelmap, self.deflated)
+
+    @property
+    def _labelmap(self) -> bool:
+        return self.form is SegForm.LABELMAP
+
+    def _role(self, name: str, findings: tuple[Finding, ...], every: tuple[Finding, ...]) -> str:
+        ways = [word for word, holds in (("labelmap", self._labelmap), ("deflated", self.deflated)) if holds]
+        return ", ".join([name, *ways, *(findings if findings != every else ())])
 
     @property
     def report_role(self) -> str:

@@ -1,4 +1,4 @@
-"""DICOM SEG: disease in one, lungs in another, or both in one; each voxel bound to its source slice."""
+"""DICOM SEG: disease in one, lungs in another, or both in one; as bits or as labels, each bound to its source slice."""
 
 from copy import deepcopy
 from typing import Any
@@ -8,18 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from worker.analysis.records import LungMask, PatternMap
 from worker.results import codes, frames
 from worker.results.segments import Content, Segment
 from worker.results.source import MANUFACTURER, PRODUCT, ResultSource
 
+BINARY, LABELMAP = hd.seg.SegmentationTypeValues.BINARY, hd.seg.SegmentationTypeValues.LABELMAP
+
 
 def encode(source: ResultSource, content: Content, lungs: LungMask, patterns: PatternMap) -> Dataset:
-    """Return the SEG: BINARY, one frame for each slice and segment that is not empty.
+    """Return the SEG: BINARY, one frame for each slice and segment that is not empty, or LABELMAP, one for each slice.
 
-    An absent pattern keeps its segment, without frames.
+    An absent pattern keeps its segment, without frames or voxels.
     """
     masks = [frames.Mask((lungs if one.laterality else patterns).labels, one.value) for one in content.segments]
     drawn = _drawn(content, lungs, patterns)
@@ -32,10 +34,15 @@ def encode(source: ResultSource, content: Content, lungs: LungMask, patterns: Pa
     # Not highdicom's own class: that keeps tables of the frames that it made.
     result = Dataset(dict(made.items()))
     result.file_meta = made.file_meta
-    frames.spread(result, slices, masks, omit_empty=not nothing)
+    if content.labelmap:
+        frames.label(result, slices, masks)
+    else:
+        frames.spread(result, slices, masks, omit_empty=not nothing)
     result.SegmentsOverlap = "YES" if content.mixed and _overlap(lungs, patterns) else "NO"
     source.stamp(result, content.description)
     # highdicom draws this one anew each time: a repeat would write another object under the same SOP Instance UID.
+    if content.deflated:
+        result.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     for item in (*result.DimensionOrganizationSequence, *result.DimensionIndexSequence):
         item.DimensionOrganizationUID = source.uid(f"{content.role} dimensions")
     return result
@@ -52,7 +59,7 @@ def _drawn(content: Content, lungs: LungMask, patterns: PatternMap) -> NDArray[n
 def _with_one_frame_a_plane(
     source: ResultSource, content: Content, used: NDArray[np.bool_], shape: tuple[int, ...]
 ) -> hd.seg.Segmentation:
-    """Return the SEG with the first segment all over each used plane, in place of the frames of all segments.
+    """Return the SEG with the first segment all over each used plane, in place of what is there.
 
     highdicom wants all segments in one array: 1.2 GB more at 300 slices, and most of the seconds.
     """
@@ -65,7 +72,7 @@ def attributes(source: ResultSource, content: Content) -> dict[str, Any]:
     """Return what highdicom is told of a SEG besides its pixels."""
     return {
         "source_images": source.images,
-        "segmentation_type": hd.seg.SegmentationTypeValues.BINARY,
+        "segmentation_type": LABELMAP if content.labelmap else BINARY,
         "segment_descriptions": [_description(*numbered, source) for numbered in enumerate(content.segments, start=1)],
         "series_instance_uid": source.uid(f"{content.role} series"),
         "series_number": source.series_number(content.place),

@@ -32,7 +32,8 @@ class Content:
 
     ``kind`` is that of its output and ``role`` decides its UIDs. ``description`` is how a reader finds it in the list
     of a viewer, where about the first twenty letters are seen. ``place`` is that among our
-    series: viewers list the highest first. Segments are numbered from 1 in their order.
+    series: viewers list the highest first. Segments are numbered from 1 in their order. ``labelmap`` and ``deflated``
+    say how it is written.
     """
 
     kind: str
@@ -41,6 +42,8 @@ class Content:
     description: str
     label: str
     segments: tuple[Segment, ...]
+    labelmap: bool = False
+    deflated: bool = False
 
     @property
     def mixed(self) -> bool:
@@ -92,7 +95,8 @@ ALL: Final = Content("seg", "seg", 6, "ILD disease and lungs (Scleroscan, resear
 def of(part: SegPart) -> Content:
     """Return the content of a SEG that a profile asks for."""
     base = next(one for one in (DISEASE, OUTLINE, ALL) if {part.findings[0], part.findings[-1]} <= _findings(one))
-    return replace(base, role=part.role, segments=tuple(one for one in base.segments if one.finding in part.findings))
+    wanted = tuple(one for one in base.segments if one.finding in part.findings)
+    return replace(base, role=part.role, segments=wanted, labelmap=part.labelmap, deflated=part.deflated)
 
 
 def _findings(content: Content) -> set[str]:

@@ -35,6 +35,25 @@ def test_the_settings_are_the_profile_of_who_has_none(tmp_path: Path) -> None:
     assert destinations.profiles(settings) == (Profile(SegForm.ONE, ReportClass.ENHANCED),)
 
 
+@pytest.mark.parametrize(
+    ("lines", "roles"),
+    [
+        ('seg = "labelmap"', ["disease seg, labelmap", "lungs seg, labelmap"]),
+        ('seg = "labelmap"\ndeflated = true', ["disease seg, labelmap, deflated", "lungs seg, labelmap, deflated"]),
+        ('segments = ["reticulation", "ground glass"]', ["disease seg, ground glass, reticulation"]),
+        # The same object as without that line, whatever the order.
+        ('segments = ["reticulation", "consolidation", "ground glass"]', ["disease seg"]),
+        ('segments = ["left lung"]\nseg = "one"', ["lungs seg, left lung"]),
+        ('segments = ["left lung", "reticulation"]\nseg = "one"', ["seg, reticulation, left lung"]),
+    ],
+)
+def test_a_role_says_what_differs(tmp_path: Path, lines: str, roles: list[str]) -> None:
+    (one,) = of(tmp_path, f'[[destination]]\nurl = "{PACS}"\n{lines}\n')
+    profile = one.profile(WorkerSettings())
+    assert [part.role for part in profile.parts] == roles
+    assert (profile.report_role == "sr") == (roles == ["disease seg", "lungs seg"])
+
+
 def test_each_profile_is_made_once_that_of_the_site_first(tmp_path: Path) -> None:
     lines = ('sr_class = "enhanced"', 'sr_class = "comprehensive3d"', 'seg = "one"', 'sr_class = "enhanced"')
     described = (f'[[destination]]\nurl = "dicom://A{number}@h:104"\n{line}\n' for number, line in enumerate(lines))
@@ -75,6 +94,12 @@ def test_the_site_file_says_what_each_gets(tmp_path: Path) -> None:
         ('url = "http://archive.example/dicom-web"\ntoken_file = "t"', "needs https"),
         ('url = "mllp://127.0.0.1:1"\nsr_class = "enhanced"', "for archives"),
         ('url = "fhir+https://h/fhir"\nseg = "one"', "for archives"),
+        ('url = "mllp://127.0.0.1:1"\nmax_frames = 3', "for archives"),
+        ('url = "mllp://127.0.0.1:1"\nsegments = ["reticulation"]', "for archives"),
+        (f'url = "{PACS}"\nsegments = []', "segments"),
+        (f'url = "{PACS}"\nsegments = ["heart"]', "heart is none of"),
+        (f'url = "{PACS}"\nmax_frames = 0', "max_frames"),
+        (f'url = "{PACS}"\nseg = "surface"', "surface is none of"),
         (f'url = "{PACS}"\nsr_class = "basic"', "basic is none of"),
         (f'url = "{WEB}"\ntokenfile = "t"', "nothing of this name"),
     ],
