@@ -1,7 +1,8 @@
 """Errors of putting the parts together.
 
 WiringError            BrokerFailed · DemoFailed · ExtraMissing · MisspeltSetting · NothingToSend · NotTold
-                       PartUnusable · Unknown · UnusableSetting
+                       PartUnusable · Unknown
+                       UnusableSetting > AccountsUnreadable
 """
 
 
@@ -43,3 +44,9 @@ class Unknown(WiringError):
 
 class UnusableSetting(WiringError):
     """An environment variable has a value that cannot be; the message names it and shows a right one."""
+
+
+class AccountsUnreadable(UnusableSetting):
+    """The file of the accounts cannot be read, or is none; ``code`` is what the status page and its log say."""
+
+    code = "accounts_unreadable"

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from compose.errors import AccountsUnreadable
 from compose.status_page.gate import POLL
 from compose.status_page.rendering import page
 from db.errors import TrackingError
@@ -67,9 +68,12 @@ def _what(error: Exception) -> tuple[int, str]:
     if isinstance(error, AWAY):
         logger.error("the database does not answer", extra={"error": type(error).__name__})
         return 503, "The database does not answer. Images are still received; try again in a moment."
+    if isinstance(error, AccountsUnreadable):
+        logger.error("nobody can log in", extra={"code": error.code, "error": str(error)})
+        return 503, f"The accounts cannot be read ({error.code}): an administrator has to mend their file."
     if isinstance(error, SENSELESS):
         return 404, "There is nothing of this name or number."
     return 409, f"{error}."
 
 
-KNOWN = dict.fromkeys((HTTPException, TrackingError, *AWAY, *SENSELESS), fault)
+KNOWN = dict.fromkeys((HTTPException, TrackingError, AccountsUnreadable, *AWAY, *SENSELESS), fault)

@@ -1,6 +1,7 @@
 """Makes HTML of templates. Whatever comes from images or rows is text there, sign by sign, and never markup."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -58,11 +59,18 @@ ENVIRONMENT.globals |= {
 }
 
 
+def _title(login: Login | None, description: str) -> str:
+    """Return how a series is called: some devices write the patient's name into its description."""
+    if login is None or not login.account.sees_patients:
+        return "CT series"
+    return description or "Series without description"
+
+
 def page(name: str, login: Login | None, status: int = 200, live: bool = False, **facts: Any) -> HTMLResponse:
     """Return a page; with ``live`` only that part of it which changes by itself."""
     template = ENVIRONMENT.get_template(name)
     notice = login.take_notice() if login is not None and not live else ""
-    context = {"login": login, "notice": notice, **facts}
+    context = {"login": login, "notice": notice, "title_of": partial(_title, login), **facts}
     if not live:
         return HTMLResponse(template.render(context), status)
     return HTMLResponse("".join(template.blocks[LIVE](template.new_context(context))), status)

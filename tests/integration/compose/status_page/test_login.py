@@ -1,6 +1,7 @@
 """Who comes in, for how long, and what whoever guesses gets."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -149,3 +150,27 @@ def test_passwords_are_kept_by_argon2id_in_a_file_of_the_owner(
 def test_a_form_without_end_is_cut_off(site: SiteSettings) -> None:
     answer = Person(site).post_bare("/login", {"name": "a" * 20_000})
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("content", ["no JSON", '[{"name": "anna"}]', '{"name": 1}'])
+def test_accounts_that_cannot_be_read_are_a_page_with_a_code(
+    site: SiteSettings, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    anna = logged_in(site, "anna")
+    good = site.status_page.accounts.read_bytes()
+    site.status_page.accounts.write_text(content)
+    for answer in (anna.get("/"), Person(site).get("/login"), Person(site).log_in("anna")):
+        assert answer.status_code == 503
+        assert "accounts_unreadable" in answer.text
+        assert str(site.status_page.accounts) not in answer.text
+    assert "accounts_unreadable" in {getattr(record, "code", "") for record in caplog.records}
+    site.status_page.accounts.write_bytes(good)
+    assert anna.get("/").status_code == 200
+
+
+def test_accounts_added_at_the_same_time_are_all_kept(site: SiteSettings) -> None:
+    path, names = site.status_page.accounts, [f"person-{number}" for number in range(12)]
+    with ThreadPoolExecutor(len(names)) as at_once:
+        list(at_once.map(lambda name: Accounts(path).put(name, Role.VIEWER, False, PASSWORD), names))
+    assert set(names) < set(Accounts(path).all())
+    assert [one.name for one in path.parent.glob("accounts.json*.part")] == []

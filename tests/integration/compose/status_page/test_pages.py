@@ -88,6 +88,16 @@ def test_patients_are_shown_to_those_allowed_alone(site: SiteSettings) -> None:
     assert 'name="patient"' not in logged_in(site, "bert").get("/").text
 
 
+def test_a_description_is_shown_to_who_may_see_names_alone(site: SiteSettings, rows: Rows) -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    with rows.begin() as session:
+        tracking.register(session, arrivals("9.8.7", series_description="THORAX MEIER ANNA"), now)
+    for path in ("/", "/exams/9.8.7", "/exams/9.8.7/course"):
+        assert "THORAX MEIER ANNA" in logged_in(site, "clara").get(path).text
+        assert "MEIER" not in logged_in(site, "bert").get(path).text
+    assert "CT series" in logged_in(site, "bert").get("/exams/9.8.7").text
+
+
 def test_every_opening_of_an_exam_is_an_event(site: SiteSettings, rows: Rows) -> None:
     bert, clara = logged_in(site, "bert"), logged_in(site, "clara")
     bert.get(f"/exams/{uid(2)}")
