@@ -103,6 +103,9 @@ soak: install services
 stalls: install services
 	$(BIN)/python -m tests.stalls
 
+docs: tools
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict -f compose/mkdocs.yml
+
 image: install
 	$(BIN)/python -m tests.image $(TORCH_INDEX)
 

@@ -1,11 +1,22 @@
 """Documents that name files: what they name is there, and what is there is named."""
 
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support import REPOSITORY, services
+
+SITE = REPOSITORY / "compose" / "mkdocs.yml"
+# What a browser would fetch from elsewhere without being asked.
+FETCHED = re.compile(
+    r"<(?:script|img|iframe|link)[^>]*(?:src|href)=[\"']?(?:https?:)?//[^>]*>|url\([\"']?https?:[^)]*\)"
+)
 DECISIONS = REPOSITORY / "docs" / "decisions"
 CONTRIBUTING = REPOSITORY / "CONTRIBUTING.md"
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
@@ -57,3 +68,31 @@ def test_contributing_names_files_and_targets_that_are_there() -> None:
 
 def test_contributing_is_one_page() -> None:
     assert len(CONTRIBUTING.read_text(encoding="utf-8").splitlines()) <= 70
+
+
+def pages_in(navigation: object) -> Iterator[str]:
+    if isinstance(navigation, str):
+        yield navigation
+    for one in (
+        navigation.values() if isinstance(navigation, dict) else navigation if isinstance(navigation, list) else ()
+    ):
+        yield from pages_in(one)
+
+
+def test_every_page_stands_in_the_navigation_once() -> None:
+    listed = sorted(pages_in(yaml.safe_load(SITE.read_text(encoding="utf-8"))["nav"]))
+    docs = REPOSITORY / "docs"
+    pages = [path.relative_to(docs).as_posix() for path in docs.rglob("*.md") if not path.name.startswith("00")]
+    assert listed == sorted(pages)
+
+
+def test_the_site_of_documents_builds_and_fetches_nothing(tmp_path: Path) -> None:
+    services.tool("material")
+    build = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "-f", str(SITE), "-d", str(tmp_path)]
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(build, check=False, env=quiet, capture_output=True, text=True)
+    assert (built.returncode, built.stderr) == (0, "")
+    texts = [path.read_text(encoding="utf-8") for kind in ("*.html", "*.css") for path in tmp_path.rglob(kind)]
+    assert len(texts) > 60
+    assert FETCHED.search('<link rel="preconnect" href="https://fonts.example" crossorigin>')
+    assert [found for text in texts for found in FETCHED.findall(text)] == []
