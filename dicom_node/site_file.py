@@ -22,6 +22,7 @@ class SiteFile(BaseModel):
     peer: tuple[Peer, ...] = Field((), description="Known senders; none: whoever calls our AE title")
     routing: Routing = Routing()
     destination: tuple[dict[str, Any], ...] = Field((), description="Read by the worker, which checks it")
+    worklist: dict[str, Any] | None = Field(None, description="Read by the performer, which checks it")
 
 
 EVERYWHERE, LOOPBACK = "0.0.0.0", "127.0.0.1"  # noqa: S104  only where peers are listed, or the setting says open

@@ -1,7 +1,6 @@
 """Where results go, which of them, and how that is proven: by settings, and by ``[[destination]]`` in the site file."""
 
 import tomllib
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -15,6 +14,8 @@ from db.states import DELIVERED_KINDS, OutputKind
 from db.tls_profile import TlsFiles
 from db.tracking import Recipient
 from worker.results.profile import EVERY, Finding, Profile, ReportClass, SegForm
+from worker.web_peer import WebPeer
+from worker.worklist_section import Worklist
 
 if TYPE_CHECKING:
     from worker.settings import WorkerSettings
@@ -24,24 +25,10 @@ FHIR_SCHEMES = ("fhir+https", "fhir+http")
 HL7_SCHEMES = ("mllp+tls", "mllp")
 # Those who take the report alone, in other words than DICOM's.
 REPORT_SCHEMES = (*FHIR_SCHEMES, *HL7_SCHEMES)
-IN_THE_CLEAR = ("http", "fhir+http", "mllp")
 
 
-class ClientCredentials(BaseModel):
-    """OAuth2 client credentials (RFC 6749 4.4): where a token is got, and for whom."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    token_url: str = Field(pattern="^https?://", description="Where the authorization server gives tokens")
-    client_id: str = Field(min_length=1, description="Who we are there")
-    client_secret_file: Path = Field(description="File with the secret alone")
-    scope: str | None = Field(None, description="What the token is asked for")
-
-
-class Destination(BaseModel):
+class Destination(WebPeer):
     """One archive or receiver of reports: what it gets, how it is logged in to, how what it has is proven."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = Field(
         description="dicom://AET@host:port, dicom+tls://, the base URL of a DICOMweb service, fhir+https:// and the "
@@ -53,15 +40,6 @@ class Destination(BaseModel):
     proof: Literal["auto", "commitment", "query", "none"] = Field(
         "auto", description="auto: storage commitment where it is offered, else a query for each object"
     )
-    token_file: Path | None = Field(None, description="File with a bearer token alone; read anew for each request")
-    user: str | None = Field(None, description="User of basic authentication")
-    password_file: Path | None = Field(None, description="File with the password alone")
-    oauth2: ClientCredentials | None = Field(None, description="Client credentials for a bearer token")
-    tls_ca: Path | None = Field(
-        None, description="PEM authorities it is known by; none: those of the settings for DICOM, else of the system"
-    )
-    tls_cert: Path | None = Field(None, description="PEM certificate shown to it; none: for DICOM that of the settings")
-    tls_key: Path | None = Field(None, description="PEM key of the certificate")
     seg: SegForm | None = Field(None, description="How it gets the masks; none: as WORKER_ONE_SEG says")
     segments: tuple[Finding, ...] = Field(EVERY, min_length=1, description="Which findings have segments in its SEGs")
     deflated: bool = Field(False, description="Its SEGs are in Deflated Explicit VR Little Endian")
@@ -94,20 +72,14 @@ class Destination(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Destination":
-        logins = (self.token_file, self.user, self.oauth2)
-        own = [*logins, self.password_file, self.tls_ca, self.tls_cert, self.tls_key]
-        has_login = any(value is not None for value in (*logins, self.password_file))
         if not self.is_dicom and self.proof == "commitment":
             raise ValueError("only a DICOM archive gives storage commitment; proof can be auto, query or none")
-        if self.is_hl7 and has_login:
+        if self.is_hl7 and self.has_login:
             raise ValueError("an HL7 receiver has no login; mllp+tls:// takes tls_ca, tls_cert and tls_key")
-        if self.is_dicom and (has_login or (not self.is_secure and any(value is not None for value in own))):
+        if self.is_dicom and (self.has_login or (not self.is_secure and self.has_secrets)):
             raise ValueError("a login is for https, and dicom+tls:// takes tls_ca, tls_cert and tls_key")
-        if sum(value is not None for value in logins) > 1:
-            raise ValueError("one login is enough: token_file, user with password_file, or oauth2")
-        if (self.user is None) != (self.password_file is None) or (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("user and password_file belong together, and so do tls_cert and tls_key")
-        if any(value is not None for value in own) and self.is_overheard:
+        self.require_one_login()
+        if self.has_secrets and self.is_overheard:
             raise ValueError("a login or certificate needs https, fhir+https or mllp+tls")
         if self.receiver and not self.is_hl7:
             raise ValueError("receiver is for mllp:// and mllp+tls://")
@@ -168,19 +140,14 @@ class Destination(BaseModel):
     def _scheme(self) -> str:
         return urlsplit(self.url).scheme
 
-    @property
-    def is_overheard(self) -> bool:
-        """Whether it is spoken to in the clear over a network."""
-        parts = urlsplit(self.url)
-        return parts.scheme in IN_THE_CLEAR and not _is_here(parts.hostname or "")
-
 
 class _SiteFile(BaseModel):
-    """The part of the site file that is about destinations; the node reads the others."""
+    """The part of the site file that is about destinations and the worklist; the node reads the others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     destination: tuple[Destination, ...] = ()
+    worklist: Worklist | None = None
     peer: Any = None
     routing: Any = None
 
@@ -210,13 +177,6 @@ def _check_hl7(url: str) -> None:
         raise BadAddress("write the address of an HL7 receiver as mllp://host:port or mllp+tls://host:port")
 
 
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def of(settings: "WorkerSettings") -> tuple[Destination, ...]:
     """Return the destinations of the site file, and those that only WORKER_DESTINATIONS names.
 
@@ -225,7 +185,7 @@ def of(settings: "WorkerSettings") -> tuple[Destination, ...]:
     BadAddress
         The site file cannot be read, or has a line that makes no sense; the message names it.
     """
-    described = _in_file(settings.site_file) if settings.site_file else ()
+    described = _in_file(settings.site_file).destination if settings.site_file else ()
     known = {one.url for one in described}
     plain = (Destination(url=url) for url in settings.destinations)
     return (*described, *(one for one in plain if one.url not in known))
@@ -241,14 +201,19 @@ def profiles(settings: "WorkerSettings") -> tuple[Profile, ...]:
     return tuple(dict.fromkeys((site_profile(settings), *(one.profile(settings) for one in of(settings)))))
 
 
+def worklist(settings: "WorkerSettings") -> Worklist | None:
+    """Return the worklist whose items the site performs; None where there is none. Raises as :func:`of` does."""
+    return _in_file(settings.site_file).worklist if settings.site_file else None
+
+
 def recipients(settings: "WorkerSettings") -> tuple[Recipient, ...]:
     """Return who gets which objects."""
     return tuple(Recipient(one.url, one.objects, one.profile(settings).roles) for one in of(settings))
 
 
-def _in_file(path: Path) -> tuple[Destination, ...]:
+def _in_file(path: Path) -> _SiteFile:
     try:
-        return _SiteFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).destination
+        return _SiteFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadAddress(f"the site file {path} cannot be read: {error}") from error
     except ValidationError as error:

@@ -9,15 +9,15 @@ from pathlib import Path
 import httpx2
 
 from db.tls_profile import web_context
-from worker.destinations import ClientCredentials, Destination
 from worker.errors import PeerRefused, PeerUnreachable
+from worker.web_peer import ClientCredentials, WebPeer
 
 UNAUTHORIZED = 401
 # A token is asked for anew so long before its end, and kept so long where the server does not say.
 MARGIN_S, DEFAULT_LIFE_S = 30.0, 60.0
 
 
-def context(destination: Destination) -> ssl.SSLContext:
+def context(destination: WebPeer) -> ssl.SSLContext:
     """Return the TLS context for an archive. Raises PeerUnreachable where a file of it cannot be used."""
     try:
         return web_context(destination.tls_ca, destination.tls_cert, destination.tls_key)
@@ -28,7 +28,7 @@ def context(destination: Destination) -> ssl.SSLContext:
         ) from error
 
 
-def of(destination: Destination) -> httpx2.Auth | None:
+def of(destination: WebPeer) -> httpx2.Auth | None:
     """Return what logs requests in; None where the archive asks for nothing, or for a certificate alone."""
     if destination.oauth2 is not None:
         return OAuth2Token(destination.oauth2)
@@ -39,7 +39,7 @@ def of(destination: Destination) -> httpx2.Auth | None:
     return None
 
 
-def require_readable(destination: Destination) -> None:
+def require_readable(destination: WebPeer) -> None:
     """Raise PeerUnreachable where a file of the login cannot be used."""
     context(destination)
     secret = destination.oauth2.client_secret_file if destination.oauth2 else None

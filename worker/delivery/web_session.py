@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import httpx2
 
 from worker.delivery import web_login
-from worker.destinations import Destination
 from worker.errors import DeliveryFailed, PeerRefused, PeerUnreachable
+from worker.web_peer import WebPeer
 
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 10.0, 60.0
 # Of an answer that is longer, or takes longer to come, nothing is awaited.
@@ -29,17 +29,18 @@ REASONS: tuple[tuple[type[Exception], str, str], ...] = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What the archive answered: HTTP status, headers in lower case, body."""
+    """What the archive answered: HTTP status, headers in lower case, body; ``shown`` is the login that it was shown."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    shown: str = ""
 
 
 class WebSession:
     """Speaks to one archive; a token is kept from request to request."""
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: WebPeer) -> None:
         self.url = destination.web_url
         self._destination = destination
         self._login = web_login.of(destination)
@@ -62,7 +63,8 @@ class WebSession:
                 httpx2.Client(verify=context, auth=self._login, timeout=timeout, follow_redirects=False) as client,
                 client.stream(method, f"{self.url}{path}", headers=dict(headers), content=content) as answer,
             ):
-                return Answer(answer.status_code, answer.headers, b"".join(_bounded(answer)))
+                shown = answer.request.headers.get("Authorization", "")
+                return Answer(answer.status_code, answer.headers, b"".join(_bounded(answer)), shown)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
             raise PeerRefused(f"{self.url} is no URL that can be asked: {error}", code="bad_destination") from error
         except httpx2.HTTPError as error:

@@ -16,10 +16,11 @@ from tests.integration.worker.delivery.test_delivery import encoded_job
 from tests.support import services, tls_relay, web_archive
 from worker.delivery import archive as archives
 from worker.delivery_task import DeliveryTask
-from worker.destinations import ClientCredentials, Destination
+from worker.destinations import Destination
 from worker.errors import DeliveryFailed
 from worker.results import files
 from worker.settings import WorkerSettings
+from worker.web_peer import ClientCredentials
 
 PASSWORD, SECRET = "pass:w0rd", "s3cret&more"
 
