@@ -7,9 +7,13 @@ job         queued → running → encoded → delivered
             delivered → encoded (an object of it has to be sent again)
             superseded → queued (its images are the current ones again, or a worker knows its own job better)
             by an operator: review → encoded (release)    review | failed → discarded    failed → queued (retry)
+            queued | running | encoded → discarded (who asked for it asks to cancel, and nothing was delivered)
             failed | review | rejected → queued (recompute)              any but superseded → superseded
 delivery    pending → sent → committed             pending → failed → pending (by an operator)
             sent → pending (the archive does not have it) | failed (nor after several times)
+workitem    claiming → working → completing → completed       working → canceling → canceled
+            working | completing | canceling → lost (the worklist says that it is not ours)
+            Its events begin with ``working``, once a series is here that they can stand with.
 commitment  open → answered | unanswerable, without events: the rows of a request tell its whole story
 """
 
@@ -54,6 +58,18 @@ class DeliveryState(StrEnum):
     SENT = "sent"
     COMMITTED = "committed"
     FAILED = "failed"
+
+
+class WorkitemState(StrEnum):
+    """Where an item of a worklist stands that the site performs."""
+
+    CLAIMING = "claiming"
+    WORKING = "working"
+    COMPLETING = "completing"
+    CANCELING = "canceling"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+    LOST = "lost"
 
 
 class CommitmentState(StrEnum):
@@ -105,6 +121,9 @@ ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {
             (JobState.REVIEW, JobState.ENCODED),
             (JobState.REVIEW, JobState.DISCARDED),
             (JobState.FAILED, JobState.DISCARDED),
+            (JobState.QUEUED, JobState.DISCARDED),
+            (JobState.RUNNING, JobState.DISCARDED),
+            (JobState.ENCODED, JobState.DISCARDED),
         }
         | {(state, JobState.SUPERSEDED) for state in JobState if state != JobState.SUPERSEDED}
     ),
@@ -117,6 +136,20 @@ ARROWS: Final[dict[str, frozenset[tuple[str | None, str]]]] = {
             (DeliveryState.SENT, DeliveryState.FAILED),
             (DeliveryState.PENDING, DeliveryState.FAILED),
             (DeliveryState.FAILED, DeliveryState.PENDING),
+        }
+    ),
+    "workitem": frozenset(
+        {
+            (None, WorkitemState.WORKING),
+            (WorkitemState.CLAIMING, WorkitemState.WORKING),
+            (WorkitemState.WORKING, WorkitemState.COMPLETING),
+            (WorkitemState.WORKING, WorkitemState.CANCELING),
+            (WorkitemState.COMPLETING, WorkitemState.COMPLETED),
+            (WorkitemState.CANCELING, WorkitemState.CANCELED),
+        }
+        | {
+            (state, WorkitemState.LOST)
+            for state in (WorkitemState.WORKING, WorkitemState.COMPLETING, WorkitemState.CANCELING)
         }
     ),
 }

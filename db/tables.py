@@ -25,7 +25,7 @@ DIGEST = String(64)
 ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _words(states: type[StrEnum]) -> Enum:
+def words(states: type[StrEnum]) -> Enum:
     """Return a text column that holds the values of an enum; the migrations give it its CHECK constraint."""
     return Enum(states, native_enum=False, create_constraint=False, values_callable=list)
 
@@ -55,7 +55,7 @@ class Series(Base):
     study_uid: Mapped[str] = mapped_column(ForeignKey("study.uid"), index=True)
     modality: Mapped[str]
     description: Mapped[str]
-    state: Mapped[SeriesState] = mapped_column(_words(SeriesState), index=True)
+    state: Mapped[SeriesState] = mapped_column(words(SeriesState), index=True)
     code: Mapped[str | None]
     detail: Mapped[dict[str, Any]]
     facts: Mapped[dict[str, Any] | None]
@@ -72,7 +72,7 @@ class Commitment(Base):
     transaction_uid: Mapped[str] = mapped_column(UID)
     calling_ae: Mapped[str]
     receiving_ae: Mapped[str]
-    state: Mapped[CommitmentState] = mapped_column(_words(CommitmentState), index=True)
+    state: Mapped[CommitmentState] = mapped_column(words(CommitmentState), index=True)
     attempts: Mapped[int]
     due_at: Mapped[datetime]
     reason: Mapped[str | None]
@@ -145,7 +145,7 @@ class Job(Base):
     model_digest: Mapped[str] = mapped_column(DIGEST)
     settings_digest: Mapped[str] = mapped_column(DIGEST)
     supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), index=True)
-    state: Mapped[JobState] = mapped_column(_words(JobState), index=True)
+    state: Mapped[JobState] = mapped_column(words(JobState), index=True)
     stage: Mapped[str | None]
     attempt: Mapped[int]
     attempts_forgiven: Mapped[int]
@@ -181,7 +181,7 @@ class Output(Base):
     __table_args__ = (UniqueConstraint("job_id", "path"),)
     id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
-    kind: Mapped[OutputKind] = mapped_column(_words(OutputKind))
+    kind: Mapped[OutputKind] = mapped_column(words(OutputKind))
     sop_uid: Mapped[str | None] = mapped_column(UID)
     digest: Mapped[str] = mapped_column(DIGEST)
     path: Mapped[str]
@@ -259,7 +259,7 @@ class Delivery(Base):
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
     output_id: Mapped[int] = mapped_column(ForeignKey("output.id"))
     destination: Mapped[str]
-    state: Mapped[DeliveryState] = mapped_column(_words(DeliveryState), index=True)
+    state: Mapped[DeliveryState] = mapped_column(words(DeliveryState), index=True)
     attempts: Mapped[int]
     due_at: Mapped[datetime]
     notified_at: Mapped[datetime | None]

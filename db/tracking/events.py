@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 
 from db import states
 from db.errors import UnknownSubject
-from db.states import DeliveryState, JobState, SeriesState
+from db.states import DeliveryState, JobState, SeriesState, WorkitemState
 from db.tables import Delivery, Event, Job, Series
 from db.tracking import subject_hash
+from db.workitem_table import Workitem
 
 CHAIN_START = "0" * 64
-TYPE_NAMES: Final[dict[type, str]] = {Series: "series", Job: "job", Delivery: "delivery"}
+Subject = Series | Job | Delivery | Workitem
+TYPE_NAMES: Final[dict[type, str]] = {Series: "series", Job: "job", Delivery: "delivery", Workitem: "workitem"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Change:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-def move(session: Session, subject: Series | Job | Delivery, to_state: str, change: Change) -> None:
+def move(session: Session, subject: Subject, to_state: str, change: Change) -> None:
     """Change the state of ``subject`` and append the event, in the caller's transaction.
 
     Raises
@@ -47,16 +49,18 @@ def move(session: Session, subject: Series | Job | Delivery, to_state: str, chan
     append(session, subject, (from_state, to_state), change)
 
 
-def _enter(subject: Series | Job | Delivery, state: str) -> None:
+def _enter(subject: Subject, state: str) -> None:
     if isinstance(subject, Series):
         subject.state = SeriesState(state)
     elif isinstance(subject, Job):
         subject.state = JobState(state)
+    elif isinstance(subject, Workitem):
+        subject.state = WorkitemState(state)
     else:
         subject.state = DeliveryState(state)
 
 
-def begin(session: Session, subject: Series | Job | Delivery, change: Change) -> None:
+def begin(session: Session, subject: Subject, change: Change) -> None:
     """Append the first event of a new ``subject``, whose row carries its first state already."""
     states.check(TYPE_NAMES[type(subject)], None, subject.state)
     session.add(subject)
@@ -64,13 +68,13 @@ def begin(session: Session, subject: Series | Job | Delivery, change: Change) ->
     append(session, subject, (None, subject.state), change)
 
 
-def append(session: Session, subject: Series | Job | Delivery, arrow: tuple[str | None, str], change: Change) -> None:
+def append(session: Session, subject: Subject, arrow: tuple[str | None, str], change: Change) -> None:
     """Append one event to the chain of the subject's series."""
     lock_series(session, _series_uid(session, subject))
     _append(session, subject, arrow, change, subject_hash.of_subject(session, subject))
 
 
-def note(session: Session, subject: Series | Job | Delivery, change: Change) -> None:
+def note(session: Session, subject: Subject, change: Change) -> None:
     """Append an event of something that changed nothing.
 
     It carries the hash of the row that the event before has: a row that was tampered with is not vouched for anew.
@@ -88,7 +92,7 @@ def note(session: Session, subject: Series | Job | Delivery, change: Change) -> 
 
 def _append(
     session: Session,
-    subject: Series | Job | Delivery,
+    subject: Subject,
     arrow: tuple[str | None, str],
     change: Change,
     hash_of_row: str | None,
@@ -170,14 +174,16 @@ def chain_fault(series_uid: str, events: Sequence[Row[Any]]) -> str | None:
     return None if events else f"series {series_uid} has no events"
 
 
-def _subject_id(subject: Series | Job | Delivery) -> str:
-    return str(subject.uid if isinstance(subject, Series) else subject.id)
+def _subject_id(subject: Subject) -> str:
+    return str(subject.uid if isinstance(subject, Series | Workitem) else subject.id)
 
 
-def _series_uid(session: Session, subject: Series | Job | Delivery) -> str:
+def _series_uid(session: Session, subject: Subject) -> str:
     if isinstance(subject, Series):
         return subject.uid
     if isinstance(subject, Job):
         return subject.series_uid
+    if isinstance(subject, Workitem):
+        return subject.series_uid or ""
     job = session.get_one(Job, subject.job_id)
     return job.series_uid

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from db.states import DeliveryState, SeriesState
 from db.tables import Base, Delivery, Instance, Job, Measurement, Model, Output, Series, Study
+from db.workitem_table import Workitem
 
 # A column that is added here later must be NULL in all rows that are there: what is NULL is left out of the hash.
 SERIES = ("uid", "study_uid", "modality", "description", "state", "code", "detail", "first_arrival_at")
@@ -42,10 +43,14 @@ DELIVERY = (
     *("created_at", "retried_at", "sent_at", "committed_at", "proof"),
 )
 OUTPUT = ("kind", "sop_uid", "digest")
+WORKITEM = (
+    *("uid", "worklist", "transaction_uid", "series_uid", "state", "code", "reason", "label", "requester"),
+    *("order_number", "asked", "jobs", "claimed_at", "cancel_asked_at", "ended_at"),
+)
 AnyRow = Row[Any]
 
 
-def of_subject(session: Session, subject: Series | Job | Delivery) -> str:
+def of_subject(session: Session, subject: Series | Job | Delivery | Workitem) -> str:
     """Return the hash of a row as the database now holds it."""
     session.flush()
     if isinstance(subject, Series):
@@ -60,6 +65,8 @@ def of_subject(session: Session, subject: Series | Job | Delivery) -> str:
         measured = session.scalar(select(Measurement.job_id).where(Measurement.job_id == subject.id).limit(1))
         model = _row(session, Model, subject.model_digest) if measured else None
         return of_job(_row(session, Job, subject.id), model)
+    if isinstance(subject, Workitem):
+        return of_workitem(_row(session, Workitem, subject.uid))
     return of_delivery(_row(session, Delivery, subject.id), _row(session, Output, subject.output_id))
 
 
@@ -91,6 +98,11 @@ def of_delivery(delivery: AnyRow | None, output: AnyRow | None) -> str:
     is_sent = delivery is not None and delivery.state == DeliveryState.SENT
     names = DELIVERY if is_sent else (*DELIVERY, "reason")
     return _digest({"delivery": _fields(delivery, names), "output": _fields(output, OUTPUT)})
+
+
+def of_workitem(workitem: AnyRow | None) -> str:
+    """Return the hash of an item of a worklist."""
+    return _digest({"workitem": _fields(workitem, WORKITEM)})
 
 
 def _fields(row: AnyRow | None, names: Iterable[str]) -> dict[str, Any]:

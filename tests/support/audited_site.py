@@ -10,6 +10,8 @@ P7  came as PX, corrected by being sent again
 P8  incomplete, never measured
 P9  in review, discarded by bert
 P10 late images: measured twice by model 1
+
+A work item asked for P1's first result, and for P2, whose item was canceled.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ from db.image_plane import ImagePlane
 from db.states import DeliveryState
 from db.tables import Delivery
 from db.tracking import (
+    AskedWork,
     Change,
     Claim,
     DueDelivery,
@@ -129,6 +132,25 @@ class Site:
                 delivery.committed_at = self.now
                 tracking.move(session, delivery, DeliveryState.COMMITTED, Change("worker@ct", self.now))
 
+    def perform(self, number: int, jobs: Sequence[int]) -> None:
+        """Take the work item that asks for a series to its end: completed with the objects of jobs, else canceled."""
+        asked = {"inputs": [{"series_uid": uid(number)}], "workitem": None}
+        work = AskedWork(f"2.25.{number}", "https://his.example/rs", "Lungs", "PNEUMOLOGY", f"ORDER-{number}", asked)
+        change = Change("performer@ct", self.wait(1))
+        with self.sessions.begin() as session:
+            tracking.take_workitem(session, work, f"2.25.9{number}", self.now)
+            tracking.workitem_claimed(session, work.uid, True)
+            tracking.workitem_here(session, work.uid, uid(number), change)
+        with self.sessions.begin() as session:
+            tracking.ask_to_cancel(session, work.uid, "not needed", change)
+            if jobs:
+                tracking.workitem_completes(session, work.uid, jobs, change)
+            else:
+                stopped = replace(change, code="missing_slices")
+                tracking.workitem_cancels(session, work.uid, "1 slice is missing", stopped)
+        with self.sessions.begin() as session:
+            tracking.workitem_ended(session, work.uid, replace(change, now=self.wait(1)))
+
     def due(self, job_id: int) -> list[int]:
         """Take what is due for the archive."""
         with self.sessions.begin() as session:
@@ -164,7 +186,9 @@ def fill(sessions: sessionmaker[Session]) -> None:
     first = site.measure(1, 12.5, (PACS, VNA))
     site.commit(site.send(first))
     site.send(first, VNA)
+    site.perform(1, [first])
     _refused_and_reviewed(site)
+    site.perform(2, [])
     site.wait(86400 * 31)
     _troubled_deliveries(site)
     _never_measured(site)

@@ -37,6 +37,7 @@ UNSEALED = {
     *(("delivery", name) for name in ("attempts", "due_at", "notified_at", "code", "transaction_uid", "resent")),
     *(("delivery", name) for name in ("proof_tries", "proof_due_at")),
     ("output", "id"),
+    *(("workitem", name) for name in ("trouble", "attempts", "due_at", "troubled_since", "fetched_at", "subscribed")),
 }  # fmt: skip
 
 
@@ -76,6 +77,7 @@ CHANGES: tuple[tuple[type, Callable[[Any, random.Random], Any]], ...] = (
     (float, lambda value, dice: value + dice.choice((1e-9, 0.5, 10.0))),
     (datetime, lambda value, dice: value + timedelta(microseconds=dice.choice((1, -1, 60_000_000)))),
     (dict, lambda value, dice: value | {"x": dice.random()}),
+    (list, lambda value, dice: [*value, dice.randrange(1000)]),
     (str, _mistyped),
 )
 

@@ -130,6 +130,7 @@ WORDS = {
     "postgresql": {"senders": "string_agg(calling_ae, ', ')", "destination": DESTINATION},
     "sqlite": {"senders": "group_concat(calling_ae, ', ')", "destination": "delivery.destination"},
 }
+SHOWN = ("audit_result", "audit_every_result", "audit_trail", *VIEWS)
 MAKE_ROLE = f"""
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN
@@ -141,7 +142,7 @@ EXCEPTION
 END $$;
 DO $$ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN
-        GRANT SELECT ON {", ".join(audit_columns.VIEWS)} TO {ROLE};
+        GRANT SELECT ON {", ".join(SHOWN)} TO {ROLE};
     END IF;
 END $$;
 """  # noqa: S608  names of our own

@@ -42,6 +42,7 @@ def faults(rows: SeriesRows, heads: Mapping[int, str] | None = None) -> Iterator
 def _subjects(rows: SeriesRows) -> dict[Subject, str]:
     found: dict[Subject, str] = {("series", rows.uid): rows.series.state} if rows.series else {}
     found |= {("job", str(job.id)): job.state for job in rows.jobs}
+    found |= {("workitem", one.uid): one.state for one in rows.workitems}
     return found | {("delivery", str(delivery.id)): delivery.state for delivery in rows.deliveries}
 
 
@@ -122,6 +123,8 @@ def _of_rows(rows: SeriesRows, known: set[Subject], last: Mapping[Subject, AnyRo
     for job in rows.jobs:
         model = rows.models.get(job.model_digest) if rows.results[job.id].measurements else None
         hashes["job", str(job.id)] = subject_hash.of_job(job, model)
+    for one in rows.workitems:
+        hashes["workitem", one.uid] = subject_hash.of_workitem(one)
     for one in rows.deliveries:
         hashes["delivery", str(one.id)] = subject_hash.of_delivery(one, outputs.get(one.output_id))
     for subject, name in sorted(known):

@@ -24,6 +24,7 @@ from db.tables import (
     Study,
 )
 from db.tracking.seal import ResultRows
+from db.workitem_table import Workitem
 
 AnyRow = Row[Any]
 RESULT_TABLES = (Measurement, QualityFlag, Output, Exam)
@@ -42,6 +43,7 @@ class SeriesRows:
     deliveries: Sequence[AnyRow]
     results: Mapping[int, ResultRows]
     models: Mapping[str, AnyRow]
+    workitems: Sequence[AnyRow]
 
 
 def read(session: Session, uids: Sequence[str]) -> Iterator[SeriesRows]:
@@ -55,6 +57,7 @@ def read(session: Session, uids: Sequence[str]) -> Iterator[SeriesRows]:
     deliveries = _by(_all(session, Delivery, Delivery.job_id.in_(job_ids), order=Delivery.id), "job_id")
     results = _results(session, job_ids, images)
     models = {row.digest: row for row in _all(session, Model)}
+    workitems = _by(_all(session, Workitem, Workitem.series_uid.in_(uids), order=Workitem.uid), "series_uid")
     for uid in uids:
         one = series.get(uid)
         yield SeriesRows(
@@ -67,6 +70,7 @@ def read(session: Session, uids: Sequence[str]) -> Iterator[SeriesRows]:
             deliveries=[delivery for job in jobs[uid] for delivery in deliveries[job.id]],
             results={job.id: results[job.id] for job in jobs[uid]},
             models=models,
+            workitems=workitems[uid],
         )
 
 

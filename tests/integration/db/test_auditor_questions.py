@@ -72,6 +72,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     "Which model made this number?": [(10, 20.0, "ssc-ild-unet", "2", SECOND.model_digest, "s" * 64)],
     "From which images was it made?": [(f"{uid(1)}.{n + 1}", f"{n:064d}", None) for n in range(3)],
     "Who sent them, and when?": [("RIS", "SCLEROSCAN", 3, ..., ...)],
+    "Who asked for this result?": [("PNEUMOLOGY", "ORDER-1", "Lungs", "https://his.example/rs", ..., "completed")],
     "Where did the result go?": [
         *((kind, PACS, "committed", ...) for kind in ("seg", "sr")),
         *((kind, VNA, "sent", ...) for kind in ("seg", "sr")),
