@@ -105,9 +105,9 @@ def leave_logging_alone(**_: Any) -> None:
     """Do nothing, which keeps Celery from handlers of its own: they would write past the formatter that escapes."""
 
 
-def process_name() -> str:
-    """Name this process for events: host and process id."""
-    return f"worker@{socket.gethostname()}:{os.getpid()}"
+def process_name(part: str = "worker") -> str:
+    """Name this process for events: what it is, host and process id."""
+    return f"{part}@{socket.gethostname()}:{os.getpid()}"
 
 
 def build(site: Site) -> Celery:
