@@ -128,7 +128,8 @@ def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> 
     stop = processes.stop_on_signal()  # first: a signal that came before would end this process alone
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
-        managed = processes.of_site(bool(site.node.web_port), bool(site.monitor.port), site.has_status_page)
+        beside = (bool(site.node.web_port), bool(site.monitor.port), site.has_status_page, site.has_worklist)
+        managed = processes.of_site(*beside)
         processes.Supervisor(managed, environ).run(stop)
 
 
@@ -166,6 +167,20 @@ def work(
     with _part_of_site():
         site = _ready(log_format)
     celery_app.run(celery_app.Site(site.worker, site.db_url), queue)
+
+
+@app.command()
+def perform(log_format: Logs = logs.LogFormat.console) -> None:
+    """Perform the items of the worklist that the site file names in [worklist]: IHE AI Workflow for Imaging.
+
+    Items that are ours are claimed by UPS-RS, and completed once their results are delivered, with references to them;
+    where there is no result they are canceled with the reason. Without that section it ends at once.
+    """
+    # The client of WebSockets would slow down every other command.
+    from compose import performing  # noqa: PLC0415
+
+    with _part_of_site():
+        performing.run(_ready(log_format), _stop_on_signal())
 
 
 @app.command(name="web")

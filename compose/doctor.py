@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError as BrokerDown
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from compose import anchored, certificates, exposure, liveness
+from compose import anchored, certificates, exposure, liveness, worklist_check
 from compose.check import Check
 from compose.folders import existing
 from compose.settings import SiteSettings
@@ -54,7 +54,7 @@ def examine(site: SiteSettings) -> list[Check]:
         exposure.permissions,
         _source,
     ]
-    return [check(site) for check in checks] + _destinations(site)
+    return [check(site) for check in checks] + _destinations(site) + worklist_check.worklist(site)
 
 
 def _settings(site: SiteSettings) -> Check:

@@ -16,7 +16,7 @@ NAME = "scleroscan"
 def parts(site: SiteSettings) -> Check:
     """Say which parts run here and which do not; with a shared database a part may run on another machine."""
     running = _running()
-    wanted = of_site(bool(site.node.web_port), bool(site.monitor.port), site.has_status_page)
+    wanted = of_site(bool(site.node.web_port), bool(site.monitor.port), site.has_status_page, site.has_worklist)
     alive = [part.name for part in wanted if any(words[: len(part.words)] == part.words for words in running)]
     missing = [part.name for part in wanted if part.name not in alive]
     found = f"running here: {', '.join(alive) or 'none'}"

@@ -31,7 +31,7 @@ def require_usable(site: SiteSettings) -> None:
     BadAddress
         A destination of the site file makes no sense, or is called by TLS and no certificate of ours is set.
     UnusableSetting
-        A folder cannot be made or written.
+        A folder cannot be made or written, or a worklist has no archive beside it.
     """
     scheduling.callbacks(site.node, site_file.load(site.node.site_file))
     if site.node.source:
@@ -43,6 +43,11 @@ def require_usable(site: SiteSettings) -> None:
         server.require_guard(site.node)
     for one in destinations.of(site.worker):
         _require_callable(one, site.worker)
+    if site.has_worklist:
+        # As with the server above.
+        from compose import performing  # noqa: PLC0415
+
+        performing.require_usable(site)
     require_guard(site.monitor)
     require_channels(site.monitor)
     status_page_guard.require_guard(site.status_page)

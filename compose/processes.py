@@ -40,11 +40,15 @@ SITE = (
 WEB = ManagedProcess("web", ("web",))
 MONITOR = ManagedProcess("monitor", ("monitor",))
 STATUS_PAGE = ManagedProcess("status-page", ("status-page",))
+PERFORMER = ManagedProcess("performer", ("perform",))
 
 
-def of_site(has_web: bool, has_monitor: bool, has_status_page: bool = False) -> tuple[ManagedProcess, ...]:
+def of_site(
+    has_web: bool, has_monitor: bool, has_status_page: bool = False, has_worklist: bool = False
+) -> tuple[ManagedProcess, ...]:
     """Return the processes of a site with those that it may do without."""
-    return SITE + (WEB,) * has_web + (MONITOR,) * has_monitor + (STATUS_PAGE,) * has_status_page
+    beside = ((WEB, has_web), (MONITOR, has_monitor), (STATUS_PAGE, has_status_page), (PERFORMER, has_worklist))
+    return SITE + tuple(one for one, is_wanted in beside if is_wanted)
 
 
 @dataclass

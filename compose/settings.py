@@ -14,8 +14,10 @@ from compose.errors import MisspeltSetting, UnusableSetting
 from compose.monitor.settings import MonitorSettings
 from compose.status_page.settings import StatusPageSettings
 from db.address import hide_secrets
+from db.errors import BadAddress
 from db.settings import DbSettings
 from dicom_node.settings import NodeSettings
+from worker import destinations
 from worker.settings import WorkerSettings
 
 CLASSES: tuple[type[BaseSettings], ...] = (
@@ -50,6 +52,14 @@ class SiteSettings:
     def has_status_page(self) -> bool:
         """Whether `scleroscan up` serves the status page: nobody could log in before there are accounts."""
         return bool(self.status_page.port) and self.status_page.accounts.is_file()
+
+    @property
+    def has_worklist(self) -> bool:
+        """Whether the site file has a worklist whose items are performed; False where the file cannot be read."""
+        try:
+            return destinations.worklist(self.worker) is not None
+        except BadAddress:
+            return False
 
     @property
     def db_url(self) -> str:

@@ -28,6 +28,7 @@ LOOK_EVERY_S = 2.0
 # A worker is asked for a sign of life so often within the time after which it counts as stopped.
 QUESTIONS_PER_LATE = 4
 SCHEDULER = "scheduler"
+PERFORM = "perform"
 QUEUES = (ANALYSE, DELIVER)
 LOCAL = "127.0.0.1"
 
@@ -76,7 +77,7 @@ class Watch:
         self._ask()
         database = self._database()
         yield database
-        for name in (SCHEDULER, *QUEUES):
+        for name in (SCHEDULER, *QUEUES, *((PERFORM,) if self._site.has_worklist else ())):
             yield self._beating(name) if database.ok else Check(name, False, "not known: the database is away")
         yield self._listener()
         if self._site.node.web_port:
@@ -107,7 +108,7 @@ class Watch:
 
     def _beating(self, name: str) -> Check:
         silent_s = self._beats.silent_s(name)
-        what = "leads and beats" if name == SCHEDULER else "takes messages"
+        what = {SCHEDULER: "leads and beats", PERFORM: "beats"}.get(name, "takes messages")
         if silent_s is None:
             return Check(name, False, "gave no sign of life since the monitor started")
         if silent_s > self._site.monitor.late_s:
