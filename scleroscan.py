@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -34,9 +34,8 @@ from compose import settings as site_settings
 from compose.errors import MisspeltSetting, UnusableSetting, WiringError
 from compose.json_output import AsJson, print_json
 from compose.screen import ERR, OUT, say, styled, when
-from compose.settings import SiteSettings
 from db import schema
-from db.engine import open_database, open_engine
+from db.engine import open_database
 from db.errors import BadAddress, TrackingError
 from dicom_node import listening, scheduling, site_file
 from dicom_node.errors import BadSetting, NodeError, ReceiveError
@@ -124,7 +123,7 @@ def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> 
     """
     if open_to_all:
         os.environ["DICOM_NODE_OPEN"] = "true"
-    site = _ready(log_format, preflight.require_free_ports)
+    site = preflight.ready(log_format, preflight.require_free_ports)
     stop = processes.stop_on_signal()  # first: a signal that came before would end this process alone
     with broker.running(site.worker.broker_url) as url:
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
@@ -150,7 +149,7 @@ def schedule(log_format: Logs = logs.LogFormat.console) -> None:
     Several may run on one database: one works, and another takes over within seconds where that one ends.
     """
     with _part_of_site():
-        site = _ready(log_format)
+        site = preflight.ready(log_format)
         sessions, identity_now = open_database(site.db_url), identity.current(site.worker)
         results = site.worker.results_dir.absolute()
         scheduling.run(site.node, sessions, site.worker.broker_url, identity_now, processes.stop_on_signal(), results)
@@ -165,7 +164,7 @@ def work(
     if queue not in {celery_app.ANALYSE, celery_app.DELIVER}:
         raise typer.BadParameter(f"there are the queues {celery_app.ANALYSE} and {celery_app.DELIVER}")
     with _part_of_site():
-        site = _ready(log_format)
+        site = preflight.ready(log_format)
     celery_app.run(celery_app.Site(site.worker, site.db_url), queue)
 
 
@@ -180,7 +179,7 @@ def perform(log_format: Logs = logs.LogFormat.console) -> None:
     from compose import performing  # noqa: PLC0415
 
     with _part_of_site():
-        performing.run(_ready(log_format), _stop_on_signal())
+        performing.run(preflight.ready(log_format), processes.stop_on_signal())
 
 
 @app.command(name="web")
@@ -223,7 +222,7 @@ def serve_status_page(log_format: Logs = logs.LogFormat.console) -> None:
     from compose.status_page import server  # noqa: PLC0415  slow, as that above
 
     with _part_of_site():
-        server.run(_ready(log_format), processes.stop_on_signal())
+        server.run(preflight.ready(log_format), processes.stop_on_signal())
 
 
 @database.command()
@@ -290,21 +289,6 @@ app.command()(research.evaluate)
 labelled.command()(dataset.check)
 reviewed.command(name="list")(review.waiting)
 reviewed.command()(review.show)
-
-
-def _ready(log_format: logs.LogFormat, *checks: Callable[[SiteSettings], None]) -> SiteSettings:
-    """Return the settings of a site, once they passed the checks and its tables are at the newest migration."""
-    logs.configure(log_format)
-    site = site_settings.load()
-    for check in (preflight.require_usable, *checks):
-        check(site)
-    engine = open_engine(site.db_url)
-    if engine.dialect.name == "sqlite":
-        # One machine, one user: nobody to ask. A shared database is migrated by its administrator.
-        schema.upgrade(site.db_url)
-    schema.require_newest(engine)
-    engine.dispose()
-    return site
 
 
 if __name__ == "__main__":

@@ -5,18 +5,38 @@ A part that finds a slip of the pen only when it runs would be started again for
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
+from compose import logs
+from compose import settings as site_settings
 from compose.errors import UnusableSetting
 from compose.monitor.guard import require_channels, require_guard
 from compose.settings import SiteSettings
 from compose.status_page import guard as status_page_guard
+from db import schema
 from db.address import ApplicationEntity
+from db.engine import open_engine
 from dicom_node import scheduling, site_file
 from worker import destinations, identity
 from worker.delivery import web_login
 from worker.destinations import Destination
 from worker.settings import WorkerSettings
+
+
+def ready(log_format: logs.LogFormat, *checks: Callable[[SiteSettings], None]) -> SiteSettings:
+    """Return the settings of a site, once they passed the checks and its tables are at the newest migration."""
+    logs.configure(log_format)
+    site = site_settings.load()
+    for check in (require_usable, *checks):
+        check(site)
+    engine = open_engine(site.db_url)
+    if engine.dialect.name == "sqlite":
+        # One machine, one user: nobody to ask. A shared database is migrated by its administrator.
+        schema.upgrade(site.db_url)
+    schema.require_newest(engine)
+    engine.dispose()
+    return site
 
 
 def require_usable(site: SiteSettings) -> None:
