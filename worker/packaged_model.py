@@ -7,4 +7,4 @@ from pathlib import Path
 from typing import Final
 
 WEIGHTS: Final = Path(__file__).parent / "models" / "ssc-ild-unet-4-synthetic.safetensors"
-DIGEST: Final = "d3367639432d417d737a7c7c35239b2de0ea67ec70f52b580fbbdfc38c9780d8"
+DIGEST: Final = "355d414c96e786272a621a746fa4f7c51925488c11cbe4789684a7e6452c6b4f"

@@ -1,4 +1,4 @@
-"""Thresholds: the lesion's so that its extent has no bias, its patterns' where they fit best; and their bounds."""
+"""Thresholds: the lesion's so that its extent has no bias, its patterns' where they fit; and their bounds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +15,8 @@ from worker.training.data.labelled import Labelled
 BINS = 100
 # Nearer to 0 or 1 a little more or less certainty moves much, and what phantoms gain real chests lose.
 USABLE = (0.3, 0.7)
+# Dice this near to each other say that two thresholds fit alike.
+FLAT_DICE = 0.005
 REGIONS = network.LUNG
 # The bounds hold this share of the true extents; spreads in logits and margins in shares of lung that are tried for it.
 HELD = 0.95
@@ -25,8 +27,8 @@ MARGINS = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03)
 def calibrated(patients: Iterable[Labelled], model: PatternModel) -> PatternModel:
     """Return the model with thresholds that suit the patients, and its bounds.
 
-    The total has the threshold at which its mean error of extent is least. A pattern has the one with the highest mean
-    Dice: it is found in few of a dozen patients, and one of them decides what its error is on average.
+    The total has the threshold at which its mean error of extent is least. A pattern is found in few patients, and one
+    of them decides what its error is on average: that decides only among thresholds that fit alike, by their mean Dice.
 
     Of the spreads and margins with which the bounds hold the true extent of 95 of 100 patients, those are taken whose
     bounds lie nearest to each other on average.
@@ -69,18 +71,24 @@ class _Row:
 
 
 def _threshold(region: int, rows: Sequence[_Row]) -> float:
-    """Return the usable threshold that suits a region best; the least error where nobody has the pattern."""
+    """Return the threshold of a region; where nobody has a pattern, its bias alone decides."""
+    bias = np.mean([row.found[region] - row.true[region] for row in rows], axis=0)
     having = [row.dice(region) for row in rows if row.true[region] > 0]
-    if having and region != network.LESION:
-        return _usable(np.mean(having, axis=0))
-    return _usable(-np.abs(np.mean([row.found[region] - row.true[region] for row in rows], axis=0)))
+    if not having or region == network.LESION:
+        return fitting(bias)
+    return fitting(bias, np.mean(having, axis=0))
 
 
-def _usable(merit: NDArray[np.float64]) -> float:
-    """Return the usable threshold with the highest merit (thresholds)."""
+def fitting(bias: NDArray[np.float64], dice: NDArray[np.float64] | None = None) -> float:
+    """Return the usable threshold k/100 with the least bias, among those whose Dice is hardly below the highest.
+
+    ``bias`` and ``dice`` are means over patients at each threshold (thresholds,); without Dice the bias decides alone.
+    """
     candidates = np.arange(BINS) / BINS
     usable = (candidates >= USABLE[0]) & (candidates <= USABLE[1])
-    return float(candidates[usable][np.argmax(merit[usable])])
+    if dice is not None:
+        usable &= dice >= dice[usable].max() - FLAT_DICE
+    return float(candidates[usable][np.argmin(np.abs(bias[usable]))])
 
 
 def bounding(shares: NDArray[np.float64], truth: NDArray[np.float64], threshold: float) -> tuple[float, float]:

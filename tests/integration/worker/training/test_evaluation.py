@@ -94,6 +94,15 @@ def test_thresholds_are_where_extents_have_no_bias(patient: Labelled) -> None:
     assert max(sure.spreads) <= 0.1
 
 
+def test_where_dice_is_flat_the_bias_decides() -> None:
+    thresholds = np.arange(100) / 100
+    flat = np.where(thresholds < 0.6, 0.717 - 0.005 * thresholds, 0.5)
+    falling = 0.02 - 0.02 * thresholds
+    assert calibrate.fitting(falling, flat) == 0.59
+    assert calibrate.fitting(falling, 0.7 - 0.1 * thresholds) == 0.35
+    assert calibrate.fitting(falling) == 0.7
+
+
 def test_bounds_are_the_narrowest_that_hold_what_is_true() -> None:
     shares, truth = np.repeat([[0.1], [0.3]], 100, axis=1), np.array([0.112, 0.3])
     # No threshold brings back what the network does not see; a margin does, and then none need move.

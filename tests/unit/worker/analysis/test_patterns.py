@@ -156,6 +156,20 @@ def test_progress_counts_up_to_the_slices_that_hold_lung(volume: CTVolume) -> No
     assert seen[-1][0] == 9
 
 
+@pytest.mark.parametrize(("spacing_mm", "looked_at"), [(0.5, [3, 4, 5]), (0.75, [4, 5]), (0.8, [4]), (2.0, [4])])
+def test_thin_slices_are_looked_at_together(volume: CTVolume, spacing_mm: float, looked_at: list[int]) -> None:
+    affine = volume.affine.copy()
+    affine[2, 0] = spacing_mm
+    hu = np.full((11, 64, 56), HEALTHY_HU, np.int16)
+    # Bright enough to be found in the mean of so many slices, and of no more.
+    hu[4] = HEALTHY_HU + 200 * len(looked_at)
+    thin = replace(volume, hu=hu, affine=affine, sop_uids=volume.sop_uids[:11])
+    seen: list[tuple[int, int]] = []
+    found = patterns.segment(thin, whole(thin), bright_model(), lambda *progress: seen.append(progress))
+    assert np.flatnonzero(found.labels.any(axis=(1, 2))).tolist() == looked_at
+    assert seen[-1] == (11, 11)
+
+
 def weights_with_card(folder: Path) -> Path:
     path = folder / "w.safetensors"
     halved = {name: tensor.half() for name, tensor in network.build().state_dict().items()}
