@@ -29,6 +29,7 @@ REFUSED: Final = {
     "pixel_bomb": "Send the series again from the scanner.",
     "undecodable_pixels": "Send the series again, uncompressed.",
     "not_chest": "Send the chest CT.",
+    "no_lungs": "Send the chest CT, with both lungs in it.",
 }
 SERIES: Final = {
     "gap_remains": "Send the whole series again.",
@@ -39,6 +40,11 @@ SERIES: Final = {
     "not_eligible": "Where it should have been measured: mend the rules of the site file, start the scheduler anew, "
     "then reconsider it.",
     "better_reconstruction": "Nothing, where the other series is the right one: it is measured in place of this.",
+}
+REVIEW: Final = {
+    "doubtful_lung_mask": "Look at what was taken for lung on the page, then release or discard the result.",
+    "implausible_extent": "Look at the overlay and the numbers, then release or discard the result.",
+    "implausible_lung_volume": "See whether the images show both lungs whole, then release or discard the result.",
 }
 FAILED: Final = {
     "image_changed": "Look at the disk of the spool, send the series again, then retry.",
@@ -86,6 +92,7 @@ BY_STATE: Final[Mapping[str, str]] = {
 }
 OF_STATE: Final[Mapping[str, Mapping[str, str]]] = {
     JobState.REJECTED: REFUSED,
+    JobState.REVIEW: REVIEW,
     JobState.FAILED: FAILED,
     SeriesState.INCOMPLETE: SERIES,
     SeriesState.SKIPPED: SERIES,

@@ -30,6 +30,7 @@ DEBIAN = {
     "redis-server": "redis-server",
     "Orthanc": "orthanc",
     "storescu": "dcmtk",
+    "echoscu": "dcmtk",
     "storescp": "dcmtk",
     "dcmqrscp": "dcmtk",
     "dcmcjpeg": "dcmtk",
