@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from compose import performing, preflight, processes, settings, worklist_check
 from compose.check import Check
 from compose.errors import UnusableSetting
+from compose.monitor.watch import Watch
 from db import tracking
 from db.address import ApplicationEntity
 from db.engine import open_database
@@ -89,6 +91,33 @@ def test_the_performer_is_a_part_where_there_is_a_worklist(site_file: Path) -> N
     site_file.write_text("")
     assert not settings.load().has_worklist
     assert worklist_check.worklist(settings.load()) == []
+
+
+class OneLook(Event):
+    """Lets the monitor look once."""
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002  the signature is of threading
+        self.set()
+        return True
+
+
+def test_the_monitor_notices_a_performer_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_BROKER_URL", "memory://")
+    site, clock = settings.load(), [0.0]
+    watch, sessions = Watch(site, lambda: clock[0]), open_database(site.db_url)
+
+    def look() -> Check:
+        watch.run(OneLook())
+        (found,) = (check for check in watch.checks if check.name == "perform")
+        return found
+
+    assert not look().ok
+    with sessions.begin() as session:
+        tracking.note_heartbeat(session, "perform", "performer@ct", workitems.NOW)
+    assert look().ok
+    clock[0] = site.monitor.late_s + 1
+    assert look().found.startswith("stopped: gave no sign of life")
+    sessions.kw["bind"].dispose()
 
 
 def test_the_command_ends_at_once_without_a_worklist(site_file: Path) -> None:
