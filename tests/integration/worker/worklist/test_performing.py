@@ -36,8 +36,9 @@ def test_an_item_is_completed_with_what_lies_in_orthanc(
     performer.advance(NOW)
     assert ups.state(uid) == IN_PROGRESS
     site.deliver(job_id, orthanc.destination)
-    performer.advance(NOW)
-    assert ups.state(uid) == IN_PROGRESS, "sent is not proven"
+    for _ in range(2):
+        performer.advance(NOW)
+    assert (ups.state(uid), site.rows()) == (IN_PROGRESS, ["working"]), "sent is not proven"
     site.prove(job_id, orthanc.destination)
     for _ in range(2):
         performer.advance(NOW)
