@@ -14,6 +14,7 @@ from tests.support import services
 from tests.support.ct import TinyCT
 from tests.support.results import source
 from worker.delivery import dicom
+from worker.delivery.archive import Archives
 from worker.delivery_task import DeliveryTask
 from worker.errors import PeerRefused
 from worker.results import files, seg, segments
@@ -47,6 +48,15 @@ def test_orthanc_takes_bits_by_c_store(
 ) -> None:
     peer = ApplicationEntity.parse_url(orthanc.destination)
     assert answer(written(tmp_path / "results", profile).path, peer) == (TAKEN if takes else REFUSED)
+
+
+@pytest.mark.parametrize("profile", [PLAIN, DEFLATED, LABELS, DEFLATED_LABELS])
+def test_orthanc_takes_every_form_by_stow(orthanc: services.Orthanc, tmp_path: Path, profile: Profile) -> None:
+    one = written(tmp_path / "results", profile)
+    assert Archives(WorkerSettings()).at(orthanc.dicom_web).store(one.path) == 0x0000
+    (kept,) = orthanc.request("POST", "/tools/lookup", str(one.sop_uid).encode())
+    assert orthanc.content("GET", f"/instances/{kept['ID']}/file") == one.path.read_bytes()
+    orthanc.content("DELETE", f"/instances/{kept['ID']}")
 
 
 @pytest.mark.parametrize(
