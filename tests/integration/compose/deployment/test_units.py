@@ -9,7 +9,8 @@ from compose import processes, settings
 from tests.support import composed, units, words
 
 LARGEST_EXPOSURE = 2.0
-PARTS = {part.words for part in processes.of_site(has_web=False, has_monitor=True, has_status_page=True)}
+PARTS = {part.words for part in processes.of_site(True, True, True, True)}
+OPTIONAL = {"scleroscan-web.service", "scleroscan-perform.service"}
 
 
 def commands() -> list[list[str]]:
@@ -55,9 +56,10 @@ def test_units_and_containers_are_the_parts_of_a_site() -> None:
 
 def test_the_target_wants_every_part() -> None:
     wanted = {name for line in units.values(units.SYSTEMD / "scleroscan.target", "Wants") for name in line.split()}
-    parts = {unit.name.replace("@.", "@1.") for unit in units.files()} - {"scleroscan-migrate.service"}
+    parts = {unit.name.replace("@.", "@1.") for unit in units.files()} - {"scleroscan-migrate.service"} - OPTIONAL
     assert wanted == parts
 
 
-def test_the_listener_gets_no_secret() -> None:
-    assert units.values(units.SYSTEMD / "scleroscan-listen.service", "LoadCredential") == []
+@pytest.mark.parametrize("receiver", ["listen", "web"])
+def test_what_receives_gets_no_secret_of_rows_or_queue(receiver: str) -> None:
+    assert units.values(units.SYSTEMD / f"scleroscan-{receiver}.service", "LoadCredential") == []
