@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from compose import demo_site, folders
+from compose import demo_folder, demo_site, folders
+from compose.demo_folder import Look
 from compose.demo_site import POLL_S
 from compose.errors import DemoFailed
 from compose.patterns import PATTERNS
@@ -18,7 +19,9 @@ from db import audit
 from db.audit import SeriesStatus
 from db.engine import open_database
 from db.states import JobState, SeriesState
+from dicom_node import scheduling
 from dicom_node.scp.archive import Archive
+from dicom_node.settings import NodeSettings
 from dicom_node.spool import part10
 from worker.analysis import quantify
 from worker.analysis.records import Assessment, Quantity, Region
@@ -77,15 +80,17 @@ class Comparison:
 class Outcome:
     """What the demo has to show.
 
-    ``series`` are all that the folder held; ``truth`` is the phantom's own assessment, None for images of the user's;
-    ``no_dicom`` the number of files left out; ``seconds`` the time that preparing and sending took, and each stage
-    of the first series.
+    ``home`` is the folder of this run; ``series`` are all that the images' folder held; ``truth`` is the phantom's own
+    assessment, None for images of the user's; ``looks`` are the files of the results, ``archived`` the number of those
+    that the archive took; ``no_dicom`` the number of files left out; ``seconds`` the time that preparing and sending
+    took, and each stage of the first series.
     """
 
+    home: Path
     series: tuple[Measured, ...]
     truth: Assessment | None
-    pictures: tuple[Path, ...]
-    archived: tuple[Path, ...]
+    looks: tuple[Look, ...]
+    archived: int
     no_dicom: int
     seconds: dict[str, float]
 
@@ -147,8 +152,8 @@ def run(folder: Path, dicom_dir: Path | None, report: Report) -> Outcome:
     truth = None
     started = time.monotonic()
     if dicom_dir is None:
-        report("computing a chest CT with disease of known extent")
-        dicom_dir, truth = _phantom_series(home / "dicom")
+        report("a chest CT with disease of known extent: computed once, and kept")
+        dicom_dir, truth = demo_folder.phantom(folder, PHANTOM, _phantom_series)
     paths, others = folders.dicom_below(dicom_dir)
     if not paths:
         raise DemoFailed("the folder holds no DICOM file: name one with the images of a CT series")
@@ -164,16 +169,18 @@ def run(folder: Path, dicom_dir: Path | None, report: Report) -> Outcome:
         sent = time.monotonic()
         sessions = open_database(demo_site.db_url(home))
         measured = _measured(sessions, _follow(sessions, series_uids, report))
+        looks = tuple(demo_folder.lay_out(home, sessions, series_uids, scheduling.retention(NodeSettings())))
         sessions.kw["bind"].dispose()
+    demo_folder.write_settings(home, demo_site.settings(home, listener))
     seconds = {"prepare": round(prepared - started, 2), "send": round(sent - sending, 2)}
-    pictures, archived = tuple(sorted((home / "results").rglob("*.png"))), tuple(archive.instances())
-    return Outcome(measured, truth, pictures, archived, len(others), seconds | stage_seconds(measured[0].trail))
+    seconds |= stage_seconds(measured[0].trail)
+    return Outcome(home, measured, truth, looks, len(list(archive.instances())), len(others), seconds)
 
 
-def _phantom_series(folder: Path) -> tuple[Path, Assessment]:
+def _phantom_series(folder: Path) -> Assessment:
     phantom = render(PHANTOM)
     write_series(phantom, folder, PhantomIdentity())
-    return folder, quantify.assess(phantom.volume, phantom.lungs, phantom.patterns)
+    return quantify.assess(phantom.volume, phantom.lungs, phantom.patterns)
 
 
 def _measured(sessions: sessionmaker[Session], ended: list[SeriesStatus]) -> tuple[Measured, ...]:

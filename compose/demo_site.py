@@ -26,6 +26,22 @@ def db_url(home: Path) -> str:
     return f"sqlite:///{home / 'scleroscan.db'}"
 
 
+def settings(home: Path, listener: ApplicationEntity) -> dict[str, str]:
+    """Return the settings of the site that stay right once it has ended: where its rows and files are."""
+    home = home.absolute()
+    return {
+        "DB_URL": db_url(home),
+        "DICOM_NODE_AE_TITLE": OUR_AE,
+        "DICOM_NODE_HOST": listener.host,
+        "DICOM_NODE_PORT": str(listener.port),
+        "DICOM_NODE_SPOOL_DIR": str(home / "spool"),
+        "WORKER_RESULTS_DIR": str(home / "results"),
+        "STATUS_PAGE_ACCOUNTS": str(home / "accounts.json"),
+        # Beside the demos: the next one starts faster.
+        "WORKER_CACHE_DIR": str(home.parent / "cache"),
+    }
+
+
 @contextmanager
 def running(home: Path, destination: str) -> Iterator[ApplicationEntity]:
     """Run listener and workers for the length of the block; yield the listener's address once it answers.
@@ -38,19 +54,15 @@ def running(home: Path, destination: str) -> Iterator[ApplicationEntity]:
     schema.upgrade(db_url(home))
     listener = ApplicationEntity.parse(f"{OUR_AE}@127.0.0.1:{_free_port()}")
     with broker.running(EMBEDDED) as broker_url:
-        environ = os.environ | {
-            "DB_URL": db_url(home),
-            "DICOM_NODE_AE_TITLE": OUR_AE,
-            "DICOM_NODE_HOST": listener.host,
-            "DICOM_NODE_PORT": str(listener.port),
-            "DICOM_NODE_SPOOL_DIR": str(home / "spool"),
-            "DICOM_NODE_QUIET_S": "1",
-            "WORKER_BROKER_URL": broker_url,
-            "WORKER_DESTINATIONS": f'["{destination}"]',
-            "WORKER_RESULTS_DIR": str(home / "results"),
-            # Beside the demos: the next one starts faster.
-            "WORKER_CACHE_DIR": str(home.parent / "cache"),
-        }
+        environ = (
+            os.environ
+            | settings(home, listener)
+            | {
+                "DICOM_NODE_QUIET_S": "1",
+                "WORKER_BROKER_URL": broker_url,
+                "WORKER_DESTINATIONS": f'["{destination}"]',
+            }
+        )
         supervisor = processes.Supervisor(processes.SITE, environ, log=home / "site.log")
         stop = threading.Event()
         runner = threading.Thread(target=supervisor.run, args=(stop,), name="site")

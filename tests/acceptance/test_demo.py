@@ -1,6 +1,7 @@
 """The demo, as somebody new to the project runs it."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,4 +19,11 @@ def test_the_demo_agrees_with_its_phantom(tmp_path: Path) -> None:
     archived = {path.stem for path in tmp_path.rglob("archive/**/*.dcm")}
     assert archived > {told["seg_uid"], told["sr_uid"]}
     assert len(archived) == 4
-    assert len(list(tmp_path.rglob("overlay.png"))) == 1
+    assert len(list(tmp_path.rglob("results/**/overlay.png"))) == 1
+    (settings,) = tmp_path.rglob("site.env")
+    names = {path.name for path in (settings.parent / "result").iterdir()}
+    assert {"overlay.png", "page.dcm", "sr.dcm"} < names
+    asked = f". {shlex.quote(str(settings))}; {shlex.quote(sys.executable)} -m scleroscan status --json"
+    after = subprocess.run(["sh", "-euc", asked], capture_output=True, text=True, check=True)
+    assert [one["state"] for one in json.loads(after.stdout)] == ["delivered"]
+    assert (tmp_path / "phantom" / "truth.json").is_file()

@@ -8,6 +8,7 @@ import pytest
 
 from compose import demo, demo_report, own_command
 from compose.demo import Measured, Outcome, Report
+from compose.demo_folder import Look
 from compose.errors import DemoFailed
 from compose.screen import OUT
 from db.audit import SeriesStatus
@@ -15,8 +16,10 @@ from tests.support.command import run
 from tests.support.json_page import require_documented
 from worker.analysis.records import WHOLE, Assessment, Measurement, Quantity, Region, Side, Unit
 
-LONG = Path("scleroscan-demo") / "20260101-000000" / "results" / ("a" * 64) / ("b" * 64) / "overlay.png"
+HOME = Path("scleroscan-demo") / "20260101-000000"
+LOOKS = (Look(HOME / "result" / "overlay.png", "the overlay"), Look(HOME / "result" / "seg.dcm", "SEG, disease"))
 ROW = {
+    "patient_id": "ID 7",
     "lung_volume_ml": 4990.0,
     "total_extent_pct": 18.4,
     "ggo_extent_pct": 7.2,
@@ -49,7 +52,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def outcome(*measured: Measured, true: Assessment | None = None) -> Outcome:
-    return Outcome(measured, true, (LONG,), (), 0, {"prepare": 1.0})
+    return Outcome(HOME, measured, true, LOOKS, 4, 0, {"prepare": 1.0})
 
 
 def test_two_series_are_two_rows_for_people_and_machines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,8 +78,26 @@ def test_the_tolerance_stands_beside_each_mark(capsys: pytest.CaptureFixture[str
     assert ["✗" in line for line in marks] == [False, False, False, True, False]
 
 
-def test_paths_are_whole_on_a_narrow_screen(capsys: pytest.CaptureFixture[str]) -> None:
-    assert str(LONG) in shown(outcome(Measured(status("1.2.3", "delivered"), ROW, [])), capsys)
+def test_what_to_look_at_is_named_by_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(outcome(Measured(status("1.2.3", "delivered"), ROW, [])), capsys).splitlines()
+    at = lines.index(f"Where to look, in {HOME}:")
+    assert lines[at + 1 : at + 4] == [
+        "  result/overlay.png  the overlay",
+        "  result/seg.dcm      SEG, disease",
+        "The embedded archive took 4 objects.",
+    ]
+
+
+def test_the_commands_to_go_on_can_be_copied(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(outcome(Measured(status("1.2.3", "delivered"), ROW, [])), capsys).splitlines()
+    commands = [line.partition("    #")[0].strip() for line in lines[lines.index("To go on:") + 1 :]]
+    assert commands == [
+        f". {HOME}/site.env",
+        "scleroscan status",
+        "scleroscan history 'ID 7'",
+        "scleroscan user add me --role operator --patients && scleroscan status-page",
+        "scleroscan demo --dicom FOLDER",
+    ]
 
 
 def test_one_next_step_names_the_command_as_it_can_be_typed(
@@ -89,8 +110,7 @@ def test_one_next_step_names_the_command_as_it_can_be_typed(
     monkeypatch.setattr("sys.argv", [str(command)])
     monkeypatch.setenv("PATH", "/nowhere")
     assert own_command.name() == ".venv/bin/scleroscan"
-    (line,) = [one for one in shown(outcome(), capsys).splitlines() if one.startswith("Next: ")]
-    assert ".venv/bin/scleroscan demo --dicom " in line
+    assert "  .venv/bin/scleroscan demo --dicom " in shown(outcome(), capsys)
     monkeypatch.setenv("PATH", str(command.parent))
     assert own_command.name() == "scleroscan"
 
