@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SERVICES := postgresql redis-server orthanc orthanc-dicomweb dcmtk dicom3tools prometheus rsyslog rsyslog-openssl nginx-light systemd rsync sqlite3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 
-.PHONY: help install tools demo services docs image test test-quick acceptance viewer check bench chaos chaos-delivery fuzz soak stalls sbom clean
+.PHONY: help install tools demo services docs image test test-quick acceptance viewer check bench chaos chaos-delivery scale fuzz soak stalls sbom clean
 
 help:
 	@echo "make install   the environment, in $(VENV)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench     speeds beside those of a peer; PART=way (receiving, reading, encoding, stages): that part alone"
 	@echo "make chaos     kill -9 at random moments of receiving; ROUNDS=200 SEED=1"
 	@echo "make chaos-delivery  kill -9 at random moments of delivering; ROUNDS=100 SEED=1"
+	@echo "make scale     two listeners, two schedulers, three workers: 200 small series, each once; SERIES=200 WORKERS=3 ALONE=20"
 	@echo "make fuzz      10,000 hostile headers, PDUs and multipart bodies each, beside a real sender"
 	@echo "make soak      10,000 images, 1,000 associations, 10,000 connects: is anything kept?"
 	@echo "make stalls    150,000 small images over 1,000 associations, three ways: is each answered?"
@@ -93,6 +94,13 @@ chaos: install services
 chaos-delivery: ROUNDS = 100
 chaos-delivery: install services
 	$(BIN)/python -m tests.chaos_delivery --rounds $(ROUNDS) --seed $(SEED)
+
+SERIES ?= 200
+WORKERS ?= 3
+ALONE ?= 20
+
+scale: install services
+	$(BIN)/python -m tests.scale_out --series $(SERIES) --workers $(WORKERS) --alone $(ALONE)
 
 fuzz: install
 	$(BIN)/python -W ignore -m tests.fuzz
