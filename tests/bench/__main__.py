@@ -54,6 +54,7 @@ def encoding_beside_peers(prepared: Path, asked: argparse.Namespace) -> Iterator
                 "the first": found.first_cpu_s,
                 "peak, MB": found.peak_mb,
                 "of it encoding": found.peak_mb - found.before_mb,
+                "files, MB": found.file_mb,
             }
 
 
@@ -99,6 +100,7 @@ def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
     if "encoding" in asked.parts:
         prepared = encoding.prepare(home / "masks", home / "ct", phantom.lungs, phantom.patterns)
         found["encoding"] = list(encoding_beside_peers(prepared, asked))
+        encoding.write_page(asked.page, found["encoding"])
     if "stages" in asked.parts:
         found["stages"] = list(stages(home / "ct", asked))
     return found
@@ -114,9 +116,7 @@ def main() -> int:
     parser.add_argument("--encode-slices", type=int, nargs="+", default=encoding.COUNTS, help="slices of SEGs")
     parser.add_argument("--way-slices", type=int, nargs="+", default=way.COUNTS, help="slices of phantoms on the way")
     parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared" / "data", help="folder of real CT")
-    parser.add_argument(
-        "--page", type=Path, default=REPOSITORY / "docs" / "evaluation", help="where the page is written"
-    )
+    parser.add_argument("--page", type=Path, default=REPOSITORY / "docs" / "evaluation", help="where pages are written")
     parser.add_argument("--audit-series", type=int, default=100_000, help="series of the site that is audited")
     parser.add_argument("--audit-images", type=int, default=10, help="images of each of them")
     parser.add_argument("--audit-page", action="store_true", help="write docs/evaluation/audit.md")

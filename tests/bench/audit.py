@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from db import schema
 from tests.bench import audited_rows
-from tests.bench.figures import Row, shown
+from tests.bench.figures import Row, markdown
 from tests.support import REPOSITORY, services
 
 QUESTIONS = REPOSITORY / "docs" / "how-to" / "auditor-questions.md"
@@ -101,10 +101,5 @@ def _growth(engine: Engine, series: int, images: int) -> Iterator[Row]:
 def write_page(found: dict[str, list[Row]], series: int, images: int) -> None:
     """Write the figures as a page of the documents."""
     words = {"series": f"{series:,}", "images": images, "chest": IMAGES_OF_A_CHEST}
-    tables = {name: _markdown(rows) for name, rows in found.items()}
+    tables = {name: markdown(rows) for name, rows in found.items()}
     PAGE.write_text(SAID.format(**words, **tables))
-
-
-def _markdown(rows: list[Row]) -> str:
-    head = [f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}"]
-    return "\n".join([*head, *(f"| {' | '.join(shown(value) for value in row.values())} |" for row in rows)])

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from tests.bench.figures import own_peak_mb
+from tests.bench.figures import Row, machine, markdown, own_peak_mb, shown
 from worker.analysis.records import LungMask, PatternMap
 from worker.reading.volume import CTVolume
-from worker.results import files, seg
+from worker.results import files, seg, segments
+from worker.results.profile import Profile, SegForm
 from worker.results.segments import ALL
 from worker.results.source import Maker, ResultSource
 
@@ -32,12 +34,12 @@ COUNTS = (60, 300, 1200)
 STEP_MM = 1.0
 MASKS = "masks.npz"
 MAKER = Maker("0", "bench", "0", "0" * 64, "A benchmark.")
-Encoder = Callable[[ResultSource, LungMask, PatternMap], Dataset]
+Encoder = Callable[[ResultSource, LungMask, PatternMap], list[Dataset]]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Medians of making and writing one SEG, and the first time, which loads tables; peak of memory before and after.
+    """Medians of making and writing SEGs, and the first time, which loads tables; peak of memory before and after.
 
     Processor seconds tell the cost on a machine that is busy with other work.
     """
@@ -47,31 +49,44 @@ class Figures:
     first_cpu_s: float
     before_mb: float
     peak_mb: float
+    file_mb: float
 
 
-def ours(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> Dataset:
-    """Encode as a worker does."""
-    return seg.encode(source, ALL, lungs, patterns)
+def ours(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> list[Dataset]:
+    """Encode as a worker does, all in one."""
+    return [seg.encode(source, ALL, lungs, patterns)]
 
 
-def stacked(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> Dataset:
+def labels(source: ResultSource, lungs: LungMask, patterns: PatternMap, *, deflated: bool = False) -> list[Dataset]:
+    """Encode as a worker does for a destination that wants labels, disease and lungs apart."""
+    parts = Profile(SegForm.LABELMAP, deflated=deflated).parts
+    return [seg.encode(source, segments.of(part), lungs, patterns) for part in parts]
+
+
+def stacked(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> list[Dataset]:
     """Encode the same by highdicom, which takes segments that overlap as an array of all."""
     masks = [*(patterns.labels == value for value in (1, 2, 3)), lungs.labels == 2, lungs.labels == 1]
     return _by_highdicom(source, np.stack(masks, axis=-1).astype(np.uint8))
 
 
-def exclusive(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> Dataset:
+def exclusive(source: ResultSource, lungs: LungMask, patterns: PatternMap) -> list[Dataset]:
     """Encode by highdicom from one label for each voxel: another object, in which lesions are holes in the lungs."""
     lung = np.array([0, 5, 4], np.uint8)[lungs.labels]
     return _by_highdicom(source, np.where(patterns.labels > 0, patterns.labels, lung))
 
 
-ENCODERS: dict[str, Encoder] = {"ours": ours, "highdicom, stacked": stacked, "highdicom, exclusive": exclusive}
+ENCODERS: dict[str, Encoder] = {
+    "ours": ours,
+    "ours, labels": labels,
+    "ours, labels, deflated": partial(labels, deflated=True),
+    "highdicom, stacked": stacked,
+    "highdicom, exclusive": exclusive,
+}
 
 
-def _by_highdicom(source: ResultSource, pixels: NDArray[np.uint8]) -> Dataset:
+def _by_highdicom(source: ResultSource, pixels: NDArray[np.uint8]) -> list[Dataset]:
     asked: dict[str, Any] = seg.attributes(source, ALL)
-    return hd.seg.Segmentation(pixel_array=pixels, **asked)
+    return [hd.seg.Segmentation(pixel_array=pixels, **asked)]
 
 
 def measured(encoder: str, folder: Path, count: int, rounds: int) -> Figures:
@@ -88,6 +103,24 @@ def prepare(folder: Path, slices: Path, lungs: LungMask, patterns: PatternMap) -
         dcmread(path, stop_before_pixels=True).save_as(folder / path.name)
     np.savez(folder / MASKS, lungs=lungs.labels, patterns=patterns.labels)
     return folder
+
+
+HEAD = """# Encoding
+
+Written by `make bench PART=encoding`. From masks of 512 × 512 to SEG files, five segments, each encoder in a fresh
+process that has masks and headers in memory. `stacked` is what highdicom wants for segments that overlap, an array of
+all of them; a test holds that `ours` has the same bytes. `exclusive` is one label for each voxel, another object, in
+which lesions are holes in the lungs. `labels` are the two LABELMAP objects of `seg = "labelmap"`. `the first` loads
+tables and is what a process pays once. Where the load average shows other work, processor seconds count and the times
+a clock shows do not.
+
+"""
+
+
+def write_page(folder: Path, rows: list[Row]) -> None:
+    """Write ``encoding.md`` into a folder."""
+    facts = ", ".join(f"{name} {shown(value)}" for name, value in machine().items())
+    (folder / "encoding.md").write_text(f"{HEAD}{facts}.\n\n{markdown(rows)}\n")
 
 
 def _series(folder: Path, count: int) -> tuple[ResultSource, LungMask, PatternMap]:
@@ -119,12 +152,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for _ in range(1 + int(sys.argv[4])):
             started = time.perf_counter(), time.process_time()
-            files.write_object(Path(name), "seg", encoder(*given))
+            made = encoder(*given)
+            written = [files.write_object(Path(name), f"seg{number}", one).path for number, one in enumerate(made)]
+            del made
             times.append((time.perf_counter() - started[0], time.process_time() - started[1]))
             if len(times) == 1:
                 peak_mb = own_peak_mb()
+        file_mb = sum(path.stat().st_size for path in written) / 1e6
     seconds, cpu_s = (statistics.median(kind) for kind in zip(*times[1:], strict=True))
-    json.dump(asdict(Figures(seconds, cpu_s, times[0][1], before_mb, peak_mb)), sys.stdout)
+    json.dump(asdict(Figures(seconds, cpu_s, times[0][1], before_mb, peak_mb, file_mb)), sys.stdout)
 
 
 if __name__ == "__main__":

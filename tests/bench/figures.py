@@ -1,7 +1,10 @@
 """Figures of a benchmark: for people a table that is never cut off, for machines JSON."""
 
 import json
+import os
+import platform
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -44,3 +47,20 @@ def shown(value: str | float | None) -> str:
 def print_json(found: Mapping[str, Sequence[Row]]) -> None:
     """Print all figures as one object."""
     print(json.dumps(found, indent=1))
+
+
+def machine() -> dict[str, str | float]:
+    """Return on what was measured, and how busy it was."""
+    return {
+        "at": f"{datetime.now(UTC):%Y-%m-%d}",
+        "cores": len(os.sched_getaffinity(0)),
+        "load average": os.getloadavg()[0],
+        "machine": platform.machine(),
+    }
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return rows that have the same names as a table of a page."""
+    columns = list(rows[0])
+    lines = [columns, ["---"] * len(columns), *([shown(value) for value in row.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

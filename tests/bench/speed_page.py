@@ -1,15 +1,12 @@
 """Writes what was measured of the way through as a page: a table, a plot, and the figures as JSON."""
 
 import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from tests.bench.figures import Row, shown
+from tests.bench.figures import Row, machine, markdown, shown
 from tests.bench.way import STAGES
 
 HEAD = """# Speed
@@ -25,24 +22,13 @@ work, processor seconds count and the times a clock shows do not.
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
     """Write ``speed.md``, ``speed.json`` and ``speed.png`` into a folder."""
-    machine = {
-        "at": f"{datetime.now(UTC):%Y-%m-%d}",
-        "cores": len(os.sched_getaffinity(0)),
-        "load average": os.getloadavg()[0],
-        "machine": platform.machine(),
-    }
-    (folder / "speed.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
-    facts = ", ".join(f"{name} {shown(value)}" for name, value in machine.items())
-    columns = list(rows[0])
-    lines = [_line(columns), _line(["---"] * len(columns)), *(_line([shown(v) for v in row.values()]) for row in rows)]
+    found = machine()
+    (folder / "speed.json").write_text(json.dumps({"machine": found, "rows": rows}, indent=1) + "\n")
+    facts = ", ".join(f"{name} {shown(value)}" for name, value in found.items())
     (folder / "speed.md").write_text(
-        HEAD + f"{facts}.\n\n![Processor seconds by stage, and memory](speed.png)\n\n" + "\n".join(lines) + "\n"
+        HEAD + f"{facts}.\n\n![Processor seconds by stage, and memory](speed.png)\n\n{markdown(rows)}\n"
     )
     _plot(rows).savefig(folder / "speed.png", dpi=110)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _number(row: Row, name: str) -> float:

@@ -1,5 +1,6 @@
 """The benchmark's own figures: memory is a process's own, and no table is cut off."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.bench import figures, speed_page, way
+from tests.bench import encoding, figures, speed_page, way
+from tests.bench.__main__ import encoding_beside_peers
 from tests.support import REPOSITORY
+from tests.support.ct import TinyCT
 from worker.phantom.chest_ct import PhantomSpec, render
 
 ASK = "from tests.bench.figures import own_peak_mb; print(own_peak_mb())"
@@ -69,3 +72,19 @@ def test_a_stretched_phantom_is_the_same_chest() -> None:
     assert np.array_equal(finer.hu[[0, -1]], phantom.volume.hu[[0, -1]])
     between = np.round(phantom.volume.hu[1] * (2 / 3) + phantom.volume.hu[2] * (1 / 3))
     assert np.abs(finer.hu[4] - between).max() <= 1
+
+
+def test_every_encoder_is_measured_and_the_page_has_the_rows(tmp_path: Path) -> None:
+    ct = TinyCT()
+    ct.write(tmp_path / "ct")
+    prepared = encoding.prepare(tmp_path / "masks", tmp_path / "ct", *ct.masks())
+    asked = argparse.Namespace(encode_slices=[6], rounds=1)
+    rows = list(encoding_beside_peers(prepared, asked))
+    assert [row["encoder"] for row in rows] == list(encoding.ENCODERS)
+    sizes = {str(row["encoder"]): float(row["files, MB"] or 0) for row in rows}
+    assert sizes["ours"] == pytest.approx(sizes["highdicom, stacked"], rel=0.02)
+    assert 0 < sizes["ours, labels, deflated"] < sizes["ours, labels"]
+    encoding.write_page(tmp_path, rows)
+    page = (tmp_path / "encoding.md").read_text()
+    assert all(f"| 6 | {name} |" in page for name in encoding.ENCODERS)
+    assert "load average" in page
