@@ -36,6 +36,8 @@ def encode(source: ResultSource, content: Content, lungs: LungMask, patterns: Pa
     result.file_meta = made.file_meta
     if content.labelmap:
         frames.label(result, slices, masks)
+        # With an item for the background OHIF 3.13.2 shifts all colours by one, and ground glass has none.
+        result.SegmentSequence = Sequence(one for one in result.SegmentSequence if one.SegmentNumber)
     else:
         frames.spread(result, slices, masks, omit_empty=not nothing)
     result.SegmentsOverlap = "YES" if content.mixed and _overlap(lungs, patterns) else "NO"
