@@ -83,15 +83,16 @@ class Closer:
         self._facts: dict[str, tuple[datetime, SeriesFacts]] = {}
         self._refresh_at: datetime | None = None
 
-    def run(self, now: datetime, rows_changed: bool = True) -> None:
+    def run(self, now: datetime, carried: frozenset[str], rows_changed: bool = True) -> None:
         """Close every series that can be closed now.
 
+        ``carried`` are the series that were carried by an open association when images were last listed: they wait too.
         ``rows_changed`` says that this scheduler wrote rows of series since the last run, so they are read again at
         once. Rows that others wrote, such as an operator, are read every few seconds.
         """
         if rows_changed or self._refresh_at is None or not now < self._refresh_at <= now + REFRESH_EVERY:
             self._refresh(now)
-        self._agenda.note_carried(self._open_series.carried_now(), now)
+        self._agenda.note_carried(carried | self._open_series.carried_now(), now)
         due = self._agenda.due(now)
         studies: dict[str, list[Candidate]] = defaultdict(list)
         for one in self._eligible(due, now):

@@ -40,7 +40,8 @@ class Scheduler:
         self._spool = spool
         self._sessions = sessions
         self._registrar = Registrar(spool, sessions, terms.may_correct_patients)
-        self._closer = Closer(sessions, OpenSeries(spool.associations), terms)
+        self._open_series = OpenSeries(spool.associations)
+        self._closer = Closer(sessions, self._open_series, terms)
         self._dispatcher = dispatcher
         self._terms = terms
         self._unsent: deque[tuple[int, str | None]] = deque()
@@ -80,12 +81,14 @@ class Scheduler:
         judge = self._terms.commitments
         # Listed before images are registered: all images of a request that waits now have rows when it is judged.
         requests = judge.waiting() if judge else []
+        # Asked before as well: what comes while others are registered has no row yet when its association ends.
+        carried = self._open_series.carried_now()
         registered = self._registrar.run(now)
         if judge:
             judge.run(requests, now)
         if requests:
             self._closer.look_at_all(now)
-        self._closer.run(now, bool(registered or requests))
+        self._closer.run(now, carried, bool(registered or requests))
         if self._terms.reports:
             self._terms.reports.run(now)
         self._wake(now)

@@ -17,7 +17,7 @@ from pydicom import Dataset
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import schema
+from db import audit, schema
 from db.engine import open_database
 from db.tables import Instance, Job, Series
 from db.tracking import JobIdentity
@@ -26,6 +26,7 @@ from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.scheduler.scheduler import Scheduler
 from dicom_node.series.completeness import Policy
+from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool, SpooledName
 from tests.support import services
 from tests.support.node_senders import ct_slice, encoded, header, series_uid
@@ -67,6 +68,39 @@ def test_hard_case_03_the_later_version_wins_after_an_outage(spool: Spool, sessi
     current = rows(sessions)
     assert len(current) == 251
     assert b"corrected" in Path(current[corrected.SOPInstanceUID].path).read_bytes()
+
+
+def test_an_association_that_ends_while_images_are_registered(
+    spool: Spool, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    associations, one, minute = OpenSeries(spool.associations), scheduler(spool, sessions), timedelta(minutes=1)
+    images = [ct_slice(number) for number in range(20)]
+    assert associations.opened(1)
+    associations.carried(1, series_uid())
+    for ds in images[:12]:
+        keep(spool, ds)
+    one.tick(datetime.now(UTC))
+
+    def run_while_the_rest_comes(registrar: Registrar, now: datetime) -> int:
+        registered = run(registrar, now)
+        for ds in images[12:]:
+            keep(spool, ds)
+        associations.ended(1, released=True)
+        return registered
+
+    run = Registrar.run
+    with monkeypatch.context() as patch:
+        patch.setattr(Registrar, "run", run_while_the_rest_comes)
+        one.tick(datetime.now(UTC) + minute)
+    assert series_states(sessions) == ["receiving"]
+    one.tick(datetime.now(UTC) + 2 * minute)
+    assert series_states(sessions) == ["complete"]
+    assert len(rows(sessions)) == 20
+
+
+def series_states(sessions: sessionmaker[Session]) -> list[str]:
+    with sessions.begin() as session:
+        return [row.series_state for row in audit.status(session)]
 
 
 GARBLED = {
