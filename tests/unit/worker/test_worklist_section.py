@@ -82,6 +82,12 @@ def test_an_item_that_makes_no_sense_is_no_item() -> None:
     assert item.uid_of(workitem(SOPInstanceUID="")) is None
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
+def test_a_uid_that_is_a_path_stands_in_no_url() -> None:
+    (one,) = item.datasets(b'[{"00080018": {"vr": "UI", "Value": ["../secrets"]}}]')
+    assert item.uid_of(one) is None
+
+
 def test_a_code_is_compared_with_its_scheme() -> None:
     worklist = Worklist(url=URL, workitem=Code(value="ILD", scheme="99SITE", meaning="x"))
     assert item.is_ours(workitem(), worklist)
