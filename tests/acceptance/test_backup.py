@@ -80,6 +80,7 @@ def test_a_site_lost_is_restored_by_the_page(
         site.wait_for(series["queued"], "queued")
         with node_senders.association(site.port) as opened:
             send_half(site.port, ct["half"], opened)
+            services.wait_until(lambda: not any((home / "spool" / "new").iterdir()), what="rows of all that came")
             site.wait_for(series["half"], "receiving")
             follow(blocks("Back up the rows")[0], environ)
             site.send(ct["between"])

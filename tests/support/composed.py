@@ -24,15 +24,21 @@ MAY_MOUNT = ["unshare", "--mount", "true"]
 # Where the folders of a container lie here.
 FOLDERS = {"/site": "/mnt/site", "/run/secrets": "/mnt/secrets", "/etc/scleroscan": "/mnt/etc"}
 PORTS = {"11112": "DICOM_NODE_PORT", "11180": "MONITOR_PORT", "11181": "STATUS_PAGE_PORT"}
-# The root of the part is read-only; it may write /site and /tmp. It may read all, because Python may lie in a home.
+# The root of the part is read-only; it may write /site and /tmp. It may read all, because Python may lie in a home, and
+# the repository in /tmp, where it is put back.
 CONFINED = f"""
 set -eu
 mount -t tmpfs -o mode=755 tmpfs /mnt
-mkdir /mnt/site /mnt/secrets /mnt/etc
+mkdir /mnt/site /mnt/secrets /mnt/etc /mnt/repository
+mount --bind {REPOSITORY} /mnt/repository
 mount --bind "$1/site" /mnt/site
 mount --bind "$1/secrets" /mnt/secrets
 mount --bind {CONTAINERS}/site /mnt/etc
 mount -t tmpfs -o mode=1777 tmpfs /tmp
+mkdir -p {REPOSITORY}
+mount --rbind /mnt/repository {REPOSITORY}
+mount -o remount,bind,ro {REPOSITORY}
+umount /mnt/repository
 mount -o remount,bind,ro /mnt
 mount -o remount,bind,ro /
 shift

@@ -66,7 +66,8 @@ def test_results_are_found_by(url: str, words: tuple[str, ...], patients: list[s
 @pytest.mark.parametrize(
     ("words", "series"),
     [
-        (("--code", "missing_slices"), [2]),
+        # The job, and twice the work item that asked for it.
+        (("--code", "missing_slices"), [2, 2, 2]),
         (("--code", "peer_refused", "--since", "2026-02-01"), [5, 5]),
         (("--code", "discarded", "--patient", "P9"), [9]),
         (("--code", "not_eligible", "--study", f"{uid(6)}.0"), [6]),

@@ -78,10 +78,10 @@ def test_a_reader_makes_no_database_that_is_missing(tmp_path: Path) -> None:
 
 def test_a_beat_grows_with_each_sign_of_life(sessions: Sessions) -> None:
     with sessions.begin() as session:
-        assert tracking.heartbeats(session) == {"analyse": 0, "deliver": 0}
+        assert tracking.heartbeats(session) == {"analyse": 0, "deliver": 0, "perform": 0}
         for _ in range(2):
             tracking.note_heartbeat(session, "deliver", "worker@host:1", NOW)
-        assert tracking.heartbeats(session) == {"analyse": 0, "deliver": 2}
+        assert tracking.heartbeats(session) == {"analyse": 0, "deliver": 2, "perform": 0}
 
 
 def test_a_job_handed_back_is_waiting_only_once_it_is_due(sessions: Sessions) -> None:

@@ -52,7 +52,7 @@ def sr(objects: list[files.WrittenFile]) -> Path:
 def deliveries(sessions: Sessions, objects: list[files.WrittenFile], site_file: Path) -> list[DeliveryStatus]:
     """Have a job with SEG and SR delivered and proven to the only destination of a site file."""
     settings = WorkerSettings(site_file=site_file)
-    now, ((url, _),) = datetime.now(UTC), destinations.recipients(settings)
+    now, ((url, *_),) = datetime.now(UTC), destinations.recipients(settings)
     outputs = tuple(OutputFile(f.kind, str(f.path), f.digest, f.sop_uid) for f in objects)
     with sessions.begin() as session:
         tracking.register(session, arrivals("1.2.3", patient_id="P", calling_ae="CT", received_at=now), now)
