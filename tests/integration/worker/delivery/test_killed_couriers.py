@@ -20,8 +20,11 @@ def folder() -> Iterator[Path]:
 
 def test_hard_case_31_killed_workers_deliver_each_once(folder: Path) -> None:
     with killable_delivery.site(folder) as site:
-        figures = DeliveryChaos(site, folder, seed=2).run(rounds=3)
+        chaos = DeliveryChaos(site, folder, seed=2)
+        figures = chaos.run(rounds=3)
+        # Kills that nobody noticed show nothing, and when they fall is chance.
+        while figures.begun_again == 0 and figures.rounds < 30:
+            figures = chaos.run(rounds=figures.rounds + 3)
     assert figures.amiss == []
-    assert (figures.rounds, figures.objects >= JOBS * len(killable_delivery.KINDS)) == (3, True)
-    # Kills that nobody noticed would show nothing.
+    assert figures.objects >= JOBS * len(killable_delivery.KINDS)
     assert figures.begun_again > 0
