@@ -33,14 +33,18 @@ def kept(folder: Path | None, weights_digest: str, convert: Callable[[], openvin
         if (found := _read(place)) is not None:
             return found
     except OSError as error:
-        logger.warning("the converted network is not kept", extra={"folder": str(folder), "reason": str(error)})
+        _warn(folder, error)
         return convert()
     model = convert()
     try:
         _write(model, place)
     except (OSError, RuntimeError) as error:
-        logger.warning("the converted network is not kept", extra={"folder": str(folder), "reason": str(error)})
+        _warn(folder, error)
     return model
+
+
+def _warn(folder: Path, error: Exception) -> None:
+    logger.warning("the converted network is not kept", extra={"folder": str(folder), "reason": str(error)})
 
 
 def _key(weights_digest: str) -> str:

@@ -1,6 +1,7 @@
 """The engines that run the network: torch on a GPU, OpenVINO on a CPU."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -106,16 +107,23 @@ def convert(unet: torch.nn.Module) -> openvino.Model:
         return openvino.convert_model(unet.float().eval(), example_input=example)
 
 
-def start(unet: torch.nn.Module, device: torch.device, wanted: str = "auto") -> Engine:
-    """Return the engine for a network on its device: ``auto``, ``torch`` or ``openvino``, which runs on a CPU alone."""
-    if runs_openvino(device, wanted):
-        return OpenVinoEngine.of(convert(unet))
-    return TorchEngine.from_unet(unet, device)
+def start(
+    unet: Callable[[], torch.nn.Module],
+    device: torch.device,
+    wanted: str = "auto",
+    keep: Callable[[Callable[[], openvino.Model]], openvino.Model] | None = None,
+) -> Engine:
+    """Return the engine for a network on its device: ``auto``, ``torch`` or ``openvino``, which runs on a CPU alone.
 
+    ``keep`` may return a converted network that it has, instead of having it made; then ``unet`` is not called.
+    """
+    if engine_choice.choose(wanted, device.type == "cpu") is EngineName.TORCH:
+        return TorchEngine.from_unet(unet(), device)
 
-def runs_openvino(device: torch.device, wanted: str) -> bool:
-    """Return whether a network on this device runs in OpenVINO."""
-    return engine_choice.choose(wanted, device.type == "cpu") is EngineName.OPENVINO
+    def converted() -> openvino.Model:
+        return convert(unet())
+
+    return OpenVinoEngine.of(keep(converted) if keep else converted())
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:

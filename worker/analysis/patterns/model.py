@@ -1,6 +1,7 @@
 """The pattern model: network, thresholds and card, loaded once per process."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 
 from worker.analysis import card as model_card
 from worker.analysis.patterns import converted, engine, network
-from worker.analysis.patterns.engine import Engine, OpenVinoEngine, TorchEngine
+from worker.analysis.patterns.engine import Engine
 from worker.errors import DeviceUnavailable, WeightsMismatch
 
 
@@ -74,7 +75,7 @@ def load(weights: Path, device: str = "auto", runs_on: str = "auto", cache: Path
         for kind in ("", "_spread", "_margin")
     )
     return PatternModel(
-        engine=_engine(weights, card["digest"], target, runs_on, cache),
+        engine=engine.start(lambda: weighted(weights), target, runs_on, partial(converted.kept, cache, card["digest"])),
         thresholds=thresholds,
         spreads=spreads,
         margins=margins,
@@ -86,12 +87,6 @@ def load(weights: Path, device: str = "auto", runs_on: str = "auto", cache: Path
         card=card,
         device=target,
     )
-
-
-def _engine(weights: Path, digest: str, device: torch.device, runs_on: str, cache: Path | None) -> Engine:
-    if not engine.runs_openvino(device, runs_on):
-        return TorchEngine.from_unet(weighted(weights), device)
-    return OpenVinoEngine.of(converted.kept(cache, digest, lambda: engine.convert(weighted(weights))))
 
 
 def weighted(weights: Path) -> torch.nn.Module:

@@ -143,7 +143,7 @@ def as_model(unet: torch.nn.Module, plan: TrainingPlan, device: torch.device) ->
     copy = network.build()
     copy.load_state_dict(unet.state_dict())
     return PatternModel(
-        engine=engine.start(copy, device),
+        engine=engine.start(lambda: copy, device),
         thresholds=(0.5, 0.5, 0.5),
         spreads=(0.0, 0.0, 0.0),
         margins=(0.0, 0.0, 0.0),

@@ -39,8 +39,8 @@ def test_a_size_seen_before_is_not_compiled_again(unet: torch.nn.Module, stacks:
 
 
 def test_a_cpu_takes_openvino_unless_torch_is_asked_for(unet: torch.nn.Module) -> None:
-    assert engine.start(unet, CPU).name == "openvino"
-    chosen = engine.start(unet, CPU, "torch")
+    assert engine.start(lambda: unet, CPU).name == "openvino"
+    chosen = engine.start(lambda: unet, CPU, "torch")
     assert (chosen.name, chosen.precision) == ("torch", str(engine.fastest_dtype(CPU)).rpartition(".")[2])
     unet.float()
 
