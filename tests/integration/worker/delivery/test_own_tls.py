@@ -9,6 +9,7 @@ import trustme
 
 from db.tls_profile import TlsFiles
 from tests.integration.dicom_node.test_calls_by_tls import issued
+from tests.integration.worker.delivery.test_delivery import NO_PAGES
 from tests.support import services
 from worker import destinations
 from worker.delivery.archive import Archives
@@ -31,7 +32,7 @@ def storescp(folder: Path, tls: TlsFiles) -> Iterator[str]:
 
 def _classes(folder: Path) -> Path:
     path = folder / "storescp.cfg"
-    path.write_text(STORESCP)
+    path.write_text(NO_PAGES)
     return path
 
 
@@ -105,16 +106,3 @@ def test_half_of_the_files_is_no_address(tmp_path: Path, authorities: tuple[TlsF
     assert [one.url for one in destinations.of(settings)] == [url]
     with pytest.raises(PeerRefused, match="certificate of ours"):
         Archives(settings).at(url).ask()
-
-
-STORESCP = """
-[[TransferSyntaxes]]
-[Plain]
-TransferSyntax1 = LittleEndianExplicit
-[[PresentationContexts]]
-[Results]
-PresentationContext1 = SegmentationStorage\\Plain
-[[Profiles]]
-[Results]
-PresentationContexts = Results
-"""
