@@ -11,7 +11,7 @@ from worker.settings import WorkerSettings
 
 SOFTWARE_VERSION: Final = "0.1.0"
 # Increased whenever a change of the code gives other numbers, or other words for them, for the same images and weights.
-ANALYSIS_VERSION: Final = 7
+ANALYSIS_VERSION: Final = 8
 
 
 def of(model_digest: str, engine: str) -> JobIdentity:

@@ -37,7 +37,7 @@ def assess(volume: CTVolume, lungs: LungMask, patterns: PatternMap) -> Assessmen
         *densitometry.measure(tally),
         *levels.measure(tally, lungs.carina),
     )
-    return Assessment(measurements, lungs.flags + patterns.flags)
+    return Assessment(measurements, (*lungs.flags, *patterns.flags, *densitometry.flags(tally)))
 
 
 def _measurements(tally: Tally, bounds: Sequence[Bounds]) -> Iterator[Measurement]:

@@ -9,6 +9,7 @@ from worker.analysis import quantify
 from worker.analysis.records import (
     GROUND_GLASS,
     LEFT_LUNG,
+    NO_PATTERN,
     RETICULATION,
     RIGHT_LUNG,
     Assessment,
@@ -154,6 +155,23 @@ def test_each_number_has_its_unit_and_is_given_once(chest: tuple[CTVolume, LungM
 
 def test_lung_mask_flags_travel_with_the_numbers(chest: tuple[CTVolume, LungMask, PatternMap]) -> None:
     assert [flag.code for flag in quantify.assess(*chest).flags] == ["thick_slices"]
+
+
+@pytest.mark.parametrize(("hu", "codes"), [(-770, []), (-760, ["shallow_breath"])])
+def test_dense_lung_without_disease_was_not_full_of_air(
+    chest: tuple[CTVolume, LungMask, PatternMap], hu: int, codes: list[str]
+) -> None:
+    volume, lungs, patterns = chest
+    # Disease alone, however dense, says nothing of the breath.
+    volume = volume_of(np.where(patterns.labels > 0, 0, hu))
+    flags = quantify.assess(volume, replace(lungs, flags=()), patterns).flags
+    assert [(flag.code, flag.value) for flag in flags] == [(code, hu) for code in codes]
+
+
+def test_lungs_diseased_all_over_say_nothing_of_the_breath(chest: tuple[CTVolume, LungMask, PatternMap]) -> None:
+    volume, lungs, _ = chest
+    everywhere = PatternMap(np.where(lungs.labels > 0, GROUND_GLASS, NO_PATTERN).astype(np.uint8))
+    assert quantify.assess(volume, replace(lungs, flags=()), everywhere).flags == ()
 
 
 def assessment_of(lung_ml: float, extent_pct: float) -> Assessment:
