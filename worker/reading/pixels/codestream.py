@@ -36,12 +36,12 @@ def jpeg_end(frame: bytes) -> int | None:
 
     Segments are passed over by their length: the end marker of a preview inside one is not the picture's.
     """
-    return next((at for marker, at in _markers(frame) if marker == END_MARKER), None)
+    return next((at for marker, at in markers(frame) if marker == END_MARKER), None)
 
 
 def jpeg_ls_end(frame: bytes) -> int | None:
     """Return where a JPEG-LS stream ends, as :func:`jpeg_end` does for other JPEG."""
-    return next((at for marker, at in _markers(frame, AFTER_LS_SCAN) if marker == END_MARKER), None)
+    return next((at for marker, at in markers(frame, AFTER_LS_SCAN) if marker == END_MARKER), None)
 
 
 def _j2k_size(frame: bytes, at: int) -> tuple[int, int, int] | None:
@@ -55,7 +55,7 @@ def _j2k_size(frame: bytes, at: int) -> tuple[int, int, int] | None:
 
 def _jpeg_size(frame: bytes) -> tuple[int, int, int] | None:
     """Read the start of frame, which stands before all compressed data (T.81 B.2.2)."""
-    for marker, at in _markers(frame):
+    for marker, at in markers(frame):
         if marker == SCAN_MARKER or len(frame) < at + 8:
             return None
         if marker in FRAME_MARKERS:
@@ -64,7 +64,7 @@ def _jpeg_size(frame: bytes) -> tuple[int, int, int] | None:
     return None
 
 
-def _markers(frame: bytes, after_scan: re.Pattern[bytes] = AFTER_SCAN) -> Iterator[tuple[int, int]]:
+def markers(frame: bytes, after_scan: re.Pattern[bytes] = AFTER_SCAN) -> Iterator[tuple[int, int]]:
     """Yield each marker of a JPEG stream and the place behind it, up to the end marker."""
     found = MARKER.match(frame, len(JPEG_START))
     while found:

@@ -23,11 +23,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from worker.reading.pixels import codestream
+from worker.reading.pixels import codestream, jpeg_tail
 
 JPEG_END = b"\xff\xd9"
-# Bytes that hold no marker and, in no table of codes, a row of zeros.
-JPEG_MORE = b"\x5a\xa7\x3c\xd1" * 16
+# Bytes that hold no marker and, in no table of codes, a row of zeros. Their first bit is 1, because libjpeg goes on
+# with bits of 0 where data end: a single bit that is missing shows.
+JPEG_MORE = b"\xa5\x58\xc3\x2e" * 16
 # Retired syntaxes that archives still hold: spectral selection and full progression of 12 bits.
 JPEG_SPECTRAL, JPEG_PROGRESSIVE = UID("1.2.840.10008.1.2.4.53"), UID("1.2.840.10008.1.2.4.55")
 RLE_HEADER = struct.Struct("<16L")
@@ -68,16 +69,7 @@ def _jpeg(frame: bytes) -> Stored:
     """Decode JPEG of any process; raise where data are missing."""
     stream = _without_tail(frame)
     values = np.asarray(imagecodecs.jpeg_decode(stream))
-    _require_whole(stream, values)
-    return values
-
-
-def _jpeg_first_order(frame: bytes) -> Stored:
-    """Decode JPEG lossless with first-order prediction, usual in archives, with a quick check for missing data."""
-    stream = _without_tail(frame)
-    values = np.asarray(imagecodecs.jpeg_decode(stream))
-    # Where data are missing at the end, the last row repeats the one above it.
-    if values.ndim != 2 or len(values) < 2 or np.array_equal(values[-1], values[-2]):
+    if not jpeg_tail.proves_whole(stream, values):
         _require_whole(stream, values)
     return values
 
@@ -162,8 +154,8 @@ def _packed_end(packed: bytes, size: int) -> int:
 
 
 DECODERS: dict[str, Callable[[bytes], Stored]] = {
-    JPEGLosslessSV1: _jpeg_first_order,
-    **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit, JPEG_SPECTRAL, JPEG_PROGRESSIVE, JPEGLossless), _jpeg),
+    **dict.fromkeys((JPEGLosslessSV1, JPEGLossless), _jpeg),
+    **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit, JPEG_SPECTRAL, JPEG_PROGRESSIVE), _jpeg),
     **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), _jpeg_ls),
     **dict.fromkeys((JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K), _jpeg_2000),
 }

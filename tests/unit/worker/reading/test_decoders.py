@@ -1,5 +1,9 @@
 """Compressed frames: every encoding gives the values back, and none fills up what is cut off."""
 
+from contextlib import suppress
+from functools import partial
+from unittest.mock import Mock
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -7,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import (
     UID,
+    HTJ2KLossless,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -107,6 +112,83 @@ def test_a_jpeg_that_lost_data_before_its_end_is_refused(syntax: UID, kept: floa
     frame = {**LOSSLESS, **LOSSY}[syntax](picture())
     with pytest.raises(ValueError, match="lacks data"):
         decoders.decode(frame[: int(len(frame) * kept)] + b"\xff\xd9", syntax, SHAPE)
+
+
+def flat(rows: int) -> Values:
+    """A picture whose last rows are all alike."""
+    values = picture()
+    values[SHAPE[0] - rows :] = 7
+    return values
+
+
+def padded() -> Values:
+    """A picture as scanners make them: a circle of tissue and noise, and one value around it."""
+    rows, columns = np.ogrid[: SHAPE[0], : SHAPE[1]]
+    circle = (rows - SHAPE[0] / 2) ** 2 + (columns - SHAPE[1] / 2) ** 2 < (SHAPE[0] / 2) ** 2
+    return np.where(circle, picture(), 48).astype(np.uint16)
+
+
+J2KS = [JPEG2000Lossless, HTJ2KLossless]
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, *J2KS], ids=lambda uid: uid.name)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_stream_that_is_ended_before_its_time_is_refused(syntax: UID, data: st.DataObject) -> None:
+    frame = LOSSLESS[syntax](picture())
+    cut = frame[: data.draw(st.integers(200, len(frame) - 3))].rstrip(b"\xff")
+    with pytest.raises((ValueError, RuntimeError)):
+        decoders.decode(cut + decoders.JPEG_END, syntax, SHAPE)
+
+
+PICTURES = {"noise": picture(), "padded": padded(), **{f"{rows} flat rows": flat(rows) for rows in (1, 2, 9)}}
+
+
+@pytest.mark.parametrize("predictor", range(1, 8))
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("kind", PICTURES)
+def test_no_byte_may_be_lost_before_the_end_marker(kind: str, bits: int, predictor: int) -> None:
+    values = PICTURES[kind]
+    frame = imagecodecs.jpeg_encode(values, lossless=True, bitspersample=bits, predictor=predictor)
+    syntax, data = JPEGLosslessSV1 if predictor == 1 else JPEGLossless, frame.removesuffix(decoders.JPEG_END)
+    assert np.array_equal(decoders.decode(frame, syntax, SHAPE), values)
+    for lost in range(3, 300):
+        with pytest.raises(ValueError, match="lacks data"):
+            decoders.decode(data[:-lost] + decoders.JPEG_END, syntax, SHAPE)
+    # The last byte, of ones and stuffed with zeros, may hold padding alone.
+    for lost in (1, 2):
+        with suppress(ValueError):
+            assert np.array_equal(decoders.decode(data[:-lost] + decoders.JPEG_END, syntax, SHAPE), values)
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 99), spread=st.sampled_from([1, 2, 3, 300]), predictor=st.integers(1, 7), data=st.data())
+def test_a_dull_picture_is_given_back_or_refused(seed: int, spread: int, predictor: int, data: st.DataObject) -> None:
+    values = np.random.default_rng(seed).integers(0, spread, SHAPE).astype(np.uint16)
+    frame = imagecodecs.jpeg_encode(values, lossless=True, bitspersample=16, predictor=predictor)
+    scan = frame.index(b"\xff\xda") + 10
+    cut = frame[: data.draw(st.integers(scan, len(frame) - 2))] + decoders.JPEG_END
+    with suppress(ValueError):
+        assert np.array_equal(decoders.decode(cut, JPEGLossless, SHAPE), values)
+
+
+ENCODERS = {
+    **{f"libjpeg, predictor {p}": partial(imagecodecs.jpeg_encode, lossless=True, predictor=p) for p in range(1, 8)},
+    "liblj92": partial(imagecodecs.ljpeg_encode),
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("kind", ["noise", "padded"])
+def test_a_whole_lossless_jpeg_is_decoded_once(
+    kind: str, bits: int, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = Mock(side_effect=imagecodecs.jpeg_decode)
+    monkeypatch.setattr(imagecodecs, "jpeg_decode", decode)
+    frame = ENCODERS[encoder](PICTURES[kind], bitspersample=bits)
+    assert np.array_equal(decoders.decode(frame, JPEGLossless, SHAPE), PICTURES[kind])
+    assert decode.call_count == 1
 
 
 @pytest.mark.parametrize("syntax", {**LOSSLESS, **LOSSY}, ids=lambda uid: uid.name)
