@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 JPEG_START, J2K_START, JP2_START = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
 J2K_SIZE_BYTES = 42
+TILE_PART_MARKER, J2K_END = b"\xff\x90", b"\xff\xd9"
 # Start-of-frame markers: T.81 B.1.1.3 (all SOFn but DHT, JPG and DAC) and SOF55 of JPEG-LS (T.87 C.1.1).
 FRAME_MARKERS = frozenset(set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7})
 SCAN_MARKER, END_MARKER = 0xDA, 0xD9
@@ -42,6 +43,24 @@ def jpeg_end(frame: bytes) -> int | None:
 def jpeg_ls_end(frame: bytes) -> int | None:
     """Return where a JPEG-LS stream ends, as :func:`jpeg_end` does for other JPEG."""
     return next((at for marker, at in markers(frame, AFTER_LS_SCAN) if marker == END_MARKER), None)
+
+
+def j2k_lacks_its_end(frame: bytes) -> bool:
+    """Return whether the last tile-part of a JPEG 2000 stream goes on to an end marker that is not there.
+
+    Such a tile-part declares no length (T.800 A.4.2), so nothing else tells that it is cut off.
+    """
+    at = frame.find(J2K_START) + len(J2K_START) // 2
+    while at + 10 <= len(frame):
+        if frame[at : at + 2] == TILE_PART_MARKER:
+            (length,) = struct.unpack_from(">I", frame, at + 6)
+            if length == 0:
+                # In compressed data no value above 0x8F follows 0xFF.
+                return frame.find(J2K_END, at) < 0
+        else:
+            length = 2 + int(struct.unpack_from(">H", frame, at + 2)[0])
+        at += length
+    return False
 
 
 def _j2k_size(frame: bytes, at: int) -> tuple[int, int, int] | None:

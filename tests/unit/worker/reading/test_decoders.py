@@ -141,6 +141,18 @@ def test_a_stream_that_is_ended_before_its_time_is_refused(syntax: UID, data: st
         decoders.decode(cut + decoders.JPEG_END, syntax, SHAPE)
 
 
+@pytest.mark.parametrize("syntax", J2KS, ids=lambda uid: uid.name)
+def test_a_tile_part_without_a_length_needs_the_end_marker(syntax: UID) -> None:
+    frame = bytearray(LOSSLESS[syntax](picture()))
+    length_at = frame.index(b"\xff\x90\0\x0a") + 6
+    frame[length_at : length_at + 4] = bytes(4)
+    assert np.array_equal(decoders.decode(bytes(frame) + b"\0", syntax, SHAPE), picture())
+    # At some of these places, ends of packets, the codec finds nothing wrong.
+    for end in range(length_at + 8, len(frame) - 1):
+        with pytest.raises((ValueError, RuntimeError)):
+            decoders.decode(bytes(frame[:end]), syntax, SHAPE)
+
+
 PICTURES = {"noise": picture(), "padded": padded(), **{f"{rows} flat rows": flat(rows) for rows in (1, 2, 9)}}
 
 
