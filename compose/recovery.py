@@ -1,6 +1,7 @@
 """The command after a restore: rows and spool of different moments are brought together, and what is lost is named."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import typer
@@ -9,6 +10,8 @@ from sqlalchemy.orm import Session
 from compose import settings
 from compose.screen import say
 from db import image_files, schema
+from dicom_node.errors import UNPARSEABLE, ReceiveError
+from dicom_node.spool import part10
 from dicom_node.spool.folder import Spool, SpooledName
 
 
@@ -42,7 +45,7 @@ def recover() -> None:
 
 def bring_together(session: Session, spool: Spool) -> Recovered:
     """Move each file that no row names back among those that wait, and count those that rows name and nobody has."""
-    waiting = {named.filename for path in spool.waiting() if (named := SpooledName.from_waiting(path))}
+    waiting = set(_names_to_be(spool))
     # Files before rows: a registrar at work commits a row before it moves the file.
     there = {uid: spool.settled(uid) for uid in spool.settled_series()}
     images, missing = 0, {}
@@ -55,6 +58,15 @@ def bring_together(session: Session, spool: Spool) -> Recovered:
         if lacking := known.kept - {path.name for path in files} - waiting:
             missing[uid] = len(lacking)
     return Recovered(images, missing)
+
+
+def _names_to_be(spool: Spool) -> Iterator[str]:
+    """Yield the names that the waiting images will have below their series."""
+    for path in spool.waiting():
+        # One that cannot be read will be set aside, one that is gone has been registered meanwhile.
+        with suppress(ReceiveError, *UNPARSEABLE, FileNotFoundError):
+            found = part10.read_file(path)
+            yield SpooledName.of_file(found.identity().sop_uid, path, found.start).filename
 
 
 def _missing_lines(found: Recovered) -> Iterator[str]:

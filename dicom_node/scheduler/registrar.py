@@ -1,6 +1,5 @@
 """Registers spooled files: reads their headers and writes instance rows, in batches."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -97,8 +96,7 @@ def _arrival(path: Path, spool: Spool) -> Arrival:
     found = part10.read_file(path, headers.ROW_TAGS)
     identity, header = found.identity(), found.header
     identity.require_ct()
-    named = SpooledName.from_waiting(path)
-    name = SpooledName(identity.sop_uid, named.digest if named else _digest(path, found.start))
+    name = SpooledName.of_file(identity.sop_uid, path, found.start)
     stat = path.stat()
     return Arrival(
         sop_uid=identity.sop_uid,
@@ -121,10 +119,3 @@ def _arrival(path: Path, spool: Spool) -> Arrival:
         series_description=header.text("SeriesDescription"),
         plane=headers.plane_of(header),
     )
-
-
-def _digest(path: Path, start: int) -> str:
-    """Return the SHA-256 of the data set, which begins at byte ``start``."""
-    with path.open("rb") as file:
-        file.seek(start)
-        return hashlib.file_digest(file, "sha256").hexdigest()

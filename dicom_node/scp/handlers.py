@@ -13,7 +13,7 @@ from dicom_node.scp.commands import StoreRequest
 from dicom_node.scp.upper_layer import EVT_ENDED, EVT_STORE, UpperLayer
 from dicom_node.spool import file_meta, part10
 from dicom_node.spool.associations import OpenSeries
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from dicom_node.spool.incoming import PIECE
 from dicom_node.spool.peers import Peers
 
@@ -144,7 +144,7 @@ class ImageReception:
         return SUCCESS
 
     def _keep(self) -> None:
-        digest = self._spool.complete(self._incoming)
+        self._spool.complete(self._incoming)
         identity = part10.identity_of(self._incoming, UID(self._context.transfer_syntax))
         identity.require_as_declared(self._request.sop_class, self._request.sop_uid)
         identity.require_ct()
@@ -153,7 +153,7 @@ class ImageReception:
         # First the association, then the file: otherwise the scheduler could see the image, and judge its series,
         # without knowing that this association is still open.
         self._open_series.carried(self._association, identity.series_uid)
-        self._spool.keep_incoming(self._incoming, SpooledName(identity.sop_uid, digest))
+        self._spool.keep_incoming(self._incoming, identity.sop_uid)
 
 
 def _tell_of_break(calling_ae: str, carried: dict[str, int]) -> None:

@@ -5,7 +5,7 @@ from pydicom.uid import UID
 from dicom_node.errors import OutOfSpace, ReceiveError, UnreadableInstance, WrongSOPClass
 from dicom_node.spool import file_meta, part10
 from dicom_node.spool.elements import Cut
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from dicom_node.spool.image import CT_CLASSES, Identity, check_uid
 from dicom_node.spool.incoming import PIECE, Incoming
 from dicom_node.spool.part10 import Way
@@ -86,9 +86,9 @@ class ArrivingFile:
 
     def _keep(self, incoming: Incoming, study_uid: str | None) -> Identity:
         sop_class, sop_uid, syntax = self._declared
-        digest = self._spool.complete(incoming)
+        self._spool.complete(incoming)
         self.identity = identity = part10.identity_of(incoming, UID(syntax))
         identity.require_as_declared(sop_class, sop_uid)
         identity.require_study(study_uid)
-        self._spool.keep_incoming(incoming, SpooledName(identity.sop_uid, digest))
+        self._spool.keep_incoming(incoming, identity.sop_uid)
         return identity

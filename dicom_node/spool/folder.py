@@ -1,7 +1,7 @@
 """The spool: images byte for byte as sent, durable before the sender is answered with success.
 
 incoming/       files being written, each locked by its writer; what a crash leaves here was never acknowledged
-new/            durable, not yet registered: this folder is the registrar's queue, <instance>-<digest>-<order>.dcm
+new/            durable, not yet registered: this folder is the registrar's queue, <instance>-<order>.dcm
 series/         registered, <series>/<instance>-<digest>.dcm
 refused/        acknowledged, but unreadable to the registrar, or of another study than its series: <name>.<code>.dcm
 refusals/       how many images were refused, see :mod:`dicom_node.spool.refusals`
@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from dicom_node.errors import OutOfSpace
+from dicom_node.errors import OutOfSpace, ReceiveError
 from dicom_node.spool.image import check_uid
 from dicom_node.spool.incoming import PIECE, Incoming, is_being_written
 from dicom_node.spool.refusals import Refusals
 
 DIGEST_IN_NAME = 16
-WAITING_NAME = re.compile(r"([0-9.]+)-([0-9a-f]{64})-([0-9]{28})\.dcm")
+WAITING_NAME = re.compile(r".+-([0-9]{28})\.dcm")
 # Short enough that a file name with the longest code appended fits every file system.
 LONGEST_STEM = 200
 MEGABYTE = 1_000_000
@@ -45,25 +45,20 @@ class SpooledName:
     digest: str
 
     @classmethod
-    def for_dataset(cls, sop_uid: str, dataset: bytes) -> "SpooledName":
-        """Return the name for a data set. Raises UnreadableInstance where the UID is not fit for a path."""
-        check_uid(sop_uid)
-        return cls(sop_uid, hashlib.sha256(dataset).hexdigest())
+    def of_file(cls, sop_uid: str, path: Path, start: int) -> "SpooledName":
+        """Return the name for a file whose data set begins at byte ``start``.
 
-    @classmethod
-    def from_waiting(cls, path: Path) -> "SpooledName | None":
-        """Return the name of a file in ``new/``; None where somebody else put the file there under another name."""
-        parts = WAITING_NAME.fullmatch(path.name)
-        return cls(parts[1], parts[2]) if parts else None
+        Raises UnreadableInstance where the UID is not fit for a path, OSError where the file cannot be read.
+        """
+        check_uid(sop_uid)
+        with path.open("rb") as file:
+            file.seek(start)
+            return cls(sop_uid, hashlib.file_digest(file, "sha256").hexdigest())
 
     @property
     def filename(self) -> str:
         """The file's name below ``series/``."""
         return f"{self.sop_uid}-{self.digest[:DIGEST_IN_NAME]}.dcm"
-
-    def waiting(self, order: str) -> str:
-        """Return the file's name in ``new/``."""
-        return f"{self.sop_uid}-{self.digest}-{order}.dcm"
 
 
 class Spool:
@@ -133,35 +128,38 @@ class Spool:
         path = self._incoming / f"{uuid4().hex}.part"
         return Incoming(path, header, buffer, lambda: self._check_free(self._min_free_mb))
 
-    def complete(self, incoming: Incoming) -> str:
-        """Write the rest of a received image to its file and return the SHA-256 of its data set. Raises OutOfSpace."""
+    def complete(self, incoming: Incoming) -> None:
+        """Write the rest of a received image to its file. Raises OutOfSpace."""
         with _written():
-            return incoming.complete()
+            incoming.complete()
 
-    def keep_incoming(self, incoming: Incoming, name: SpooledName) -> Path:
+    def keep_incoming(self, incoming: Incoming, sop_uid: str) -> Path:
         """Move a completed image durably into ``new/``; when this returns, no power cut loses it.
 
         Raises
         ------
+        UnreadableInstance
+            The UID is not fit for a path.
         OutOfSpace
             The file system does not take it, or the watermark is reached.
         """
+        check_uid(sop_uid)
         self._check_free(self._min_free_mb)
         with _written():
             incoming.sync()
-            target = self.new / name.waiting(self._order())
+            target = self.new / f"{sop_uid}-{self._order()}.dcm"
             incoming.path.rename(target)
             sync_folder(self.new)
         return target
 
-    def keep(self, name: SpooledName, header: bytes, dataset: bytes) -> Path:
+    def keep(self, sop_uid: str, header: bytes, dataset: bytes) -> Path:
         """Write an image that is in memory durably into ``new/``. Raises OutOfSpace as :meth:`keep_incoming` does."""
         incoming = self.begin(header, bytearray(PIECE))
         incoming.extend(dataset)
         try:
             self.complete(incoming)
-            return self.keep_incoming(incoming, name)
-        except OutOfSpace:
+            return self.keep_incoming(incoming, sop_uid)
+        except ReceiveError:
             incoming.discard()
             raise
 
@@ -260,7 +258,7 @@ def _written() -> Iterator[None]:
 
 def _order_of(filename: str) -> str:
     parts = WAITING_NAME.fullmatch(filename)
-    return parts[3] if parts else ""
+    return parts[1] if parts else ""
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,7 +1,6 @@
 """Writes the bytes of one image to a file in ``incoming/`` while they arrive."""
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,7 +38,6 @@ class Incoming:
         self.beginning = b""
         self._view = memoryview(buffer)
         self._filled = 0
-        self._hash = hashlib.sha256()
         self._descriptor: int | None = None
         self._failure: OSError | OutOfSpace | None = None
         self._check_free, self._unlooked = check_free, 0
@@ -70,8 +68,8 @@ class Incoming:
             self.received(len(room))
             rest = rest[len(room) :]
 
-    def complete(self) -> str:
-        """Write what is left in the buffer and return the SHA-256 of the data set.
+    def complete(self) -> None:
+        """Write what is left in the buffer.
 
         Raises
         ------
@@ -81,7 +79,6 @@ class Incoming:
         self._flush()
         if self._failure:
             raise self._failure
-        return self._hash.hexdigest()
 
     def sync(self) -> None:
         """Sync the completed file to the disk and close it. Raises OSError where that fails."""
@@ -99,7 +96,6 @@ class Incoming:
         piece = self._view[: self._filled]
         if not self.beginning:
             self.beginning = bytes(piece[:BEGINNING])
-        self._hash.update(piece)
         self._write(piece)
         self._filled = 0
 

@@ -9,7 +9,7 @@ from pydicom.uid import UID
 from dicom_node.errors import UnreadableInstance
 from dicom_node.spool import file_meta, header
 from dicom_node.spool.elements import Cut, Elements
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from dicom_node.spool.header import Header
 from dicom_node.spool.image import Identity, check_uid
 from dicom_node.spool.incoming import Incoming
@@ -127,4 +127,4 @@ def keep(spool: Spool, image: Image, way: Way) -> None:
     """Write an image durably into the spool. Raises OutOfSpace where the spool does not take it."""
     own = image.identity
     meta = file_meta.write(own.sop_class, own.sop_uid, image.transfer_syntax, way.sender, way.receiver)
-    spool.keep(SpooledName.for_dataset(own.sop_uid, image.dataset), meta, image.dataset)
+    spool.keep(own.sop_uid, meta, image.dataset)

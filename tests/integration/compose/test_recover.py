@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db.tables import Instance
 from dicom_node.scheduler.registrar import Registrar
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from tests.support import node_senders
 from tests.support.command import run
 from tests.support.node_senders import ct_slice, encoded
@@ -19,8 +19,7 @@ NOW = datetime(2026, 5, 6, tzinfo=UTC)
 def keep(spool: Spool, series: int, numbers: range) -> None:
     for number in numbers:
         image = ct_slice(number, series)
-        name = SpooledName.for_dataset(image.SOPInstanceUID, encoded(image))
-        spool.keep(name, node_senders.header(image.SOPInstanceUID), encoded(image))
+        spool.keep(image.SOPInstanceUID, node_senders.header(image.SOPInstanceUID), encoded(image))
 
 
 def paths(sessions: sessionmaker[Session]) -> list[Path]:

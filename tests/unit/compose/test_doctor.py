@@ -11,7 +11,7 @@ from compose import doctor
 from compose.settings import SiteSettings
 from db.settings import DbSettings
 from dicom_node.settings import NodeSettings
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from worker.settings import WorkerSettings
 
 
@@ -53,7 +53,7 @@ def test_images_set_aside_are_counted_by_their_codes(tmp_path: Path) -> None:
     spool.prepare()
     for number in range(3):
         code = "truncated" if number else "nested_too_deep"
-        spool.refuse(spool.keep(SpooledName(f"1.{number}", "0" * 64), b"", b"x"), code)
+        spool.refuse(spool.keep(f"1.{number}", b"", b"x"), code)
     (tmp_path / "refused" / "of-an-earlier-version.dcm").touch()
     assert "nested_too_deep 1, truncated 2, unknown 1" in doctor._set_aside(site).found
 
@@ -65,8 +65,8 @@ def test_an_image_that_waits_for_long_is_not_well(tmp_path: Path, age_s: float |
     spool.prepare()
     if age_s is not None:
         since = time.time() - age_s
-        os.utime(spool.keep(SpooledName("1.2", "0" * 64), b"", b"x"), (since, since))
-        spool.keep(SpooledName("1.3", "0" * 64), b"", b"x")
+        os.utime(spool.keep("1.2", b"", b"x"), (since, since))
+        spool.keep("1.3", b"", b"x")
     found = doctor._waiting(site)
     assert found.ok == ok
     assert age_s is None or f"{age_s:.0f} s" in found.found

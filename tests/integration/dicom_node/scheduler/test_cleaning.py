@@ -14,7 +14,7 @@ from db.tracking import JobIdentity, Retention
 from dicom_node.scheduler import cleaning
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.spool.broken_off import BrokenOff
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from tests.support.node_senders import ct_slice, encoded, header, series_uid
 
 NOW = datetime.now(UTC)
@@ -36,7 +36,7 @@ def received(spool: Spool, sessions: sessionmaker[Session], *numbers: int) -> No
     for number in numbers:
         ds = ct_slice(number)
         content = encoded(ds)
-        spool.keep(SpooledName.for_dataset(ds.SOPInstanceUID, content), header(ds.SOPInstanceUID), content)
+        spool.keep(ds.SOPInstanceUID, header(ds.SOPInstanceUID), content)
     Registrar(spool, sessions).run(NOW)
 
 
@@ -116,7 +116,7 @@ def test_a_break_is_forgotten_with_the_last_image(spool: Spool, sessions: sessio
     assert broken_off.noted() == [series_uid()]
     with_job(sessions, "delivered")
     cleaning.clean(spool, sessions, RETENTION, LONG_AFTER)
-    spool.keep(SpooledName.for_dataset(ct_slice(1).SOPInstanceUID, b"not registered yet"), b"", b"not registered yet")
+    spool.keep(ct_slice(1).SOPInstanceUID, b"", b"not registered yet")
     cleaning.clear_breaks(spool)
     assert broken_off.noted() == [series_uid()]
     spool.waiting()[0].unlink()

@@ -18,7 +18,7 @@ from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scheduler.scheduler import Scheduler
 from dicom_node.series.completeness import Policy
 from dicom_node.spool import backlog
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from dicom_node.spool.image import Identity
 from tests.support.hostile import BEFORE_UIDS, BEHIND_UIDS, nested, with_value, with_values
 from tests.support.node_senders import ct_slice, encoded, header, series_uid
@@ -39,7 +39,7 @@ def keep(spool: Spool, ds: Dataset, raw: bytes | None = None, calling_ae: bytes 
     content = encoded(ds) if raw is None else raw
     sop_uid = str(ds.SOPInstanceUID)
     meta = header(sop_uid).replace(b"SCANNER ", calling_ae[:8].ljust(8))
-    return spool.keep(SpooledName.for_dataset(sop_uid, content), meta, content)
+    return spool.keep(sop_uid, meta, content)
 
 
 def receive(spool: Spool, sessions: sessionmaker[Session]) -> dict[str, str]:

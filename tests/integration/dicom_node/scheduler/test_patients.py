@@ -15,7 +15,7 @@ from dicom_node.scheduler.registrar import Registrar
 from dicom_node.scp.access_control import Peer
 from dicom_node.settings import NodeSettings
 from dicom_node.site_file import SiteFile
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from tests.support import node_service, services
 from tests.support.delivered import deliver
 from tests.support.node_senders import PATIENT, ROOT, association, ct_slice, encoded, header, send, series_uid
@@ -108,7 +108,7 @@ def test_where_anybody_sends_a_forged_patient_is_set_aside(tmp_path: Path, sessi
     spool.prepare()
     for ds in (ct_slice(0), ct_slice(1), of_another_patient(0)):
         content = encoded(ds)
-        spool.keep(SpooledName.for_dataset(ds.SOPInstanceUID, content), header(ds.SOPInstanceUID), content)
+        spool.keep(ds.SOPInstanceUID, header(ds.SOPInstanceUID), content)
     Registrar(spool, sessions, may_correct_patients=False).run(datetime.now(UTC))
     (aside,) = spool.refused.iterdir()
     assert aside.name.split("-")[0] == ct_slice(0).SOPInstanceUID

@@ -27,7 +27,7 @@ from dicom_node.scheduler.registrar import Registrar
 from dicom_node.scheduler.scheduler import Scheduler
 from dicom_node.series.completeness import Policy
 from dicom_node.spool.associations import OpenSeries
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from tests.support import services
 from tests.support.node_senders import ct_slice, encoded, header, series_uid
 
@@ -45,7 +45,7 @@ def spool(tmp_path: Path) -> Spool:
 def keep(spool: Spool, ds: Dataset, raw: bytes | None = None) -> Path:
     content = encoded(ds) if raw is None else raw
     sop_uid = str(ds.SOPInstanceUID)
-    return spool.keep(SpooledName.for_dataset(sop_uid, content), header(sop_uid), content)
+    return spool.keep(sop_uid, header(sop_uid), content)
 
 
 def scheduler(spool: Spool, sessions: sessionmaker[Session], broker_url: str = "memory://") -> Scheduler:

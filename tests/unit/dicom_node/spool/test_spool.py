@@ -1,5 +1,6 @@
 """The spool: durable, private, and no path that a sender can bend."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -31,21 +32,22 @@ def test_a_uid_of_sixty_four_characters_is_fine() -> None:
 
 
 def test_the_same_image_twice_has_one_place(spool: Spool) -> None:
-    name = SpooledName.for_dataset("1.2.3", b"pixels")
-    for waiting in (spool.keep(name, b"head", b"pixels"), spool.keep(name, b"head", b"pixels")):
-        assert SpooledName.from_waiting(waiting) == name
+    for head in (b"head", b"another head"):
+        waiting = spool.keep("1.2.3", head, b"pixels")
+        name = SpooledName.of_file("1.2.3", waiting, len(head))
         spool.settle(waiting, spool.settled_path(name, "1.2"))
+    assert name.digest == hashlib.sha256(b"pixels").hexdigest()
     assert [path.name for path in (spool.root / "series" / "1.2").iterdir()] == [name.filename]
 
 
 def test_other_bytes_under_one_uid_are_another_file(spool: Spool) -> None:
     for content in (b"first", b"second"):
-        spool.keep(SpooledName.for_dataset("1.2.3", content), b"head", content)
+        spool.keep("1.2.3", b"head", content)
     assert len(list(spool.waiting())) == 2
 
 
 def test_bytes_are_kept_as_given_for_the_owner_alone(spool: Spool) -> None:
-    path = spool.keep(SpooledName.for_dataset("1.2.3", b"pixels"), b"head", b"pixels")
+    path = spool.keep("1.2.3", b"head", b"pixels")
     assert path.read_bytes() == b"headpixels"
     assert path.stat().st_mode & 0o077 == 0
 
@@ -66,15 +68,15 @@ def test_what_another_process_writes_is_left_alone_however_old(spool: Spool) -> 
     other.prepare()
     assert other.clear_leftovers() == 0
     spool.complete(begun)
-    assert spool.keep_incoming(begun, SpooledName("1.2.3", "0" * 64)).exists()
+    assert spool.keep_incoming(begun, "1.2.3").exists()
 
 
 def test_of_two_processes_the_later_image_is_the_later_one(spool: Spool) -> None:
-    spool.keep(SpooledName.for_dataset("1.2.3", b"first"), b"", b"first")
+    spool.keep("1.2.3", b"", b"first")
     other = Spool(spool.root)
     other.prepare()
-    other.keep(SpooledName.for_dataset("1.2.3", b"second"), b"", b"second")
-    spool.keep(SpooledName.for_dataset("1.2.3", b"third"), b"", b"third")
+    other.keep("1.2.3", b"", b"second")
+    spool.keep("1.2.3", b"", b"third")
     assert [path.read_bytes() for path in spool.waiting()] == [b"first", b"second", b"third"]
 
 
@@ -82,7 +84,7 @@ def test_below_the_watermark_nothing_is_taken(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", min_free_mb=10**12)
     spool.prepare()
     with pytest.raises(OutOfSpace):
-        spool.keep(SpooledName.for_dataset("1.2.3", b"x"), b"", b"x")
+        spool.keep("1.2.3", b"", b"x")
     assert list(spool.waiting()) == []
 
 
@@ -90,12 +92,12 @@ def test_a_spool_that_cannot_be_written_says_so(spool: Spool) -> None:
     (spool.root / "incoming").rmdir()
     (spool.root / "incoming").write_text("a file where the folder was")
     with pytest.raises(OutOfSpace):
-        spool.keep(SpooledName.for_dataset("1.2.3", b"x"), b"", b"x")
+        spool.keep("1.2.3", b"", b"x")
 
 
 def test_a_registered_file_moves_below_its_series(spool: Spool) -> None:
-    name = SpooledName.for_dataset("1.2.3", b"x")
-    waiting = spool.keep(name, b"", b"x")
+    waiting = spool.keep("1.2.3", b"", b"x")
+    name = SpooledName.of_file("1.2.3", waiting, 0)
     place = spool.settled_path(name, "1.2")
     spool.settle(waiting, place)
     assert place.read_bytes() == b"x"

@@ -16,7 +16,7 @@ from dicom_node.errors import UNPARSEABLE, OutOfSpace, ReceiveError
 from dicom_node.scheduler import registrar
 from dicom_node.spool import header, part10
 from dicom_node.spool.elements import Cut
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from dicom_node.spool.image import Identity
 from tests.support import node_senders
 from tests.support.node_senders import ct_slice, encoded
@@ -48,7 +48,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 @example(content=WHOLE[: WHOLE.index(b"\x28\x00\x11\x00") + 9])
 @given(content=damaged())
 def test_any_content_is_refused_or_becomes_a_storable_row(spool: Spool, content: bytes) -> None:
-    path = spool.keep(SpooledName.for_dataset("1.2.3", content), HEADER, content)
+    path = spool.keep("1.2.3", HEADER, content)
     try:
         from_file = part10.read_file(path).header
         from_beginning = header.find(content, 0, ExplicitVRLittleEndian, Identity.TAGS)
@@ -81,10 +81,10 @@ def assert_storable(arrival: Arrival) -> None:
 
 def test_files_wait_in_order_of_arrival_whatever_the_clock_does(spool: Spool) -> None:
     for age_s, content in enumerate((b"oldest", b"older")):
-        path = spool.keep(SpooledName.for_dataset("1.2.3", content), b"", content)
+        path = spool.keep("1.2.3", b"", content)
         os.utime(path, (1_000_000 - age_s, 1_000_000 - age_s))
     spool.prepare()
-    spool.keep(SpooledName.for_dataset("1.2.3", b"newest"), b"", b"newest")
+    spool.keep("1.2.3", b"", b"newest")
     assert [path.read_bytes() for path in spool.waiting()] == [b"oldest", b"older", b"newest"]
 
 
@@ -92,4 +92,4 @@ def test_an_unwritable_incoming_folder_means_out_of_space(spool: Spool) -> None:
     (spool.root / "incoming").rmdir()
     (spool.root / "incoming").write_text("a file where the folder was")
     with pytest.raises(OutOfSpace):
-        spool.keep(SpooledName.for_dataset("1.2.3", b"x"), b"", b"x")
+        spool.keep("1.2.3", b"", b"x")
