@@ -80,6 +80,14 @@ def test_of_two_processes_the_later_image_is_the_later_one(spool: Spool) -> None
     assert [path.read_bytes() for path in spool.waiting()] == [b"first", b"second", b"third"]
 
 
+def test_images_that_wait_under_an_older_name_keep_their_order(spool: Spool) -> None:
+    first, second = (spool.keep("1.2.3", b"", content) for content in (b"first", b"second"))
+    for path in (second, first):
+        path.rename(path.with_name(path.name.replace("1.2.3-", f"1.2.3-{'e' * 64}-")))
+    spool.keep("1.2.3", b"", b"third")
+    assert [path.read_bytes() for path in spool.waiting()] == [b"first", b"second", b"third"]
+
+
 def test_below_the_watermark_nothing_is_taken(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", min_free_mb=10**12)
     spool.prepare()
