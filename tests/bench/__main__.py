@@ -40,7 +40,11 @@ def reading_beside_peers(folder: Path, home: Path, asked: argparse.Namespace) ->
         series_folder = reading.write(sorted(folder.iterdir()), home / stored, stored, asked.read_slices)
         for reader in reading.READERS:
             found = reading.measured(reader, series_folder, asked.rounds)
-            yield {"encoding": stored, "reader": reader, "seconds": found.seconds, "peak, MB": found.peak_mb}
+            yield {"encoding": stored, "slices": f"{asked.read_slices}", "reader": reader} | {
+                "seconds": found.seconds,
+                "processor s": found.cpu_s,
+                "peak, MB": found.peak_mb,
+            }
 
 
 def encoding_beside_peers(prepared: Path, asked: argparse.Namespace) -> Iterator[Row]:
@@ -97,6 +101,7 @@ def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
         write_series(phantom, home / "ct", PhantomIdentity())
     if "reading" in asked.parts:
         found["reading"] = list(reading_beside_peers(home / "ct", home, asked))
+        reading.write_page(asked.page, found["reading"])
     if "encoding" in asked.parts:
         prepared = encoding.prepare(home / "masks", home / "ct", phantom.lungs, phantom.patterns)
         found["encoding"] = list(encoding_beside_peers(prepared, asked))

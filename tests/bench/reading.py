@@ -1,7 +1,7 @@
 """Reading slices to Hounsfield units, beside SimpleITK's series reader and plain pydicom.
 
 Each reader runs in a process of its own, so that its peak of memory is its own. As a program, one such process:
-``python -m tests.bench.reading READER FOLDER ROUNDS`` prints seconds and megabytes as JSON.
+``python -m tests.bench.reading READER FOLDER ROUNDS`` prints its figures as JSON.
 """
 
 import json
@@ -10,37 +10,43 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, RLELossless
+from pydicom.uid import UID, HTJ2KLossless, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from tests.bench.figures import own_peak_mb
+from tests.bench.figures import Row, machine, markdown, own_peak_mb, shown
 
-Reader = Callable[[Sequence[Path]], object]
+Reader = Callable[[Sequence[Path]], Any]
+Values = NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Median seconds of one reading, and the peak of memory of a process that reads once, in MB."""
+    """Medians of one reading, and the peak of memory of a process that reads once, in MB.
+
+    Processor seconds tell the cost on a machine that is busy with other work.
+    """
 
     seconds: float
+    cpu_s: float
     peak_mb: float
 
 
-def ours(paths: Sequence[Path]) -> object:
+def ours(paths: Sequence[Path]) -> Any:
     """Read through the gate."""
     from worker.reading import series  # noqa: PLC0415
 
     return series.read(paths).volume
 
 
-def simpleitk(paths: Sequence[Path]) -> object:
+def simpleitk(paths: Sequence[Path]) -> Any:
     """Read as SimpleITK does, in the order given: it checks nothing."""
     import SimpleITK as sitk  # noqa: PLC0415
 
@@ -49,7 +55,7 @@ def simpleitk(paths: Sequence[Path]) -> object:
     return reader.Execute()
 
 
-def pydicom(paths: Sequence[Path]) -> object:
+def pydicom(paths: Sequence[Path]) -> Any:
     """Read as a script would: sort, stack, rescale."""
     slices = sorted((dcmread(path) for path in paths), key=lambda ds: float(ds.ImagePositionPatient[2]))
     hu = np.empty((len(slices), slices[0].Rows, slices[0].Columns), np.int16)
@@ -67,22 +73,26 @@ def measured(reader: str, folder: Path, rounds: int) -> Figures:
     return Figures(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
+ENCODERS: dict[str, tuple[UID, Callable[[Values], bytes | bytearray]]] = {
+    "JPEG Lossless": (JPEGLosslessSV1, lambda v: imagecodecs.jpeg_encode(v, lossless=True, bitspersample=16)),
+    "JPEG-LS": (JPEGLSLossless, imagecodecs.jpegls_encode),
+    "JPEG 2000": (
+        JPEG2000Lossless,
+        lambda v: imagecodecs.jpeg2k_encode(v, level=0, reversible=True, codecformat="j2k"),
+    ),
+    "HTJ2K": (HTJ2KLossless, lambda v: imagecodecs.htj2k_encode(v, reversible=True)),
+}
+ENCODINGS = ("uncompressed", *ENCODERS, "RLE")
+
+
 def _compressed(ds: Dataset, encoding: str) -> None:
-    stored: NDArray[np.uint16] = ds.pixel_array
-    if encoding == "JPEG Lossless":
-        frame, syntax = imagecodecs.jpeg_encode(stored, lossless=True, bitspersample=16), JPEGLosslessSV1
-    elif encoding == "JPEG 2000":
-        frame = imagecodecs.jpeg2k_encode(stored, level=0, reversible=True, codecformat="j2k")
-        syntax = JPEG2000Lossless
-    else:
+    if encoding == "RLE":
         ds.compress(RLELossless, generate_instance_uid=False)
         return
-    ds.PixelData = encapsulate([frame])
+    syntax, encode = ENCODERS[encoding]
+    ds.PixelData = encapsulate([bytes(encode(ds.pixel_array))])
     ds["PixelData"].is_undefined_length = True
     ds.file_meta.TransferSyntaxUID = syntax
-
-
-ENCODINGS = ("uncompressed", "JPEG Lossless", "JPEG 2000", "RLE")
 
 
 def write(slices: Sequence[Path], folder: Path, encoding: str, count: int) -> Path:
@@ -102,6 +112,24 @@ def write(slices: Sequence[Path], folder: Path, encoding: str, count: int) -> Pa
     return folder
 
 
+HEAD = """# Reading
+
+Written by `make bench PART=reading`. From files of 512 × 512 to Hounsfield units: slices of a phantom, 12 bits, the
+same ones over and over, uncompressed and losslessly compressed. `ours` checks the series and that every frame is
+whole, and decodes on all cores; SimpleITK's series reader and pydicom with the first plugin that it finds (GDCM; for
+HTJ2K pylibjpeg) check nothing and use one. Each reader runs in a process of its own. Where the load average shows
+other work, processor seconds count and the times a clock shows do not. What bounds them stands in
+[decision 85](../decisions/0085-what-bounds-reading-compressed-ct.md).
+
+"""
+
+
+def write_page(folder: Path, rows: Sequence[Row]) -> None:
+    """Write ``reading.md`` into a folder."""
+    facts = ", ".join(f"{name} {shown(value)}" for name, value in machine().items())
+    (folder / "reading.md").write_text(f"{HEAD}{facts}.\n\n{markdown(rows)}\n")
+
+
 def main() -> None:
     """Measure one reader on one folder."""
     reader, paths = READERS[sys.argv[1]], sorted(Path(sys.argv[2]).iterdir())
@@ -109,10 +137,11 @@ def main() -> None:
     peak_mb = own_peak_mb()
     times = []
     for _ in range(int(sys.argv[3])):
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         reader(paths)
-        times.append(time.perf_counter() - started)
-    json.dump({"seconds": statistics.median(times), "peak_mb": peak_mb}, sys.stdout)
+        times.append((time.perf_counter() - started[0], time.process_time() - started[1]))
+    seconds, cpu_s = (statistics.median(kind) for kind in zip(*times, strict=True))
+    json.dump(asdict(Figures(seconds, cpu_s, peak_mb)), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 
-from tests.bench import encoding, figures, speed_page, way
+from tests.bench import encoding, figures, reading, speed_page, way
 from tests.bench.__main__ import encoding_beside_peers
 from tests.support import REPOSITORY
 from tests.support.ct import TinyCT
@@ -87,4 +88,22 @@ def test_every_encoder_is_measured_and_the_page_has_the_rows(tmp_path: Path) -> 
     encoding.write_page(tmp_path, rows)
     page = (tmp_path / "encoding.md").read_text()
     assert all(f"| 6 | {name} |" in page for name in encoding.ENCODERS)
+    assert "load average" in page
+
+
+@pytest.mark.parametrize("stored", reading.ENCODINGS)
+def test_every_reader_reads_every_encoding_alike(tmp_path: Path, stored: str) -> None:
+    TinyCT().write(tmp_path / "ct")
+    slices = sorted((tmp_path / "ct").iterdir())
+    paths = sorted(reading.write(slices, tmp_path / "written", stored, len(slices)).iterdir())
+    ours = reading.ours(paths).hu
+    assert np.array_equal(ours, np.maximum(reading.pydicom(paths), -1024))
+    assert np.array_equal(ours, np.maximum(sitk.GetArrayFromImage(reading.simpleitk(paths)), -1024))
+
+
+def test_the_page_of_reading_has_the_rows(tmp_path: Path) -> None:
+    rows = [{"encoding": "HTJ2K", "reader": "ours", "seconds": 0.5, "processor s": 0.875, "peak, MB": 300.0}]
+    reading.write_page(tmp_path, rows)
+    page = (tmp_path / "reading.md").read_text()
+    assert "| HTJ2K | ours | 0.50 | 0.88 | 300 |" in page
     assert "load average" in page
