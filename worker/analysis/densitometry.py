@@ -5,11 +5,12 @@ in systemic sclerosis (10.1513/AnnalsATS.201910-741OC). Skewness and kurtosis ar
 Standardisation Initiative (10.1148/radiol.2020191145: KE2A, and IPH6, which is 0 for a normal distribution).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from worker.analysis.records import NO_PATTERN, WHOLE, Measurement, Quantity, Region, Side, Unit
+from worker.analysis.records import NO_PATTERN, WHOLE, Bounds, Measurement, Quantity, Region, Side, Unit
 from worker.analysis.tally import HU_VALUES, SIDES, Counts, Tally
 from worker.reading.quality import QualityFlag
 from worker.reading.volume import HU_FLOOR
@@ -19,6 +20,9 @@ HIGH_ATTENUATION_HU = (-600, -250)
 # to −787 HU and seven −745 to −676; of six of these, without such disease, 4 to 14 % was called diseased, of the
 # others without any .4 to 5 % (docs/evaluation/real-ct.md).
 FULL_OF_AIR_HU = -765
+# By so much of the lung the lower bounds of these six lay above nothing at all, at most.
+PASSES_FOR_HAZE = 0.07
+HAZY = (Region.TOTAL, Region.GROUND_GLASS)
 HU = np.arange(HU_VALUES, dtype=np.float64) + HU_FLOOR
 
 
@@ -41,6 +45,15 @@ def flags(tally: Tally) -> Iterator[QualityFlag]:
     if mean_hu > FULL_OF_AIR_HU:
         text = "no full breath: dependent lung and crowded vessels pass for ground glass; HU of lung without disease"
         yield QualityFlag("shallow_breath", text, round(mean_hu, 1))
+
+
+def with_doubt_of_breath(bounds: Sequence[Bounds], doubts: Sequence[QualityFlag]) -> tuple[Bounds, ...]:
+    """Return bounds whose lower ends allow for lung that passes for ground glass, where a flag says that it may."""
+    if not doubts:
+        return tuple(bounds)
+    return tuple(
+        replace(one, lower=max(0.0, one.lower - PASSES_FOR_HAZE)) if one.region in HAZY else one for one in bounds
+    )
 
 
 def high_attenuation_pct(counts: Counts) -> float:

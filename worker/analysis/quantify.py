@@ -31,13 +31,14 @@ DOUBTFUL = {"outline_disagreement": 25.0, "much_recovered": 50.0, "dense_at_ribs
 def assess(volume: CTVolume, lungs: LungMask, patterns: PatternMap) -> Assessment:
     """Measure a series. A lung that is absent gets no numbers rather than zeros."""
     tally = Tally(volume, lungs, patterns)
+    doubts = tuple(densitometry.flags(tally))
     measurements = (
-        *_measurements(tally, patterns.bounds),
+        *_measurements(tally, densitometry.with_doubt_of_breath(patterns.bounds, doubts)),
         *zones.measure(tally),
         *densitometry.measure(tally),
         *levels.measure(tally, lungs.carina),
     )
-    return Assessment(measurements, (*lungs.flags, *patterns.flags, *densitometry.flags(tally)))
+    return Assessment(measurements, lungs.flags + patterns.flags + doubts)
 
 
 def _measurements(tally: Tally, bounds: Sequence[Bounds]) -> Iterator[Measurement]:

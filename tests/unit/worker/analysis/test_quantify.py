@@ -13,9 +13,11 @@ from worker.analysis.records import (
     RETICULATION,
     RIGHT_LUNG,
     Assessment,
+    Bounds,
     LungMask,
     Measurement,
     PatternMap,
+    Region,
 )
 from worker.errors import ImplausibleResult
 from worker.reading.quality import QualityFlag
@@ -166,6 +168,22 @@ def test_dense_lung_without_disease_was_not_full_of_air(
     volume = volume_of(np.where(patterns.labels > 0, 0, hu))
     flags = quantify.assess(volume, replace(lungs, flags=()), patterns).flags
     assert [(flag.code, flag.value) for flag in flags] == [(code, hu) for code in codes]
+
+
+def test_after_a_shallow_breath_there_may_be_less_disease(chest: tuple[CTVolume, LungMask, PatternMap]) -> None:
+    _, lungs, patterns = chest
+    given = tuple(
+        Bounds(region, lower, 0.5)
+        for region, lower in ((Region.TOTAL, 0.2), (Region.GROUND_GLASS, 0.03), (Region.RETICULATION, 0.1))
+    )
+    found = {}
+    for hu in (-850, -700):
+        denser = volume_of(np.where(patterns.labels > 0, 0, hu))
+        assessed = quantify.assess(denser, lungs, PatternMap(patterns.labels, (), given))
+        found[hu] = [assessed.value(one.region, "extent_lower") for one in given]
+        assert [assessed.value(one.region, "extent_upper") for one in given] == [50, 50, 50]
+    assert found[-850] == pytest.approx([20, 3, 10])
+    assert found[-700] == pytest.approx([13, 0, 10])
 
 
 def test_lungs_diseased_all_over_say_nothing_of_the_breath(chest: tuple[CTVolume, LungMask, PatternMap]) -> None:
