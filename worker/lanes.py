@@ -1,6 +1,6 @@
 """Lanes: at any time one thread works for a destination, so that one in trouble never delays another."""
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
 
@@ -13,7 +13,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._waiting: dict[str, deque[int]] = {}
+        self._waiting: dict[str, OrderedDict[int, None]] = {}
 
     def run(self, destination: str, job_id: int, work: Callable[[int], None]) -> None:
         """Do the work for a job now, and then for those that came meanwhile; or leave it to the thread that does.
@@ -36,17 +36,16 @@ class Lanes:
         with self._lock:
             lane = self._waiting.get(destination)
             if lane is None:
-                self._waiting[destination] = deque([job_id])
+                self._waiting[destination] = OrderedDict({job_id: None})
                 return True
-            if job_id not in lane:
-                lane.append(job_id)
+            lane.setdefault(job_id)
             return False
 
     def _next(self, destination: str) -> int | None:
         with self._lock:
             lane = self._waiting[destination]
             if lane:
-                return lane.popleft()
+                return lane.popitem(last=False)[0]
             # Left under the lock: a job that comes from now on finds no lane, and makes one.
             del self._waiting[destination]
             return None
