@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     and_,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -304,3 +305,37 @@ class Event(Base):
 
 # For auditors: what people did, among all that processes do.
 Index("ix_event_operator", Event.at, postgresql_where=Event.who.like("operator:%")).ddl_if(dialect="postgresql")
+
+
+def _waiting(name: str, where: str, *columns: Any) -> None:
+    """Make an index of the rows of a table that still wait for something: it stays short while the table grows.
+
+    The state leads, though it is the same in all of them: SQLite counts columns, and would take that of all states.
+    """
+    Index(name, *columns, postgresql_where=text(where), sqlite_where=text(where))
+
+
+# For the scheduler, which looks several times a second; the migrations name the same.
+_waiting("ix_job_new", "state = 'queued' AND (notified_at IS NULL OR notified_at < due_at)", Job.state, Job.due_at)
+_waiting("ix_job_rejected", "state = 'rejected'", Job.state, Job.updated_at)
+_waiting(
+    "ix_delivery_new",
+    "state = 'pending' AND (notified_at IS NULL OR notified_at < due_at)",
+    Delivery.state,
+    Delivery.due_at,
+)
+_waiting(
+    "ix_delivery_unproven",
+    "state = 'sent' AND (notified_at IS NULL OR notified_at < proof_due_at)",
+    Delivery.state,
+    Delivery.proof_due_at,
+)
+# For who delivers, each time that a destination takes an object.
+_waiting(
+    "ix_delivery_unreached",
+    "state = 'pending' AND code IS NOT NULL AND status IS NULL",
+    Delivery.destination,
+    Delivery.due_at,
+)
+# For the cleaning: most images have left.
+_waiting("ix_instance_present", "removed_at IS NULL", Instance.series_uid)

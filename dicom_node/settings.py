@@ -64,7 +64,9 @@ class NodeSettings(BaseSettings):
         le=86400,
         description="An association still open but silent for so long no longer holds a series back",
     )
-    renotify_s: float = Field(60.0, gt=0, le=3600, description="A worker is woken again for waiting work after so long")
+    renotify_s: float = Field(
+        60.0, gt=0, le=3600, description="Work that waits so long gets another wake-up, where messages were lost"
+    )
     receivers: int = Field(2, ge=1, le=64, description="Processes that receive on the port; each can use one core")
     max_associations: int = Field(64, ge=1, le=1000, description="Associations at one time; more are rejected")
     max_associations_per_peer: int = Field(

@@ -22,7 +22,6 @@ from db.tracking.deliveries import (
     PendingObject,
     Recipient,
     delivered,
-    due_deliveries,
     pending,
     postpone,
     reached,
@@ -40,7 +39,6 @@ from db.tracking.jobs import (
     LeaseTerms,
     claim,
     current_series_job,
-    due_jobs,
     enter_stage,
     finish,
     hand_back,
@@ -97,6 +95,7 @@ from db.tracking.verification import (
     verify_site,
 )
 from db.tracking.views import viewed
+from db.tracking.wake_ups import due_deliveries, due_jobs, unanswered, wake_again
 from db.tracking.workitem_standing import (
     Standing,
     Stop,
@@ -248,12 +247,14 @@ __all__ = [
     "take_workitem",
     "told",
     "unanchored",
+    "unanswered",
     "unprovable",
     "unproven",
     "verify_chain",
     "verify_series",
     "verify_site",
     "viewed",
+    "wake_again",
     "wake_workitems",
     "workitem_cancels",
     "workitem_claim_tried",

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from db.errors import ProfileNotMade
 from db.states import DELIVERED_KINDS, DeliveryState, JobState, OutputKind
 from db.tables import Delivery, Job, Output
 from db.tracking.events import Change, append, begin, lock_series, move
+from db.tracking.statements import written_out
 
 # Nobody asks any more for what a newer result supersedes.
 PROVABLE = (JobState.ENCODED, JobState.DELIVERED, JobState.FAILED)
@@ -113,18 +114,6 @@ def _pending(job_id: int, output_id: int, destination: str, now: datetime) -> De
     )
 
 
-def due_deliveries(session: Session, now: datetime, renotify_s: float) -> list[DueDelivery]:
-    """Return the deliveries to be sent, or to be proven, that are due, and note that a worker was woken for them."""
-    silent = or_(Delivery.notified_at.is_(None), Delivery.notified_at <= now - timedelta(seconds=renotify_s))
-    waiting = select(Delivery).join(Job, Job.id == Delivery.job_id).where(silent).order_by(Delivery.id)
-    unsent = (Delivery.state == DeliveryState.PENDING, Delivery.due_at <= now, Job.state == JobState.ENCODED)
-    unproven = (Delivery.state == DeliveryState.SENT, Delivery.proof_due_at <= now, Job.state.in_(PROVABLE))
-    rows = [row for due in (unsent, unproven) for row in session.scalars(waiting.where(*due))]
-    for row in rows:
-        row.notified_at = now
-    return list(dict.fromkeys(DueDelivery(row.job_id, row.destination) for row in rows))
-
-
 def pending(session: Session, due: DueDelivery, lease_s: float, now: datetime) -> tuple[PendingObject, ...]:
     """Take the objects that are due for one destination; no other worker gets them for ``lease_s`` seconds."""
     job = lock_job(session, due.job_id)
@@ -168,6 +157,9 @@ def delivered(
         return
     delivery.status, delivery.code, delivery.reason, delivery.sent_at = status, None, None, change.now
     delivery.proof_tries, delivery.proof_due_at = 0, prove_at
+    if prove_at is not None:
+        # Who sends goes on to seek the proof that is due at once.
+        delivery.notified_at = change.now if prove_at <= change.now else None
     move(session, delivery, DeliveryState.SENT, change)
     close_job(session, job, change)
 
@@ -190,7 +182,7 @@ def reached(session: Session, destination: str, now: datetime) -> int:
     """
     waiting = select(Delivery).where(
         Delivery.destination == destination,
-        Delivery.state == DeliveryState.PENDING,
+        Delivery.state == written_out(DeliveryState.PENDING),
         Delivery.due_at > now,
         Delivery.code.is_not(None),
         Delivery.status.is_(None),

@@ -13,6 +13,7 @@ from db.states import JobState
 from db.tables import Instance, Job, JobInstance, Series
 from db.tracking.events import Change, append, begin, lock_series, move
 from db.tracking.seal import RESULTS_HASH, results_hash
+from db.tracking.statements import write_all
 
 WHO = "dicom_node"
 
@@ -110,7 +111,7 @@ def place_job(session: Session, images: ImageSet, identity: JobIdentity, older: 
     job.supersedes_id = older.id if older is not None else job.supersedes_id
     if known is None:
         begin(session, job, Change(change.who, change.now, detail={"instances": len(images.instance_ids)}))
-        session.add_all(JobInstance(job_id=job.id, instance_id=one) for one in images.instance_ids)
+        write_all(session, JobInstance, [{"job_id": job.id, "instance_id": one} for one in images.instance_ids])
     else:
         queue_again(session, job, change)
     if older is not None:
@@ -154,19 +155,8 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def due_jobs(session: Session, now: datetime, renotify_s: float) -> list[int]:
-    """Return the jobs that a worker should be woken for, and note that it was.
-
-    Those are queued and due, or running under a lease that ended; each at most once in ``renotify_s`` seconds.
-    """
-    silent = or_(Job.notified_at.is_(None), Job.notified_at <= now - timedelta(seconds=renotify_s))
-    jobs = session.scalars(select(Job).where(_claimable(now), silent).order_by(Job.id)).all()
-    for job in jobs:
-        job.notified_at = now
-    return [job.id for job in jobs]
-
-
-def _claimable(now: datetime) -> ColumnElement[bool]:
+def claimable(now: datetime) -> ColumnElement[bool]:
+    """Whether a job may be claimed: it is queued and due, or its lease ended."""
     return or_(
         and_(Job.state == JobState.QUEUED, Job.due_at <= now),
         and_(Job.state == JobState.RUNNING, Job.lease_until <= now),
@@ -187,7 +177,7 @@ def claim(session: Session, job_id: int, who: str, terms: LeaseTerms, now: datet
     A job whose workers die again and again becomes ``failed`` after ``max_attempts`` claims.
     """
     job = locked_job(session, job_id)
-    if not session.scalar(select(Job.id).where(Job.id == job_id, _claimable(now))):
+    if not session.scalar(select(Job.id).where(Job.id == job_id, claimable(now))):
         return None
     if job.state == JobState.RUNNING:
         _give_up_lease(session, job, terms, Change(who, now, "lease_expired", {"attempt": job.attempt}))

@@ -14,6 +14,7 @@ from db.tracking.events import Change, move
 from db.tracking.exams import ExamRow
 from db.tracking.jobs import Claim, Failure, fenced, finish
 from db.tracking.seal import RESULTS_HASH, results_hash
+from db.tracking.statements import write_all
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def record_for_review(session: Session, held: Claim, results: JobResults, failur
 
 def _keep(session: Session, job: Job, results: JobResults, now: datetime) -> None:
     job.assessed_at = job.assessed_at or now
-    session.add_all(Measurement(job_id=job.id, **asdict(row)) for row in results.measurements)
+    write_all(session, Measurement, [{"job_id": job.id, **asdict(row)} for row in results.measurements])
     session.add_all(QualityFlag(job_id=job.id, **asdict(row)) for row in results.flags)
     session.add_all(Output(job_id=job.id, **asdict(file)) for file in results.outputs)
     if results.exam is not None:

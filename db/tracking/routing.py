@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from db.states import JobState, SeriesState
 from db.tables import Instance, Job, Series
 from db.tracking.events import Change, lock_series, move
+from db.tracking.statements import written_out
 
 WHO = "dicom_node"
 NOT_ELIGIBLE, BETTER_RECONSTRUCTION = "not_eligible", "better_reconstruction"
@@ -61,14 +62,18 @@ def skip_series(session: Session, series_uid: str, code: str, detail: dict[str, 
     move(session, series, SeriesState.SKIPPED, Change(WHO, now, code, detail))
 
 
-def reconsidered(session: Session, now: datetime) -> Sequence[str]:
-    """Open every series again that was skipped for a better one whose job was then rejected; return their UIDs."""
+def reconsidered(session: Session, now: datetime, since: datetime | None) -> Sequence[str]:
+    """Open every series again that was skipped for a better one whose job was then rejected; return their UIDs.
+
+    Jobs that were rejected before ``since`` are not looked at; None: all are.
+    """
     chosen, aside = aliased(Series), aliased(Series)
     rows = session.execute(
         select(aside.uid, aside.detail, chosen.uid)
         .join(chosen, chosen.study_uid == aside.study_uid)
         .join(Job, Job.series_uid == chosen.uid)
-        .where(aside.state == SeriesState.SKIPPED, aside.code == BETTER_RECONSTRUCTION, Job.state == JobState.REJECTED)
+        .where(aside.state == SeriesState.SKIPPED, aside.code == BETTER_RECONSTRUCTION)
+        .where(Job.state == written_out(JobState.REJECTED), *([Job.updated_at >= since] if since else []))
         .order_by(aside.uid)
     ).all()
     uids = dict.fromkeys(uid for uid, detail, chosen_uid in rows if detail.get("chosen") == chosen_uid)

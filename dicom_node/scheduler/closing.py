@@ -30,6 +30,8 @@ from dicom_node.spool.associations import OpenSeries
 
 logger = logging.getLogger(__name__)
 REFRESH_EVERY = timedelta(seconds=5)
+# At most by so much the clock of a worker on another host differs, and a transaction lasts.
+CLOCKS_DIFFER = timedelta(hours=1)
 UNJUDGEABLE = "unjudgeable"
 # The errors that values can raise which no header should hold, here or in the database.
 OF_THE_SERIES = (ArithmeticError, AttributeError, LookupError, RecursionError, StatementError, TypeError, ValueError)
@@ -39,7 +41,7 @@ OF_THE_SERIES = (ArithmeticError, AttributeError, LookupError, RecursionError, S
 class Terms:
     """What a site sets for its scheduler: the identity of jobs, waiting times, rules, retention.
 
-    ``renotify_s``: work that still waits so long after a wake-up gets another one; this repairs lost messages.
+    ``renotify_s``: work that still waits so long after a wake-up gets another one, where messages were lost.
     ``study_wait_s``: so long a series that is whole waits for others of its study that are still being received.
     ``retention`` says when images leave the spool; without it they stay for ever.
     ``results``: the folder of result files and their time; without it they stay for ever.
@@ -82,6 +84,7 @@ class Closer:
         self._agenda = Agenda()
         self._facts: dict[str, tuple[datetime, SeriesFacts]] = {}
         self._refresh_at: datetime | None = None
+        self._refreshed: datetime | None = None
 
     def run(self, now: datetime, carried: frozenset[str], rows_changed: bool = True) -> None:
         """Close every series that can be closed now.
@@ -121,10 +124,12 @@ class Closer:
 
     def _refresh(self, now: datetime) -> None:
         self._refresh_at = now + REFRESH_EVERY
+        since = min(self._refreshed, now) - CLOCKS_DIFFER if self._refreshed else None
         with self._sessions.begin() as session:
-            for series_uid in tracking.reconsidered(session, now):
+            for series_uid in tracking.reconsidered(session, now, since):
                 logger.info("series considered again", extra={"series_uid": series_uid})
             self._agenda.refresh(tracking.open_series(session), now)
+        self._refreshed = now
 
     def look_at_all(self, now: datetime) -> None:
         """Judge every open series at the next run, because there is new evidence."""

@@ -1,6 +1,7 @@
 """Wakes workers by a Celery message that holds one job id; a lost message does no harm, for the row holds the work."""
 
 import logging
+from typing import Any
 
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
@@ -38,6 +39,21 @@ class Dispatcher:
     def ask_for_beat(self, queue: str, expires_s: float) -> bool:
         """Ask the workers of a queue for a sign of life; a worker drops the question once it is older."""
         return self._send("scleroscan.beat", [queue], queue, expires_s)
+
+    def messages(self, queue: str) -> int | None:
+        """Return how many messages of a queue no worker has taken yet; None while the broker is away."""
+        with self._celery.connection_for_write() as connection:
+            try:
+                # Kombu's stubs know no channel of a transport.
+                channel: Any = connection.default_channel
+                return int(channel.queue_declare(queue, passive=True).message_count)
+            except connection.channel_errors:
+                # In Redis a queue without messages is none.
+                return 0
+            except (OperationalError, KombuError, OSError):
+                return None
+            except connection.connection_errors:
+                return None
 
     def _send(self, name: str, words: list[object], queue: str, expires_s: float | None = None) -> bool:
         try:

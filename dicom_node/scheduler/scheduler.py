@@ -3,7 +3,6 @@
 import logging
 import time
 import traceback
-from collections import deque
 from datetime import UTC, datetime
 from threading import Event
 
@@ -16,6 +15,7 @@ from dicom_node.scheduler.closing import Closer, Terms
 from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scheduler.leader import Candidacy
 from dicom_node.scheduler.registrar import Registrar
+from dicom_node.scheduler.waking import Waking
 from dicom_node.spool.associations import OpenSeries
 from dicom_node.spool.folder import Spool
 
@@ -42,9 +42,8 @@ class Scheduler:
         self._registrar = Registrar(spool, sessions, terms.may_correct_patients)
         self._open_series = OpenSeries(spool.associations)
         self._closer = Closer(sessions, self._open_series, terms)
-        self._dispatcher = dispatcher
+        self._waking = Waking(sessions, dispatcher, terms.renotify_s)
         self._terms = terms
-        self._unsent: deque[tuple[int, str | None]] = deque()
         self._database_away = False
         self._clean_at = 0.0
         # How far the wall clock is ahead of the monotonic one, which is never set; None until the first tick.
@@ -91,7 +90,7 @@ class Scheduler:
         self._closer.run(now, carried, bool(registered or requests))
         if self._terms.reports:
             self._terms.reports.run(now)
-        self._wake(now)
+        self._waking.run(now)
         self._clean(now)
         if self._terms.anchoring is not None:
             self._terms.anchoring.run(self._sessions, now)
@@ -113,21 +112,3 @@ class Scheduler:
             if self._terms.results is not None:
                 self._terms.results.clean(self._sessions, now)
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
-
-    def _wake(self, now: datetime) -> None:
-        with self._sessions.begin() as session:
-            jobs = tracking.due_jobs(session, now, self._terms.renotify_s)
-            deliveries = tracking.due_deliveries(session, now, self._terms.renotify_s)
-        due: list[tuple[int, str | None]] = [
-            *((job_id, None) for job_id in jobs),
-            *((d.job_id, d.destination) for d in deliveries),
-        ]
-        self._unsent.extend(wake_up for wake_up in due if wake_up not in self._unsent)
-        # Stops at the first failure: while the broker is away each try waits for its timeout, and images wait with it.
-        while self._unsent and self._send(*self._unsent[0]):
-            self._unsent.popleft()
-
-    def _send(self, job_id: int, destination: str | None) -> bool:
-        if destination is None:
-            return self._dispatcher.analyse(job_id)
-        return self._dispatcher.deliver(job_id, destination)

@@ -56,7 +56,7 @@ def test_a_released_result_is_sent_as_it_was_stored(sessions: Sessions) -> None:
     assert last_event(sessions) == (WHO, "released", "review", "encoded")
     assert [item.digest for item in taken(sessions, job_id, later(21))] == ["a" * 64, "b" * 64]
     with sessions.begin() as session:
-        assert tracking.due_jobs(session, later(10_000), 30) == []
+        assert tracking.due_jobs(session, later(10_000)) == []
         assert session.get_one(Job, job_id).code == "implausible_lung_volume"
 
 
@@ -70,7 +70,7 @@ def test_a_discarded_result_is_kept_and_never_sent(sessions: Sessions) -> None:
         assert session.query(Measurement).count() == len(RESULTS.measurements)
         assert session.query(Delivery).count() == 0
         assert audit.status(session)[0].state == "discarded"
-        assert tracking.due_jobs(session, later(10_000), 30) == []
+        assert tracking.due_jobs(session, later(10_000)) == []
 
 
 def test_a_failed_job_may_be_discarded(sessions: Sessions) -> None:
@@ -139,7 +139,7 @@ def test_a_pending_delivery_is_due_at_once_by_a_retry(sessions: Sessions) -> Non
             tracking.postpone(session, item.delivery_id, "no answer", later(9000), tracking.Change("worker", later(12)))
     with sessions.begin() as session:
         assert tracking.retry(session, job_id, WHO, later(20)) == 2
-        assert tracking.due_deliveries(session, later(20), 30) == [tracking.DueDelivery(job_id, PACS)]
+        assert tracking.due_deliveries(session, later(20)) == [tracking.DueDelivery(job_id, PACS)]
     assert last_event(sessions, "delivery") == (WHO, "retried", "pending", "pending")
 
 

@@ -206,13 +206,33 @@ def test_a_job_that_ends_its_worker_three_times_rests_as_failed(sessions: Sessio
 def test_a_lost_message_is_repaired_by_the_sweep(sessions: Sessions) -> None:
     job_id = opened(sessions)
     with sessions.begin() as session:
-        assert tracking.due_jobs(session, NOW, 30) == [job_id]
-        assert tracking.due_jobs(session, later(10), 30) == []
-        assert tracking.due_jobs(session, later(30), 30) == [job_id]
+        assert tracking.due_jobs(session, NOW) == [job_id]
+        assert tracking.due_jobs(session, later(1000)) == []
+        assert tracking.unanswered(session, later(30), later(-1)) == {"analyse": 0, "deliver": 0}
+        assert tracking.unanswered(session, later(30), NOW) == {"analyse": 1, "deliver": 0}
+        tracking.wake_again(session, "analyse", later(30), NOW)
+        assert tracking.due_jobs(session, later(30)) == [job_id]
     claimed(sessions, job_id, later(31))
     with sessions.begin() as session:
-        assert tracking.due_jobs(session, later(80), 30) == []
-        assert tracking.due_jobs(session, later(92), 30) == [job_id]
+        assert tracking.due_jobs(session, later(90)) == []
+        assert tracking.due_jobs(session, later(91)) == [job_id]
+        assert tracking.due_jobs(session, later(1000)) == []
+
+
+def test_lost_wake_ups_of_deliveries_are_counted_by_message(sessions: Sessions) -> None:
+    job_id, other = encoded(sessions, (PACS, "dicom://OTHER@127.0.0.1:104")), "dicom://OTHER@127.0.0.1:104"
+    both = [DueDelivery(job_id, PACS), DueDelivery(job_id, other)]
+    with sessions.begin() as session:
+        assert tracking.due_deliveries(session, later(11)) == both
+        # Two objects each, and one message.
+        assert tracking.unanswered(session, later(41), later(11)) == {"analyse": 0, "deliver": 2}
+    taken(sessions, job_id, later(42))
+    with sessions.begin() as session:
+        assert tracking.unanswered(session, later(43), later(11)) == {"analyse": 0, "deliver": 1}
+        tracking.wake_again(session, "deliver", later(43), later(11))
+        assert tracking.due_deliveries(session, later(43)) == both[1:]
+        # What was being sent is due again when its lease ends.
+        assert tracking.due_deliveries(session, later(102)) == both[:1]
 
 
 def encoded(sessions: Sessions, destinations: tuple[str, ...]) -> int:
@@ -231,7 +251,7 @@ def taken(sessions: Sessions, job_id: int, now: datetime) -> tuple[tracking.Pend
 def test_a_job_is_delivered_when_every_object_is_sent(sessions: Sessions) -> None:
     job_id = encoded(sessions, (PACS,))
     with sessions.begin() as session:
-        assert tracking.due_deliveries(session, later(11), 30) == [DueDelivery(job_id, PACS)]
+        assert tracking.due_deliveries(session, later(11)) == [DueDelivery(job_id, PACS)]
     first, second = taken(sessions, job_id, later(11))
     assert taken(sessions, job_id, later(12)) == ()
     for item, state in ((first, "encoded"), (second, "delivered")):

@@ -247,8 +247,20 @@ def test_hard_case_24_a_wake_up_is_sent_once_then_by_the_sweep(
         start = datetime.now(UTC) + LATER
         scheduler(spool, sessions, redis_url).tick(start + timedelta(seconds=10))
         assert len(messages()) == 1
+        redis.Redis.from_url(redis_url).delete("analyse")
         scheduler(spool, sessions, redis_url).tick(start + timedelta(seconds=61))
-        assert messages() == [[job_id], [job_id]]
+        assert messages() == [[job_id]]
+
+
+def test_work_that_waits_for_long_is_not_woken_for_again(
+    spool: Spool, sessions: sessionmaker[Session], redis_url: str
+) -> None:
+    with queue(redis_url) as messages:
+        watch = scheduler(spool, sessions, redis_url)
+        job_id = open_job(spool, watch, sessions)
+        for minutes in range(1, 6):
+            watch.tick(datetime.now(UTC) + LATER + timedelta(minutes=minutes, seconds=1))
+        assert messages() == [[job_id]]
 
 
 def test_hard_case_07_a_wake_up_is_sent_once_the_broker_returns(
@@ -258,7 +270,7 @@ def test_hard_case_07_a_wake_up_is_sent_once_the_broker_returns(
     watch = scheduler(spool, sessions, away)
     job_id = open_job(spool, watch, sessions)
     with queue(redis_url) as messages:
-        monkeypatch.setattr(watch, "_dispatcher", Dispatcher(redis_url))
+        monkeypatch.setattr(watch._waking, "_dispatcher", Dispatcher(redis_url))
         watch.tick(datetime.now(UTC) + LATER + timedelta(seconds=1))
         assert messages() == [[job_id]]
 
@@ -361,3 +373,14 @@ def test_hard_case_34_a_clock_set_back_holds_nothing_back(
             jobs = session.scalars(select(Job.id)).all()
         assert len(jobs) == 2
         assert sorted({words[0] for words in messages()}) == sorted(jobs)
+
+
+def test_a_queue_tells_its_messages_and_an_absent_broker_none(redis_url: str) -> None:
+    there, away = Dispatcher(redis_url), Dispatcher(f"redis://127.0.0.1:{services.free_port()}/0")
+    with queue(redis_url):
+        counts = [there.messages("analyse")]
+        for job_id in (1, 2):
+            assert there.analyse(job_id)
+            counts.append(there.messages("analyse"))
+    assert counts == [0, 1, 2]
+    assert away.messages("analyse") is None

@@ -51,7 +51,7 @@ class Site:
         for _ in range(seconds // 5):
             self.now += timedelta(seconds=5)
             with self.sessions.begin() as session:
-                due = tracking.due_deliveries(session, self.now, 30)
+                due = tracking.due_deliveries(session, self.now)
             if due:
                 self.deliver()
 

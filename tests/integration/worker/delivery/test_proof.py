@@ -183,7 +183,7 @@ def test_without_commitment_and_query_it_stays_not_proven(
         assert [(d.state, d.proof, d.code) for d in one.prove()] == [("sent", "not proven", "not_proven")] * 2
     assert one.codes("delivery")[-1] == ("sent", "sent", "not_proven")
     with sessions.begin() as session:
-        assert tracking.due_deliveries(session, datetime.now(UTC) + timedelta(days=99), 30) == []
+        assert tracking.due_deliveries(session, datetime.now(UTC) + timedelta(days=99)) == []
 
 
 def test_an_archive_that_is_away_is_asked_again_later(
@@ -234,7 +234,7 @@ def test_what_nobody_foresaw_leaves_a_proof_to_be_sought(
         Stumbling(one.settings, sessions, "proof_task").run(one.job_id, one.destination)
     assert [(d.proof, d.code) for d in one.deliveries()] == [("open", "unexpected_error")] * 2
     with sessions.begin() as session:
-        assert tracking.due_deliveries(session, datetime.now(UTC) + timedelta(seconds=61), 30) != []
+        assert tracking.due_deliveries(session, datetime.now(UTC) + timedelta(seconds=61)) != []
 
 
 def test_an_archive_that_finds_without_end_is_left(
