@@ -90,7 +90,9 @@ class Watch:
         if self._asked_at is None or now - self._asked_at >= pause_s:
             self._asked_at = now
             for queue in QUEUES:
-                self._dispatcher.ask_for_beat(queue, pause_s)
+                # A worker beats with whatever it takes: where messages wait, a question behind them tells no more.
+                if not self._dispatcher.messages(queue):
+                    self._dispatcher.ask_for_beat(queue, pause_s)
 
     def _database(self) -> Check:
         try:

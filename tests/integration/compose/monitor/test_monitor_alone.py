@@ -8,10 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
+from compose.monitor.watch import QUEUES, Watch
+from compose.settings import SiteSettings
+from db.settings import DbSettings
+from dicom_node.settings import NodeSettings
 from dicom_node.site_file import EVERYWHERE
 from tests.integration.compose.test_command import only_line, scleroscan
 from tests.support import monitored, services
+from worker.settings import WorkerSettings
 
 TOKEN = "a-token-of-sixteen-characters"  # noqa: S105  of this test alone
 
@@ -69,3 +75,16 @@ def test_up_says_that_the_monitors_port_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert f"MONITOR_PORT={port}" in only_line(scleroscan(tmp_path, "up", MONITOR_PORT=port))
+
+
+def test_questions_do_not_heap_up_where_no_worker_takes_them(tmp_path: Path, redis_url: str) -> None:
+    now_s = [0.0]
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+        node = NodeSettings(spool_dir=tmp_path / "spool")
+        worker = WorkerSettings(broker_url=redis_url, results_dir=tmp_path)
+        watch = Watch(SiteSettings(DbSettings(url="sqlite://"), node, worker), lambda: now_s[0])
+        for _ in range(5):
+            watch._ask()
+            now_s[0] += 100
+        assert {queue: client.llen(queue) for queue in QUEUES} == dict.fromkeys(QUEUES, 1)
