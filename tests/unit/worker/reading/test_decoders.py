@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 
 from tests.support.codestreams import LOSSLESS, LOSSY, Values, run_lengths
-from worker.reading.pixels import decoders
+from worker.reading.pixels import decoders, jpeg_tail
 
 SHAPE = (40, 56)
 
@@ -182,6 +182,32 @@ def test_a_dull_picture_is_given_back_or_refused(seed: int, spread: int, predict
     cut = frame[: data.draw(st.integers(scan, len(frame) - 2))] + decoders.JPEG_END
     with suppress(ValueError):
         assert np.array_equal(decoders.decode(cut, JPEGLossless, SHAPE), values)
+
+
+@pytest.mark.parametrize("columns", range(50, 58))
+def test_flat_rows_that_lack_a_byte_are_not_proven(columns: int) -> None:
+    # Their bits repeat, so that they are found again where the stream ends too early.
+    values = np.random.default_rng(1).integers(0, 300, (SHAPE[0], columns)).astype(np.uint16)
+    values[-2:] = 7
+    frame = imagecodecs.jpeg_encode(values, lossless=True, bitspersample=16)
+    assert jpeg_tail.proves_whole(frame, values)
+    cut = frame[:-3] + decoders.JPEG_END
+    assert not jpeg_tail.proves_whole(cut, imagecodecs.jpeg_decode(cut))
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 99), spread=st.sampled_from([1, 2, 3, 300]), put_in=st.binary(max_size=8), data=st.data())
+def test_no_proof_contradicts_decoding_again(seed: int, spread: int, put_in: bytes, data: st.DataObject) -> None:
+    values = np.random.default_rng(seed).integers(0, spread, SHAPE).astype(np.uint16)
+    frame = imagecodecs.jpeg_encode(values, lossless=True, bitspersample=16, predictor=data.draw(st.integers(1, 7)))
+    at = data.draw(st.integers(frame.index(b"\xff\xda") + 10, len(frame) - 2))
+    left_out = data.draw(st.integers(0, 8))
+    damaged = frame[:at] + put_in.replace(b"\xff", b"") + frame[at + left_out : -2].lstrip(b"\xff") + decoders.JPEG_END
+    # What was put in may be a marker.
+    with suppress(RuntimeError):
+        decoded = imagecodecs.jpeg_decode(damaged)
+        if jpeg_tail.proves_whole(damaged, decoded):
+            decoders._require_whole(damaged, decoded)
 
 
 ENCODERS = {
