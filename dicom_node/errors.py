@@ -3,6 +3,8 @@
 ReceiveError .status .code   UnreadableInstance 0xC000 · WrongSOPClass 0xA900 · OutOfSpace 0xA700
                        StudyConflict · IdentityConflict
 NodeError              BadPath · BadSetting · PeerAway · PullIncomplete
+                       StoreFault .code   StoreAway · StoreConflict · StoreDiffers · NotInStore
+                                          FileMissing · FileDiffers
 """
 
 import struct
@@ -85,9 +87,13 @@ class NodeError(Exception):
 class BadSetting(NodeError):
     """A setting, or a line of the site file, has a value that makes no sense."""
 
+    code = "bad_setting"
+
 
 class BadPath(NodeError):
-    """A row names a file outside the spool."""
+    """A row names a file outside the spool, or where none can be."""
+
+    code = "bad_path"
 
 
 class PeerAway(NodeError):
@@ -96,3 +102,48 @@ class PeerAway(NodeError):
 
 class PullIncomplete(NodeError):
     """Fewer images came than the archive holds; what came is kept, and pulling again is safe."""
+
+
+class StoreFault(NodeError):
+    """Base of what keeps a file from the object store, or from coming home; nothing is removed then.
+
+    ``code`` says why in one word that never changes its meaning.
+    """
+
+    code: ClassVar[str]
+
+
+class StoreAway(StoreFault):
+    """The store does not answer, or does not take what it is given."""
+
+    code = "store_away"
+
+
+class StoreConflict(StoreFault):
+    """Other bytes lie in the store under the name of a file."""
+
+    code = "store_conflict"
+
+
+class StoreDiffers(StoreFault):
+    """The store gives back other bytes than it was given."""
+
+    code = "store_differs"
+
+
+class NotInStore(StoreFault):
+    """A file that its row says to lie in the store is not there."""
+
+    code = "not_in_store"
+
+
+class FileMissing(StoreFault):
+    """A file that its row says to lie here is gone, and no copy of it is in the store."""
+
+    code = "file_missing"
+
+
+class FileDiffers(StoreFault):
+    """A file here is not what its row says."""
+
+    code = "file_differs"

@@ -1,6 +1,7 @@
 """Settings of listener, STOW-RS and scheduler: environment variables that begin with ``DICOM_NODE_``."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -111,6 +112,15 @@ class NodeSettings(BaseSettings):
         le=36500,
         description="Files of results stay so long after they were delivered, discarded or superseded",
     )
+    store_url: str | None = Field(
+        None,
+        description="Object store for images and results whose time is over, any URL of fsspec, without login; none: "
+        "they are removed",
+        examples=["s3://bucket/prefix"],
+    )
+    store_options: Path | None = Field(
+        None, description="JSON file with options of fsspec for the store, as endpoint_url; none: those of the library"
+    )
     anchor_file: Path | None = Field(
         None, description="File for the hourly anchors of the audit; none: anchors.jsonl beside the spool's images"
     )
@@ -141,6 +151,18 @@ class NodeSettings(BaseSettings):
         if url is not None:
             syslog.parse(url)
         return url
+
+    @field_validator("store_url")
+    @classmethod
+    def _is_a_store(cls, url: str | None) -> str | None:
+        parts = urlsplit(url) if url is not None else None
+        if parts is not None and not (parts.scheme and (parts.netloc or parts.path.strip("/"))):
+            raise ValueError(f"{url} is no store: it is file:///folder, s3://bucket/prefix or another URL of fsspec")
+        if parts is not None and (parts.password is not None or parts.query):
+            raise ValueError(
+                "a login does not belong into the URL: it stands in the environment or a file, as fsspec reads it"
+            )
+        return url.rstrip("/") if url else url
 
     @field_validator("source")
     @classmethod
