@@ -91,6 +91,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "accession_number": "AccessionNumber (0008,0050) in its header",
         "replaced_at": "when other bytes came under its UID; NULL where it is current",
         "removed_at": "when its file left the spool; NULL while it is there",
+        "stored_as": "URL of its copy in the object store; NULL before there is one, and once the file came home",
     },
     "audit_job": {
         "job_id": "the job",
@@ -109,6 +110,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "opened_at": "when it was opened",
         "changed_at": "when its state last changed",
         "patient_id": "PatientID (0010,0020) of its images",
+        "stored_as": "URL of the folder of copies of its files in the object store; NULL as for images",
     },
     "audit_measurement": {
         "job_id": "the job that measured",

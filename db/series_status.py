@@ -117,7 +117,10 @@ def status(
             one = _with_job(one, job)
             one = replace(one, deliveries=tuple(deliveries[job.id]), flags=tuple(flags[job.id]))
             one = replace(one, extents_pct=extents.get(job.id))
-        found.append(replace(one, images_until=_images_until(one, job, retention)) if retention else one)
+        if retention and (until := _images_until(one, job, retention)):
+            home = series.fetched_at + retention.done if series.fetched_at else until
+            one = replace(one, images_until=max(until, home))
+        found.append(one)
     return found
 
 

@@ -49,7 +49,10 @@ class Study(Base):
 
 
 class Series(Base):
-    """A series, from its first instance on. ``facts`` is what the routing rules saw of it when it was closed."""
+    """A series, from its first instance on. ``facts`` is what the routing rules saw of it when it was closed.
+
+    ``fetched_at`` is when files of it last came home from the object store.
+    """
 
     __tablename__ = "series"
     uid: Mapped[str] = mapped_column(UID, primary_key=True)
@@ -62,6 +65,7 @@ class Series(Base):
     facts: Mapped[dict[str, Any] | None]
     first_arrival_at: Mapped[datetime] = mapped_column(index=True)
     last_arrival_at: Mapped[datetime]
+    fetched_at: Mapped[datetime | None]
 
 
 class Commitment(Base):
@@ -95,7 +99,7 @@ class Instance(Base):
     """One received image: the path of its file, byte for byte as sent, and the patient that its header names.
 
     ``replaced_at`` is set when other bytes came under its UID, ``removed_at`` when its retention was over and the file
-    was removed.
+    was removed. ``stored_as`` is the URL of a copy in the object store, once there is one and until the file came home.
     """
 
     __tablename__ = "instance"
@@ -117,6 +121,7 @@ class Instance(Base):
     plane: Mapped[dict[str, Any] | None]
     replaced_at: Mapped[datetime | None]
     removed_at: Mapped[datetime | None]
+    stored_as: Mapped[str | None]
 
 
 class Model(Base):
@@ -135,7 +140,7 @@ class Job(Base):
 
     ``attempt`` only grows: it is the fencing token. ``attempts_forgiven`` are those before an operator's retry.
     ``patient_id``, ``accession_number`` and ``images`` (their number) are of its images, ``assessed_at`` is when it
-    first had numbers: here auditors ask by them.
+    first had numbers: here auditors ask by them. ``stored_as`` is the folder of copies of its files, as for images.
     """
 
     __tablename__ = "job"
@@ -162,6 +167,7 @@ class Job(Base):
     accession_number: Mapped[str | None]
     images: Mapped[int | None]
     assessed_at: Mapped[datetime | None] = mapped_column(index=True)
+    stored_as: Mapped[str | None]
 
 
 class JobInstance(Base):

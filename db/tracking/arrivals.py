@@ -194,7 +194,7 @@ def _take(session: Session, series_uid: str, come: Sequence[Arrival], now: datet
     for arrival in come:
         row = known.get(arrival.version) or _instance(arrival)
         row.replaced_at = None if newest[row.sop_uid] == row.digest else now
-        row.removed_at, row.received_at = None, arrival.received_at
+        row.removed_at, row.stored_as, row.received_at = None, None, arrival.received_at
         session.add(row)
     return len(replaced)
 

@@ -15,6 +15,7 @@ from db.tracking.events import Change, append, move
 from db.tracking.jobs import locked_job, queue_again
 
 UNSENT = (DeliveryState.PENDING, DeliveryState.FAILED)
+BRING_BACK = "`scleroscan fetch` brings home what has a copy in the object store; else send them again"
 
 
 def release(session: Session, job_id: int, recipients: Sequence[Recipient], who: str, now: datetime) -> int:
@@ -57,6 +58,8 @@ def recompute(session: Session, job_id: int, who: str, now: datetime) -> None:
     sent = list(session.scalars(select(Delivery.id).where(Delivery.job_id == job_id).order_by(Delivery.id)))
     for table in (Delivery, Output, Measurement, QualityFlag, Exam):
         session.execute(delete(table).where(table.job_id == job_id))
+    # Copies of files that are made anew count no more.
+    job.stored_as = None
     queue_again(session, job, Change(who, now, "recomputed", {"outputs": left, "deliveries": sent}))
 
 
@@ -107,7 +110,7 @@ def _require_images(session: Session, job_id: int) -> None:
     gone = select(Instance.id).join(JobInstance, JobInstance.instance_id == Instance.id).limit(1)
     gone = gone.where(JobInstance.job_id == job_id, Instance.removed_at.is_not(None))
     if session.scalar(gone) is not None:
-        raise IllegalTransition(f"images of job {job_id} have left the spool after their time: send them again")
+        raise IllegalTransition(f"images of job {job_id} have left the spool after their time: {BRING_BACK}")
 
 
 def _unsent(session: Session, job_id: int) -> list[Delivery]:

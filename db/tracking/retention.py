@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Exists, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.states import JobState, SeriesState
@@ -30,23 +30,35 @@ class Retention:
         Slices are missing and no job was opened.
     unresolved
         Its job was rejected, failed, or waits for a person.
+    stored
+        There is an object store: no image leaves before it has a copy there.
     """
 
     done: timedelta
     skipped: timedelta
     incomplete: timedelta
     unresolved: timedelta
+    stored: bool = False
 
 
 def removable(session: Session, retention: Retention, now: datetime, limit: int = 100) -> Sequence[str]:
     """Return series whose images may leave the spool; never one that is still received, queued, measured or sent."""
-    present = exists().where(Instance.series_uid == Series.uid, Instance.removed_at.is_(None))
-    query = select(Series.uid).where(_is_over(retention, now), present).order_by(Series.uid).limit(limit)
+    query = select(Series.uid).where(is_over(retention, now), present()).order_by(Series.uid).limit(limit)
+    if retention.stored:
+        query = query.where(~present().where(Instance.stored_as.is_(None)))
     return session.scalars(query).all()
 
 
-def _is_over(retention: Retention, now: datetime) -> ColumnElement[bool]:
-    """Whether the retention of a series is over, counted from its job's last change, or else its last image."""
+def present() -> Exists:
+    """Whether images of a series are in the spool."""
+    return exists().where(Instance.series_uid == Series.uid, Instance.removed_at.is_(None))
+
+
+def is_over(retention: Retention, now: datetime) -> ColumnElement[bool]:
+    """Whether the retention of a series is over, counted from its job's last change, or else its last image.
+
+    What came home from the object store stays as long as what is done.
+    """
     current = and_(Job.series_uid == Series.uid, Job.state != JobState.SUPERSEDED)
     unsent = and_(Job.state == JobState.ENCODED, ~exists().where(Delivery.job_id == Job.id))
     done = and_(or_(Job.state.in_(DONE), unsent), Job.updated_at <= now - retention.done)
@@ -59,7 +71,8 @@ def _is_over(retention: Retention, now: datetime) -> ColumnElement[bool]:
         and_(Series.state == state, Series.last_arrival_at <= now - after)
         for state, after in ((SeriesState.SKIPPED, retention.skipped), (SeriesState.INCOMPLETE, retention.incomplete))
     ]
-    return or_(by_job, and_(~has_job, or_(*by_itself)))
+    at_home = or_(Series.fetched_at.is_(None), Series.fetched_at <= now - retention.done)
+    return and_(at_home, or_(by_job, and_(~has_job, or_(*by_itself))))
 
 
 def remove(
@@ -70,13 +83,15 @@ def remove(
     ``delete`` is called with each path; it accepts a file that is gone already, as after a crash in this function.
     """
     lock_series(session, series_uid)
-    over = select(Series.uid).where(Series.uid == series_uid, _is_over(retention, change.now))
+    over = select(Series.uid).where(Series.uid == series_uid, is_over(retention, change.now))
     if session.scalar(over) is None:
         return 0
     series = session.get_one(Series, series_uid, populate_existing=True)
     images = session.scalars(
         select(Instance).where(Instance.series_uid == series_uid, Instance.removed_at.is_(None))
     ).all()
+    if retention.stored and any(image.stored_as is None for image in images):
+        return 0
     for image in images:
         delete(image.path)
         image.removed_at = change.now

@@ -10,6 +10,7 @@ from db.states import SeriesState
 from db.tables import Instance, Series
 from db.tracking.events import Change, lock_series, move
 from db.tracking.jobs import JobIdentity, current_images, current_series_job, place_job
+from db.tracking.operators import BRING_BACK
 
 
 def reconsider(session: Session, series_uid: str, who: str, now: datetime) -> None:
@@ -67,5 +68,5 @@ def _kept(session: Session, series_uid: str) -> Series:
         Instance.series_uid == series_uid, Instance.replaced_at.is_(None), Instance.removed_at.is_not(None)
     )
     if session.scalar(gone.limit(1)) is not None:
-        raise IllegalTransition(f"images of series {series_uid} have left the spool after their time: send them again")
+        raise IllegalTransition(f"images of series {series_uid} have left the spool after their time: {BRING_BACK}")
     return series

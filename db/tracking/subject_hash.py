@@ -17,7 +17,7 @@ from db.tables import Base, Delivery, Instance, Job, Measurement, Model, Output,
 from db.workitem_table import Workitem
 
 # A column that is added here later must be NULL in all rows that are there: what is NULL is left out of the hash.
-SERIES = ("uid", "study_uid", "modality", "description", "state", "code", "detail", "first_arrival_at")
+SERIES = ("uid", "study_uid", "modality", "description", "state", "code", "detail", "first_arrival_at", "fetched_at")
 CLOSED_SERIES = ("facts", "last_arrival_at")
 IMAGE = (
     *(
@@ -31,11 +31,11 @@ IMAGE = (
         "receiving_ae",
         "transfer_syntax",
     ),
-    *("path", "patient_id", "patient_name", "accession_number", "plane", "replaced_at", "removed_at"),
+    *("path", "patient_id", "patient_name", "accession_number", "plane", "replaced_at", "removed_at", "stored_as"),
 )
 JOB = (
     *("key", "series_uid", "instances_digest", "model_digest", "settings_digest", "supersedes_id", "state", "attempt"),
-    *("code", "reason", "detail", "created_at", "updated_at"),
+    *("code", "reason", "detail", "created_at", "updated_at", "stored_as"),
 )
 MODEL = ("digest", "name", "version", "card", "first_seen_at")
 DELIVERY = (

@@ -27,12 +27,16 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verified:
-    """What was compared, and what was found; ``anchored_at`` is the time of the last anchor, None without any."""
+    """What was compared, and what was found; ``anchored_at`` is the time of the last anchor, None without any.
+
+    ``in_store`` counts the series of which files lie in the object store instead of here: they were not compared.
+    """
 
     series: int
     events: int
     anchored_at: datetime | None
     faults: tuple[Fault, ...]
+    in_store: int = 0
 
 
 def verify_site(sessions: sessionmaker[Session], anchors: Anchors = NO_ANCHORS, with_files: bool = True) -> Verified:
@@ -45,13 +49,14 @@ def verify_site(sessions: sessionmaker[Session], anchors: Anchors = NO_ANCHORS, 
         known = union(select(Series.uid), select(Event.series_uid)).subquery()
         uids = sorted({*session.scalars(select(known)), *anchors.heads})
         found = [Fault(None, fault) for fault in strays.faults(session)]
-    events = 0
+    events, in_store = 0, 0
     for start in range(0, len(uids), AT_A_TIME):
         with snapshot(sessions) as session:
             for one in rows.read(session, uids[start : start + AT_A_TIME]):
                 events += len(one.events)
+                in_store += result_files.is_in_store(one)
                 found += [Fault(one.uid, fault) for fault in _faults(one, anchors, with_files)]
-    return Verified(len(uids), events, anchors.at, tuple(found))
+    return Verified(len(uids), events, anchors.at, tuple(found), in_store)
 
 
 def verify_series(session: Session, series_uid: str, anchors: Anchors = NO_ANCHORS) -> str | None:
