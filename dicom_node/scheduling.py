@@ -27,6 +27,7 @@ from dicom_node.scheduler.commitment_reporter import Callback, Reporter
 from dicom_node.scheduler.commitment_reports import CommitmentReports
 from dicom_node.scheduler.dispatch import Dispatcher
 from dicom_node.scheduler.expectations import Expectations
+from dicom_node.scheduler.keeping import Keeper
 from dicom_node.scheduler.leader import Candidacy
 from dicom_node.scheduler.result_files import ResultFiles
 from dicom_node.scheduler.scheduler import Scheduler
@@ -36,6 +37,7 @@ from dicom_node.settings import NodeSettings
 from dicom_node.site_file import SiteFile
 from dicom_node.spool.folder import Spool
 from dicom_node.spool.notices import STARTED, STOPPED, Notices
+from dicom_node.store.opening import open_store
 
 NICENESS = 5
 
@@ -55,6 +57,7 @@ def run(
     spool = Spool(settings.spool_dir)
     spool.prepare()
     where, mailbox = callbacks(settings, site), Mailbox(spool)
+    results = result_files(settings, results_dir) if results_dir else None
     terms = Terms(
         identity=identity,
         policy=policy(settings),
@@ -65,7 +68,7 @@ def run(
         reports=CommitmentReports(mailbox, sessions),
         routing=site.routing,
         study_wait_s=settings.study_wait_s,
-        results=ResultFiles(results_dir, timedelta(days=settings.retention_results_days)) if results_dir else None,
+        results=results,
         anchoring=Anchoring(settings.anchors.absolute(), settings.anchor_s),
         may_correct_patients=not site_file.is_open(settings, site),
     )
@@ -80,6 +83,9 @@ def run(
     if settings.syslog is not None:
         told = AuditRepository(sessions, notices, partial(audit_repository, settings), settings.ae_title)
         beside.append(Thread(target=told.run, args=(stop, lambda: candidacy.leads), name="audit repository"))
+    if settings.store_url is not None:
+        keeper = Keeper(partial(open_store, settings), sessions, spool, retention(settings), results)
+        beside.append(Thread(target=keeper.run, args=(stop, lambda: candidacy.leads), name="object store"))
     for thread in beside:
         thread.start()
     notices.write(STARTED, "scheduler")
@@ -107,7 +113,14 @@ def retention(settings: NodeSettings) -> Retention:
         skipped=timedelta(days=settings.retention_skipped_days),
         incomplete=timedelta(days=settings.retention_incomplete_days),
         unresolved=timedelta(days=settings.retention_unresolved_days),
+        stored=settings.store_url is not None,
     )
+
+
+def result_files(settings: NodeSettings, results_dir: Path) -> ResultFiles:
+    """Return the folder of results, and how long they stay in it."""
+    stay = timedelta(days=settings.retention_results_days)
+    return ResultFiles(results_dir, stay, settings.store_url is not None)
 
 
 def open_source_of(settings: NodeSettings) -> Source:

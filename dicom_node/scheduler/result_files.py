@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,25 +22,33 @@ WHO = "dicom_node"
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """The results folder, and how long results stay there after their job was over."""
+    """The results folder, and how long results stay there after their job was over.
+
+    ``stored``: there is an object store, and no file leaves before it has a copy there.
+    """
 
     folder: Path
     stay: timedelta
+    stored: bool = False
 
     def clean(self, sessions: sessionmaker[Session], now: datetime) -> int:
         """Remove what is over, and return how many files. No path of a row is used, only the keys of jobs."""
-        before, removed = now - self.stay, 0
-        keys = self._keys()
-        for start in range(0, len(keys), BATCH):
+        before, removed, stored = now - self.stay, 0, self.stored or None
+        for key, job_id in self.over(sessions, now, stored):
             with sessions.begin() as session:
-                over = tracking.expired_results(session, keys[start : start + BATCH], before)
-            for key, job_id in over.items():
-                with sessions.begin() as session:
-                    delete = partial(_delete, self.folder / key)
-                    removed += tracking.remove_results(session, job_id, before, delete, Change(WHO, now))
+                delete = partial(_delete, self.folder / key)
+                removed += tracking.remove_results(session, job_id, before, delete, Change(WHO, now), stored)
         if removed:
             logger.info("results removed after their time", extra={"files": removed})
         return removed
+
+    def over(self, sessions: sessionmaker[Session], now: datetime, stored: bool | None) -> Iterator[tuple[str, int]]:
+        """Yield key and job of what is over; ``stored`` as :func:`db.tracking.expired_results` has it."""
+        keys = self._keys()
+        for start in range(0, len(keys), BATCH):
+            with sessions.begin() as session:
+                over = tracking.expired_results(session, keys[start : start + BATCH], now - self.stay, stored)
+            yield from over.items()
 
     def _keys(self) -> list[str]:
         if not self.folder.is_dir():

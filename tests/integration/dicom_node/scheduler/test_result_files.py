@@ -9,8 +9,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import audit, tracking
 from db.tables import Job
+from db.tracking import JobIdentity
 from dicom_node.scheduler.result_files import ResultFiles
 from tests.integration.db.test_tracking import NOW, later, opened
+from tests.support import kept_site, object_stores
+from tests.support.node_senders import series_uid
 
 YEAR_S = 365 * 86400.0
 
@@ -55,3 +58,13 @@ def test_a_link_in_the_results_folder_is_not_followed(tmp_path: Path, sessions: 
     (tmp_path / "results" / folder.name).symlink_to(folder)
     assert ResultFiles(tmp_path / "results", timedelta(0)).clean(sessions, later(1)) == 0
     assert len(list(folder.iterdir())) == 3
+
+
+def test_removed_results_that_are_superseded_are_no_fault(tmp_path: Path, sessions: sessionmaker[Session]) -> None:
+    site = kept_site.made(tmp_path, sessions, object_stores.memory())
+    site.done(1)
+    assert ResultFiles(site.results.folder, timedelta(0)).clean(sessions, kept_site.LONG_AFTER) == 3
+    with sessions.begin() as session:
+        again = JobIdentity("n" * 64, "s" * 64)
+        tracking.measure(session, series_uid(1), again, "operator:anna", kept_site.LONG_AFTER)
+        assert tracking.verify_series(session, series_uid(1)) is None
