@@ -17,6 +17,7 @@ from compose import (
     broker,
     dataset,
     doctor,
+    fetching,
     history,
     images,
     logs,
@@ -38,7 +39,7 @@ from db import schema
 from db.engine import open_database
 from db.errors import BadAddress, TrackingError
 from dicom_node import listening, scheduling, site_file
-from dicom_node.errors import BadSetting, NodeError, ReceiveError
+from dicom_node.errors import BadSetting, NodeError, ReceiveError, StoreFault
 from worker import app as celery_app
 from worker import identity
 from worker.errors import PipelineError, WeightsMismatch
@@ -79,7 +80,7 @@ def main() -> None:
     try:
         app()
     except KNOWN_FAILURES as error:
-        _refuse(f"{error} ({error.code})" if isinstance(error, PipelineError) else str(error))
+        _refuse(f"{error} ({error.code})" if isinstance(error, PipelineError | StoreFault) else str(error))
     except OperationalError as error:
         _refuse(f"the database does not answer: {error.orig}; check DB_URL, or run `scleroscan doctor`")
 
@@ -282,6 +283,7 @@ def examine(as_json: AsJson = False) -> None:
 
 for command in (queries.status, images.send, images.route, images.pull, history.history, recovery.recover):
     app.command()(command)
+app.command()(fetching.fetch)
 for act in (operate.release, operate.discard, operate.recompute, operate.retry, operate.reconsider, operate.measure):
     app.command()(act)
 app.command()(research.train)

@@ -52,6 +52,9 @@ def verified_lines(found: Verified, anchors: Path) -> Iterator[Text]:
         yield styled(f"no anchors in {anchors}: events cut off at the end of a series would not be seen", "yellow")
     else:
         yield styled(f"anchored at {when(found.anchored_at)}: later events cut off at an end would not be seen", "dim")
+    if found.in_store:
+        lie = f"files of {found.in_store} series lie in the object store and were not compared"
+        yield styled(f"{lie}: scleroscan fetch SERIES brings them home", "dim")
     counted = f"{found.events} events of {found.series} series"
     if found.faults:
         yield styled(f"{counted}: {len(found.faults)} faults", "red")
