@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError as BrokerDown
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from compose import anchored, certificates, exposure, liveness, worklist_check
+from compose import anchored, certificates, exposure, liveness, store_check, worklist_check
 from compose.check import Check
 from compose.folders import existing
 from compose.settings import SiteSettings
@@ -35,7 +35,7 @@ LONGEST_WAIT_S = 60.0
 
 
 def examine(site: SiteSettings) -> list[Check]:
-    """Run every check, none of which changes anything."""
+    """Run every check, none of which leaves anything behind."""
     checks: list[Callable[[SiteSettings], Check]] = [
         _settings,
         _contradictions,
@@ -54,7 +54,8 @@ def examine(site: SiteSettings) -> list[Check]:
         exposure.permissions,
         _source,
     ]
-    return [check(site) for check in checks] + _destinations(site) + worklist_check.worklist(site)
+    beside = _destinations(site) + worklist_check.worklist(site) + store_check.store(site)
+    return [check(site) for check in checks] + beside
 
 
 def _settings(site: SiteSettings) -> Check:

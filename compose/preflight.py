@@ -18,6 +18,7 @@ from db import schema
 from db.address import ApplicationEntity
 from db.engine import open_engine
 from dicom_node import scheduling, site_file
+from dicom_node.store import opening
 from worker import destinations, identity
 from worker.delivery import web_login
 from worker.destinations import Destination
@@ -45,7 +46,7 @@ def require_usable(site: SiteSettings) -> None:
     Raises
     ------
     NodeError
-        The site file, the TLS files, the source or what guards STOW-RS cannot be used.
+        The site file, the TLS files, the source, the object store or what guards STOW-RS cannot be used.
     PipelineError
         The weights are not those of their model card.
     BadAddress
@@ -56,6 +57,7 @@ def require_usable(site: SiteSettings) -> None:
     scheduling.callbacks(site.node, site_file.load(site.node.site_file))
     if site.node.source:
         scheduling.open_source_of(site.node)
+    opening.require(site.node)
     if site.node.web_port:
         # The server's libraries would slow down every other command.
         from dicom_node.stow import server  # noqa: PLC0415

@@ -10,6 +10,7 @@ from threading import Event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from compose import store_check
 from compose.check import Check
 from compose.monitor.signs import A_ABORT, HTTP_HEAD, Beats, port_fault
 from compose.settings import SiteSettings
@@ -84,6 +85,8 @@ class Watch:
             yield _port("STOW-RS", self._host(), self._site.node.web_port, HTTP_HEAD)
         yield self._room()
         yield self._waiting()
+        if self._site.node.store_url:
+            yield store_check.noted_trouble(self._site.node)
 
     def _ask(self) -> None:
         now, pause_s = self._clock(), self._site.monitor.late_s / QUESTIONS_PER_LATE
