@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from db.engine import open_database
 from dicom_node.scp.archive import Archive
-from tests.support import REPOSITORY, ct_files, services
+from tests.support import REPOSITORY, ct_files, databases, kept_site, object_stores, services
 
 HOW_TO = REPOSITORY / "docs" / "how-to"
 
@@ -57,3 +60,42 @@ def test_the_certificates_of_the_page_are_spoken(tmp_path: Path) -> None:
         assert by_tls.returncode == 0, by_tls.stderr
         in_the_clear = [words[0], "-aec", "SCLEROSCAN", "127.0.0.1", str(port)]
         assert subprocess.run(in_the_clear, check=False, capture_output=True).returncode != 0
+
+
+def typed(script: str, **environ: str) -> str:
+    """Type commands into a shell, in which our program is the one of this environment; return what they print."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    said = subprocess.run(
+        ["bash", "-c", script], check=False, capture_output=True, text=True, env=os.environ | environ | {"PATH": path}
+    )
+    return " ".join((said.stdout + said.stderr).split())
+
+
+def test_the_commands_of_the_object_store_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, page_url = "object-store.md", "s3://radiology/scleroscan"
+    for name, value in object_stores.LOGIN.items():
+        monkeypatch.setenv(name, value)
+    own = {
+        "DB_URL": databases.sqlite(tmp_path / "rows.db"),
+        "DICOM_NODE_SPOOL_DIR": str(tmp_path / "spool"),
+        "WORKER_RESULTS_DIR": str(tmp_path / "results"),
+        "SECRET": object_stores.LOGIN["AWS_SECRET_ACCESS_KEY"],
+    }
+    by_folder = block(page, "sh", "mkdir").replace("/mnt/archive", str(tmp_path))
+    assert "takes an object, gives it" in typed(by_folder, **own)
+    assert list((tmp_path / "scleroscan").iterdir()) == []
+    with object_stores.s3_server(tmp_path) as endpoint:
+        place = object_stores.s3(endpoint)
+        options = json.loads(block(page, "json", "endpoint_url")) | place.options
+        (tmp_path / "store.json").write_text(json.dumps(options))
+        by_s3 = block(page, "sh", "AWS_ACCESS_KEY_ID").replace("/etc/scleroscan", str(tmp_path))
+        by_s3 = by_s3.replace(page_url, place.url)
+        assert "takes an object, gives it" in typed(by_s3, **own)
+        site = kept_site.made(tmp_path, open_database(own["DB_URL"]), place)
+        site.done(1)
+        site.keeper().round(kept_site.LONG_AFTER)
+        assert site.clean() == 6
+        home = by_s3.replace("scleroscan doctor", "") + block(page, "sh", "scleroscan fetch")
+        assert typed(home, **own).startswith("3 images and 3 files of results are here, 6 of them from the store")
+        assert len(site.here()) == 6
+        site.sessions.kw["bind"].dispose()
