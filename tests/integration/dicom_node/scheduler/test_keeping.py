@@ -1,5 +1,7 @@
 """Images and results leave for the object store first, whatever ends in between; what rows say is so."""
 
+import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -8,16 +10,18 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import audit
+from db import audit, tracking
+from db.engine import open_database
 from db.tables import Instance, Job
+from db.tracking import Change
 from dicom_node.errors import StoreAway
 from dicom_node.scheduler.keeping import Keeper
 from dicom_node.store.store import Store
 from dicom_node.store.trouble import StoreTrouble
-from tests.support import kept_site
+from tests.support import databases, kept_site, services
 from tests.support.kept_site import LONG_AFTER, NOW, RETENTION, KeptSite
 from tests.support.node_senders import ct_slice, series_uid
-from tests.support.object_stores import Place, memory
+from tests.support.object_stores import Place, folder, memory
 
 Sessions = sessionmaker[Session]
 
@@ -43,12 +47,12 @@ def test_files_leave_once_they_lie_in_the_store(tmp_path: Path, sessions: Sessio
     with sessions.begin() as session:
         image = session.scalars(select(Instance).where(Instance.series_uid == series_uid(1))).first()
         assert image is not None
-        folder = f"{place.url}/images/{ct_slice(0).StudyInstanceUID}/{series_uid(1)}"
-        assert image.stored_as == f"{folder}/{Path(image.path).name}"
+        its_folder = f"{place.url}/images/{ct_slice(0).StudyInstanceUID}/{series_uid(1)}"
+        assert image.stored_as == f"{its_folder}/{Path(image.path).name}"
         job = session.scalars(select(Job).where(Job.series_uid == series_uid(1))).one()
         assert job.stored_as == f"{place.url}/results/{job.key}"
         events = {event["code"]: event["detail"] for event in audit.trail(session, series_uid(1))}
-        assert events["images_stored"] == {"images": 3, "store": folder}
+        assert events["images_stored"] == {"images": 3, "store": its_folder}
         assert events["results_stored"] == {"files": 3, "store": job.stored_as}
         shown = session.execute(text("SELECT stored_as FROM audit_image WHERE sop_uid = :uid"), {"uid": image.sop_uid})
         assert shown.scalar() == image.stored_as
@@ -113,6 +117,18 @@ def test_other_bytes_in_the_store_hold_back_and_stay(site: KeptSite) -> None:
     assert len([one for one in site.here() if one.startswith("images/")]) == 3
 
 
+def test_no_image_without_a_copy_is_listed_or_removed(site: KeptSite) -> None:
+    site.done(1)
+    with site.sessions.begin() as session:
+        assert tracking.removable(session, RETENTION, LONG_AFTER) == []
+    deleted: list[str] = []
+    # As where a late image came after the series was listed.
+    with site.sessions.begin() as session:
+        change = Change("dicom_node", LONG_AFTER)
+        assert tracking.remove(session, series_uid(1), RETENTION, deleted.append, change) == 0
+    assert deleted == []
+
+
 def test_a_late_image_between_copy_and_removal_stays(site: KeptSite) -> None:
     site.done(1)
     assert site.keeper().round(LONG_AFTER)
@@ -156,3 +172,23 @@ def test_a_path_outside_the_spool_is_not_copied(site: KeptSite, tmp_path: Path) 
         session.execute(text("UPDATE instance SET path = :path"), {"path": str(tmp_path / "elsewhere.dcm")})
     assert not site.keeper().round(LONG_AFTER)
     assert [key for key in site.away() if key.startswith("images/")] == []
+
+
+def test_the_scheduler_of_a_site_copies_what_is_due(tmp_path: Path) -> None:
+    url = databases.sqlite(tmp_path / "rows.db")
+    site = kept_site.made(tmp_path, open_database(url), folder(tmp_path / "store"))
+    site.done(1)
+    before = site.here()
+    settings = {
+        "DB_URL": url,
+        "DICOM_NODE_SPOOL_DIR": str(site.spool.root),
+        "DICOM_NODE_STORE_URL": site.place.url,
+        "DICOM_NODE_RETENTION_RESULTS_DAYS": "1",
+        "WORKER_RESULTS_DIR": str(site.results.folder),
+        "WORKER_BROKER_URL": f"redis://127.0.0.1:{services.free_port()}/0",
+    }
+    command = [sys.executable, "-m", "scleroscan", "schedule"]
+    with services.running(command, tmp_path / "log", env=os.environ | settings):
+        services.wait_until(lambda: site.codes(1) == ["images_stored", "results_stored"], 90, "both copies")
+    assert (site.away(), site.here()) == (before, before)
+    site.sessions.kw["bind"].dispose()
