@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from dicom_node.errors import FileDiffers
+from dicom_node.errors import FileDiffers, OutOfSpace
 from dicom_node.spool.folder import sync_folder
 from dicom_node.spool.incoming import PIECE, Incoming
 from dicom_node.store import fingerprint
@@ -22,7 +22,7 @@ def bring(store: Store, key: str, digest: str, target: Path, begin: Callable[[],
         The store does not have it, does not answer, or has other bytes.
     FileDiffers
         Other bytes lie at ``target``: they are left alone.
-    OutOfSpace, OSError
+    OutOfSpace
         The disk here does not take it.
     """
     if target.exists():
@@ -33,9 +33,11 @@ def bring(store: Store, key: str, digest: str, target: Path, begin: Callable[[],
         store.bring(key, digest, incoming)
         incoming.sync()
         incoming.path.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise OutOfSpace(f"{target} cannot be written ({error.strerror})") from error
     finally:
         incoming.discard()
-    sync_folder(target.parent)
     return True
 
 

@@ -15,7 +15,7 @@ from dicom_node.scheduler import cleaning
 from dicom_node.scheduler.keeping import Keeper
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.scheduler.result_files import ResultFiles
-from dicom_node.spool.folder import Spool, SpooledName
+from dicom_node.spool.folder import Spool
 from tests.support.node_senders import ct_slice, encoded, header, series_uid
 from tests.support.object_stores import Place
 
@@ -39,8 +39,7 @@ class KeptSite:
         """Receive slices of a series and register them."""
         for number in numbers:
             ds = ct_slice(number, series)
-            content = encoded(ds)
-            self.spool.keep(SpooledName.for_dataset(ds.SOPInstanceUID, content), header(ds.SOPInstanceUID), content)
+            self.spool.keep(ds.SOPInstanceUID, header(ds.SOPInstanceUID), encoded(ds))
         Registrar(self.spool, self.sessions).run(NOW)
 
     def measure(self, series: int) -> int:
