@@ -3,11 +3,13 @@
 import math
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterator
 
 JPEG_START, J2K_START, JP2_START = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
 J2K_SIZE_BYTES = 42
-TILE_PART_MARKER, J2K_END = b"\xff\x90", b"\xff\xd9"
+# Marker and length of a start of tile-part (T.800 A.4.2), and the end marker.
+TILE_PART_START, TILE_PART_BYTES, J2K_END = b"\xff\x90\x00\x0a", 12, b"\xff\xd9"
 # Start-of-frame markers: T.81 B.1.1.3 (all SOFn but DHT, JPG and DAC) and SOF55 of JPEG-LS (T.87 C.1.1).
 FRAME_MARKERS = frozenset(set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7})
 SCAN_MARKER, END_MARKER = 0xDA, 0xD9
@@ -45,22 +47,43 @@ def jpeg_ls_end(frame: bytes) -> int | None:
     return next((at for marker, at in markers(frame, AFTER_LS_SCAN) if marker == END_MARKER), None)
 
 
-def j2k_lacks_its_end(frame: bytes) -> bool:
-    """Return whether the last tile-part of a JPEG 2000 stream goes on to an end marker that is not there.
+def j2k_is_cut_off(frame: bytes) -> bool:
+    """Return whether a JPEG 2000 stream lacks a tile-part that it declares, or the end marker where it declares none.
 
-    Such a tile-part declares no length (T.800 A.4.2), so nothing else tells that it is cut off.
+    OpenJPEG refuses a stream that is cut off within a tile-part, and takes one that is cut off behind it for whole.
     """
-    at = frame.find(J2K_START) + len(J2K_START) // 2
-    while at + 10 <= len(frame):
-        if frame[at : at + 2] == TILE_PART_MARKER:
-            (length,) = struct.unpack_from(">I", frame, at + 6)
-            if length == 0:
-                # In compressed data no value above 0x8F follows 0xFF.
-                return frame.find(J2K_END, at) < 0
-        else:
-            length = 2 + int(struct.unpack_from(">H", frame, at + 2)[0])
-        at += length
-    return False
+    found: Counter[int] = Counter()
+    declared: Counter[int] = Counter()
+    start = at = frame.find(TILE_PART_START)
+    length = 0
+    while frame.startswith(TILE_PART_START, at) and at + TILE_PART_BYTES <= len(frame):
+        # Tile, length, number within the tile, how many the tile has; 0 where it is not told (T.800 A.4.2).
+        tile, length, _, count = struct.unpack_from(">HIBB", frame, at + 4)
+        found[tile] += 1
+        declared[tile] = max(count, declared[tile])
+        start, at = at, at + length
+        if length == 0:
+            break
+    if (
+        at > len(frame)
+        or len(found) < _j2k_tiles(frame)
+        or any(found[tile] < count for tile, count in declared.items())
+    ):
+        return True
+    # In compressed data no value above 0x8F follows 0xFF.
+    ended = frame.find(J2K_END, start if length == 0 else at - len(J2K_END)) >= 0
+    return not ended and (length == 0 or not all(declared[tile] for tile in found))
+
+
+def _j2k_tiles(frame: bytes) -> int:
+    """Return how many tiles SIZ declares, 0 where it makes no sense (T.800 B.3)."""
+    at = frame.find(J2K_START)
+    if len(frame) < at + J2K_SIZE_BYTES:
+        return 0
+    width, height, _, _, tile_width, tile_height, left, top = struct.unpack_from(">8I", frame, at + 8)
+    if not tile_width or not tile_height:
+        return 0
+    return int(-((left - width) // tile_width) * -((top - height) // tile_height))
 
 
 def _j2k_size(frame: bytes, at: int) -> tuple[int, int, int] | None:

@@ -100,9 +100,8 @@ def _jpeg_ls(frame: bytes) -> Stored:
 
 
 def _jpeg_2000(frame: bytes) -> Stored:
-    # OpenJPEG for HTJ2K too: OpenJPH is faster, but fills a stream that is cut off without an error. So does OpenJPEG
-    # behind a whole packet, where no length tells that there is another.
-    if codestream.j2k_lacks_its_end(frame):
+    # OpenJPEG for HTJ2K too: OpenJPH is faster, but fills a stream that is cut off without an error.
+    if codestream.j2k_is_cut_off(frame):
         raise ValueError("the JPEG 2000 stream is cut off")
     return np.asarray(imagecodecs.jpeg2k_decode(frame))
 

@@ -1,5 +1,6 @@
 """Compressed frames: every encoding gives the values back, and none fills up what is cut off."""
 
+import re
 from contextlib import suppress
 from functools import partial
 from unittest.mock import Mock
@@ -151,6 +152,36 @@ def test_a_tile_part_without_a_length_needs_the_end_marker(syntax: UID) -> None:
     for end in range(length_at + 8, len(frame) - 1):
         with pytest.raises((ValueError, RuntimeError)):
             decoders.decode(bytes(frame[:end]), syntax, SHAPE)
+
+
+IN_PARTS = {"tiles": {"tile": (32, 32)}, "resolutions": {"tilepart": 1}, "both": {"tile": (32, 32), "tilepart": 1}}
+
+
+@pytest.mark.parametrize("ended", [b"", decoders.JPEG_END], ids=["as cut", "ended"])
+@pytest.mark.parametrize("kind", IN_PARTS)
+def test_a_stream_that_lacks_tile_parts_is_refused(kind: str, ended: bytes) -> None:
+    frame = imagecodecs.htj2k_encode(picture(), reversible=True, **IN_PARTS[kind])
+    assert np.array_equal(decoders.decode(frame, HTJ2KLossless, SHAPE), picture())
+    # Behind each tile-part the codec takes two bytes more for the end.
+    for end in range(frame.index(b"\xff\x90\0\x0a"), len(frame) - 2):
+        with pytest.raises((ValueError, RuntimeError)):
+            decoders.decode(frame[:end] + ended, HTJ2KLossless, SHAPE)
+
+
+def test_tile_parts_that_declare_no_number_need_the_end_marker() -> None:
+    frame = bytearray(imagecodecs.htj2k_encode(picture(), reversible=True, tilepart=1))
+    starts = [found.start() for found in re.finditer(b"\xff\x90\0\x0a", frame)]
+    for start in starts:
+        frame[start + 11] = 0
+    assert np.array_equal(decoders.decode(bytes(frame), HTJ2KLossless, SHAPE), picture())
+    for start in starts[1:]:
+        with pytest.raises(ValueError, match="cut off"):
+            decoders.decode(bytes(frame[: start + 2]), HTJ2KLossless, SHAPE)
+
+
+def test_tile_parts_that_are_whole_need_no_end_marker() -> None:
+    frame = imagecodecs.htj2k_encode(picture(), reversible=True, tile=(32, 32))
+    assert np.array_equal(decoders.decode(frame[:-2] + bytes(2), HTJ2KLossless, SHAPE), picture())
 
 
 PICTURES = {"noise": picture(), "padded": padded(), **{f"{rows} flat rows": flat(rows) for rows in (1, 2, 9)}}
