@@ -19,6 +19,8 @@ EVERYTHING: dict[str, Any] = {
     "listener": {"service": {"type": "NodePort", "annotations": {"example.org/pool": "radiology"}}},
     "analyse": {"gpu": True},
     "keda": {"enabled": True},
+    "performer": {"enabled": True},
+    "web": {"enabled": True},
 }
 VALUES = [pytest.param({}, id="as it comes"), pytest.param(EVERYTHING, id="with everything")]
 KUBERNETES = ("1.28", "1.34")
@@ -69,6 +71,15 @@ def test_its_parts_are_those_of_the_containers() -> None:
     pods = chart.pods(chart.rendered())
     of_compose = {name: one["command"] for name, one in composed.our_services().items() if "profiles" not in one}
     assert {name: pod["containers"][0]["args"] for name, pod in pods.items()} == of_compose
+
+
+def test_its_optional_parts_are_those_of_the_containers() -> None:
+    pods = chart.pods(chart.rendered(**EVERYTHING))
+    optional = {name: one for name, one in composed.our_services().items() if one.get("profiles", ["gpu"]) != ["gpu"]}
+    assert set(optional) == {"web", "performer"}
+    for name, one in optional.items():
+        assert pods[name]["containers"][0]["args"] == one["command"], name
+    assert not {"web", "performer"} & set(chart.pods(chart.rendered()))
 
 
 def test_its_containers_have_no_rights_that_they_do_not_need() -> None:
