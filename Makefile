@@ -16,7 +16,7 @@ help:
 	@echo "make docs      the documentation as a site, in build/docs"
 	@echo "make image     the steps of compose/Dockerfile in empty folders, and the command that they install; TORCH_INDEX=URL"
 	@echo "make check     format, lint, types, import arrows"
-	@echo "make bench     speeds beside those of a peer; PART=way (receiving, reading, encoding, stages): that part alone"
+	@echo "make bench     speeds beside those of a peer; PART=way (receiving, reading, encoding, stages, audit, thousand): that part alone"
 	@echo "make chaos     kill -9 at random moments of receiving; ROUNDS=200 SEED=1"
 	@echo "make chaos-delivery  kill -9 at random moments of delivering; ROUNDS=100 SEED=1"
 	@echo "make scale     two listeners, two schedulers, three workers: 200 small series, each once; SERIES=200 WORKERS=3 ALONE=20"

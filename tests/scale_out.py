@@ -11,9 +11,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,6 @@ from tests.support import killable_delivery, node_senders, same_chest, servers, 
 from tests.support.same_chest import Chest
 
 LISTENERS = SCHEDULERS = 2
-OBJECTS = 4
 # Far more than a series needs; one that is stuck ends the trial all the same.
 LONGEST_S_A_SERIES, LONGEST_START_S = 60, 300
 LEADS = "this scheduler leads"
@@ -56,17 +55,21 @@ class Figures:
 
 
 class ScaledSite:
-    """The processes of a site on folders and servers that all of them share."""
+    """The processes of a site on folders and servers that all of them share; ``parts`` are those of ours, by name."""
+
+    database_settings: tuple[str, ...] = ()
+    worker_program = "scleroscan"
+    objects = 4
 
     def __init__(self, folder: Path, archive: services.Orthanc, workers: int) -> None:
         self.folder = folder
         (folder / "postgres").mkdir()
-        self.database, self.db_url = servers.postgres(folder / "postgres")
-        self._broker, broker_url = servers.broker(folder)
+        self.database, self.db_url = servers.postgres(folder / "postgres", *self.database_settings)
+        self.broker, self.broker_url = servers.broker(folder)
         (folder / "site.toml").write_text(killable_delivery.SITE.format(url=archive.destination))
         self._environ = os.environ | {
             "DB_URL": self.db_url,
-            "WORKER_BROKER_URL": broker_url,
+            "WORKER_BROKER_URL": self.broker_url,
             "WORKER_RESULTS_DIR": str(folder / "results"),
             "DICOM_NODE_SPOOL_DIR": str(folder / "spool"),
             "DICOM_NODE_SITE_FILE": str(folder / "site.toml"),
@@ -75,20 +78,25 @@ class ScaledSite:
             "DICOM_NODE_STUDY_WAIT_S": "0",
         }
         self.ports = [services.free_port() for _ in range(LISTENERS)]
-        self._parts = [self._listener(port) for port in self.ports]
-        self._parts += [self._part(f"schedule-{number}", "schedule") for number in range(SCHEDULERS)]
-        self._parts += [self._part(f"work-{number}", "work", "--queue", "analyse") for number in range(workers)]
-        self._parts.append(self._part("deliver", "work", "--queue", "deliver"))
+        self.parts = {f"listen-{number}": self._listener(port) for number, port in enumerate(self.ports)}
+        commands = {f"schedule-{number}": ("schedule",) for number in range(SCHEDULERS)}
+        commands |= {f"work-{number}": ("work", "--queue", "analyse") for number in range(workers)}
+        commands["deliver"] = ("work", "--queue", "deliver")
+        self.parts |= {name: self.part(name, *words) for name, words in commands.items()}
 
     def start(self) -> None:
         """Start everything, with tables in the database."""
         self.database.start()
-        schema.upgrade(self.db_url)
-        for server in (self._broker, *self._parts):
+        self.prepare()
+        for server in (self.broker, *self.parts.values()):
             server.start()
         loaded = partial(self._count, "work-*.log", "model loaded")
         workers = len(list(self.folder.glob("work-*.log")))
         services.wait_until(lambda: loaded() == workers, LONGEST_START_S, "workers with their models")
+
+    def prepare(self) -> None:
+        """Make the tables."""
+        schema.upgrade(self.db_url)
 
     def leaders(self) -> int:
         """Return how many schedulers have led."""
@@ -96,16 +104,18 @@ class ScaledSite:
 
     def stop(self) -> None:
         """End everything."""
-        for server in (*self._parts, self._broker):
+        for server in (*self.parts.values(), self.broker):
             server.stop()
         self.database.stop(signal.SIGINT)
 
     def _listener(self, port: int) -> servers.Server:
         answers = partial(services.port_answers, port)
-        return self._part(f"listen-{port}", "listen", answers=answers, DICOM_NODE_PORT=str(port))
+        return self.part(f"listen-{port}", "listen", answers=answers, DICOM_NODE_PORT=str(port))
 
-    def _part(self, name: str, *words: str, answers: object = None, **environ: str) -> servers.Server:
-        command = [sys.executable, "-m", "scleroscan", *words]
+    def part(self, name: str, *words: str, answers: object = None, **environ: str) -> servers.Server:
+        """Return a process of the site that is yet to be started; its name is that of its log."""
+        program = self.worker_program if name.startswith("work-") else "scleroscan"
+        command = [sys.executable, "-m", program, *words]
         options: Mapping[str, object] = {"env": self._environ | environ}
         ready = answers if callable(answers) else lambda: True
         return servers.Server(command, self.folder / f"{name}.log", ready, options)
@@ -114,24 +124,32 @@ class ScaledSite:
         return sum(words in path.read_text() for path in self.folder.glob(logs))
 
 
-def run(folder: Path, series: int, workers: int) -> Figures:
-    """Have a site of ``workers`` workers measure as many copies of a chest, and look at what came of them."""
+@contextmanager
+def running(folder: Path, workers: int, kind: type[ScaledSite] = ScaledSite) -> Iterator[tuple[ScaledSite, Chest]]:
+    """Run a site that delivers to an Orthanc which notes what it stores; yield it with the chest to be copied."""
     folder.chmod(0o755)  # the account of Postgres has to walk through it
     note, stored = folder / "note.lua", folder / "stored.txt"
     note.write_text(killable_delivery.NOTE_STORED.format(path=f'"{stored}"'))
     stored.touch()
     chest = Chest(folder / "chest")
-    with ExitStack() as stack:
-        archive = stack.enter_context(services.orthanc(folder / "orthanc", LuaScripts=[str(note)]))
-        site = ScaledSite(folder, archive, workers)
-        stack.callback(site.stop)
+    with services.orthanc(folder / "orthanc", LuaScripts=[str(note)]) as archive:
+        site = kind(folder, archive, workers)
+        try:
+            site.start()
+            yield site, chest
+        finally:
+            site.stop()
+
+
+def run(folder: Path, series: int, workers: int) -> Figures:
+    """Have a site of ``workers`` workers measure as many copies of a chest, and look at what came of them."""
+    with running(folder, workers) as (site, chest):
         images = [chest.write(folder / "sent" / str(number), number) for number in range(series)]
-        site.start()
         begun = time.monotonic()
         with ThreadPoolExecutor(LISTENERS) as senders:
             list(senders.map(partial(_send, site, images), range(series)))
         _wait(site, series)
-        seconds, jobs, amiss = time.monotonic() - begun, *_look(site, series, chest.slices)
+        seconds, jobs, amiss = time.monotonic() - begun, *look(site, series, chest.slices)
         return Figures(series, seconds, jobs, site.leaders(), amiss)
 
 
@@ -151,7 +169,7 @@ def _wait(site: ScaledSite, series: int) -> None:
     sessions.kw["bind"].dispose()
 
 
-def _look(site: ScaledSite, series: int, slices: int) -> tuple[Counter[str], list[str]]:
+def look(site: ScaledSite, series: int, slices: int) -> tuple[Counter[str], list[str]]:
     """Return the jobs of each worker, and whatever is not there once."""
     sessions = open_database(site.db_url)
     with sessions.begin() as session:
@@ -166,7 +184,7 @@ def _look(site: ScaledSite, series: int, slices: int) -> tuple[Counter[str], lis
     amiss += [f"{images} images of {series * slices}"] if images != series * slices else []
     stored = killable_delivery.times_stored(site.folder)
     amiss += [f"{uid} was stored {times} times" for uid, times in stored.items() if times != 1]
-    amiss += [f"{len(stored)} objects of {series * OBJECTS}"] if len(stored) != series * OBJECTS else []
+    amiss += [f"{len(stored)} objects of {series * site.objects}"] if len(stored) != series * site.objects else []
     return workers, amiss
 
 

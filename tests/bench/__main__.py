@@ -1,4 +1,7 @@
-"""``make bench``: receiving, reading and encoding beside peers, stages and way of one series, an audit of many."""
+"""``make bench``: receiving, reading and encoding beside peers, stages and way of one series, an audit of many.
+
+The part ``thousand``, which takes half an hour, is made where it is named.
+"""
 
 import argparse
 import statistics
@@ -8,9 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import audit, encoding, reading, receiving, speed_page, way
+from tests.bench import audit, encoding, reading, receiving, scale_page, speed_page, thousand, ticks, way
 from tests.bench.figures import Row, print_json, print_table
 from tests.bench.lungs import by_simpleitk
+from tests.support import servers
 from worker.analysis import lungs, patterns, quantify
 from worker.analysis.patterns import model
 from worker.phantom.chest_ct import PhantomSpec, render
@@ -18,7 +22,8 @@ from worker.phantom.dicom_series import PhantomIdentity, write_series
 from worker.reading import series
 from worker.settings import WorkerSettings
 
-PARTS = ("receiving", "reading", "encoding", "stages", "way", "audit")
+USUAL = ("receiving", "reading", "encoding", "stages", "way", "audit")
+PARTS = (*USUAL, "thousand")
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -86,6 +91,15 @@ def audited(asked: argparse.Namespace) -> dict[str, list[Row]]:
     return {f"audit, {name}": rows for name, rows in figures.items()}
 
 
+def a_thousand(asked: argparse.Namespace) -> dict[str, list[Row]]:
+    """Return what each of many series costs, and what is asked again and again beside many."""
+    with tempfile.TemporaryDirectory(prefix="scleroscan-bench-") as name, servers.none_left():
+        found = thousand.measured(Path(name), asked.thousand_series)
+    found["asked"] = list(ticks.measured((asked.thousand_series, asked.audit_series), ticks.IMAGES, asked.rounds))
+    scale_page.write(asked.page, found, asked.audit_series)
+    return {f"thousand, {name}": rows for name, rows in found.items()}
+
+
 def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
     """Return the rows of every part asked for."""
     found: dict[str, list[Row]] = {}
@@ -94,8 +108,9 @@ def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
     if "way" in asked.parts:
         found["way"] = list(way.measured(home / "way", tuple(asked.way_slices), asked.data))
         speed_page.write(asked.page, found["way"])
-    if "audit" in asked.parts:
-        found |= audited(asked)
+    of_many = {"audit": audited, "thousand": a_thousand}
+    for part in (one for one in of_many if one in asked.parts):
+        found |= of_many[part](asked)
     if {"reading", "encoding", "stages"} & set(asked.parts):
         phantom = render(PhantomSpec(seed=1, shape=(asked.slices, 512, 512)))
         write_series(phantom, home / "ct", PhantomIdentity())
@@ -114,7 +129,7 @@ def measured(home: Path, asked: argparse.Namespace) -> dict[str, list[Row]]:
 def main() -> int:
     """Run what is asked for; print tables or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("parts", nargs="*", choices=PARTS, default=list(USUAL))
     parser.add_argument("--rounds", type=int, default=5, help="rounds of which the median is told")
     parser.add_argument("--slices", type=int, default=110, help="slices of a series that is sent or measured")
     parser.add_argument("--read-slices", type=int, default=300, help="slices of a series that is read")
@@ -125,6 +140,7 @@ def main() -> int:
     parser.add_argument("--audit-series", type=int, default=100_000, help="series of the site that is audited")
     parser.add_argument("--audit-images", type=int, default=10, help="images of each of them")
     parser.add_argument("--audit-page", action="store_true", help="write docs/evaluation/audit.md")
+    parser.add_argument("--thousand-series", type=int, default=1000, help="series that go through a whole site")
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scleroscan-bench-") as name:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
@@ -24,6 +23,7 @@ from db.engine import open_database
 from db.image_plane import ImagePlane
 from db.states import JobState, SeriesState
 from db.tables import Instance, Job, Series, Study
+from tests.bench.figures import processor_s
 from tests.support import servers, services
 
 ROOT = "1.2.826.0.1.3680043.10.1613"
@@ -77,10 +77,7 @@ def measured(folder: Path, counts: tuple[int, int], seconds: float) -> dict[str,
 
 def _spent(server: servers.Server) -> float:
     assert server.process is not None
-    family = psutil.Process(server.process.pid)
-    times = [process.cpu_times() for process in (family, *family.children(recursive=True))]
-    # Processes that came and went meanwhile are in the sums of their parents.
-    return sum(t.user + t.system + t.children_user + t.children_system for t in times)
+    return processor_s(server.process.pid)
 
 
 def fill(session: Session, at_rest: int, still_open: int) -> None:

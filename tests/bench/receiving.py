@@ -14,7 +14,7 @@ import psutil
 from pydicom import Dataset
 
 from db import schema
-from tests.bench.figures import Row
+from tests.bench.figures import Row, processor_s
 from tests.support import node_senders, servers, services
 from tests.support.node_senders import ct_slice
 
@@ -144,15 +144,7 @@ def _family(pids: tuple[int, ...]) -> list[psutil.Process]:
 
 
 def _cpu_s(pids: tuple[int, ...]) -> float:
-    """CPU time of processes with all its children, those that have ended included."""
-    total = 0.0
-    for process in _family(pids):
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
+    return sum(map(processor_s, pids))
 
 
 def _memory_mb(pids: tuple[int, ...]) -> float:

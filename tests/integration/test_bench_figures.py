@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from tests.bench import encoding, figures, reading, speed_page, way
+from tests.bench import encoding, figures, reading, scale_page, speed_page, thousand, ticks, way
 from tests.bench.__main__ import encoding_beside_peers
 from tests.support import REPOSITORY
 from tests.support.ct import TinyCT
@@ -107,3 +107,41 @@ def test_the_page_of_reading_has_the_rows(tmp_path: Path) -> None:
     page = (tmp_path / "reading.md").read_text()
     assert "| HTJ2K | ours | 0.50 | 0.88 | 300 |" in page
     assert "load average" in page
+
+
+SPENT = {"listeners, ms": 80.0, "statements of scheduler": 120.0}
+
+
+def test_the_page_of_a_thousand_series_has_every_table(tmp_path: Path) -> None:
+    waiting = {"after, s": "60", "jobs waiting": "100", "messages": "100", **SPENT}
+    found = {
+        "idle": [{"after, s": "60", **SPENT}],
+        "tenths": [{"series": "1 to 100", "seconds": 1.25, **SPENT}],
+        "statements": [{"process": "workers", "statement": "INSERT measurement", "a series": 1.0}],
+        "waiting": [waiting],
+        "asked": [{"asked": "the jobs that are due", "how often": "4 a second", "ms": 0.5, "rows read": "0"}],
+    }
+    scale_page.write(tmp_path, found, 100_000)
+    page = (tmp_path / "scale.md").read_text()
+    for line in ("| 1 to 100 | 1.25 | 80 | 120 |", "| workers | INSERT measurement | 1.00 |", "## With 100,000 series"):
+        assert line in page
+    assert "100 series wait" in page
+    assert json.loads((tmp_path / "scale.json").read_text())["waiting"] == [waiting]
+
+
+def test_what_is_asked_again_and_again_is_timed_at_each_size() -> None:
+    rows = {row["asked"]: row for row in ticks.measured((200, 400), images=2, rounds=1)}
+    assert len(rows) == len(ticks.ASKED)
+    assert all(float(row[f"ms, {size} series"] or 0) > 0 for row in rows.values() for size in (200, 400))
+    assert rows["the jobs that are due"]["rows read"] == "0"
+
+
+def test_statements_are_named_by_what_they_do() -> None:
+    named = {
+        "SELECT series.uid FROM series WHERE series.uid = $1 FOR UPDATE": "SELECT series FOR UPDATE",
+        "INSERT INTO measurement (job_id) VALUES ($1)": "INSERT measurement",
+        "UPDATE job SET state=$1 WHERE job.id = $2": "UPDATE job",
+        "BEGIN": "transactions and pings",
+        "SELECT $1": "transactions and pings",
+    }
+    assert {query: thousand.what(query) for query in named} == named

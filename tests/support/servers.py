@@ -107,8 +107,8 @@ class Part(Server):
         return node_forks.start(self._command, self._log, own_session=True)
 
 
-def postgres(folder: Path) -> tuple[Server, str]:
-    """Return a Postgres server below ``folder`` and the SQLAlchemy URL of its only database."""
+def postgres(folder: Path, *settings: str) -> tuple[Server, str]:
+    """Return a Postgres server below ``folder``, with ``name=value`` settings, and the URL of its only database."""
     account: dict[str, Any] = {}
     if os.geteuid() == 0:
         account = {"user": "postgres", "group": "postgres", "extra_groups": []}
@@ -116,7 +116,8 @@ def postgres(folder: Path) -> tuple[Server, str]:
     data, port = folder / "data", services.free_port()
     initdb = [services.program("initdb"), "-D", str(data), "-U", "scleroscan", "-A", "trust", "--no-sync", "-E", "UTF8"]
     subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **account)
-    serve = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
+    serve = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
+    serve += [word for setting in ("fsync=off", *settings) for word in ("-c", setting)]
     dsn = f"host=127.0.0.1 port={port} user=scleroscan dbname=postgres"
     command = [services.program("postgres"), "-D", str(data), *serve]
     server = Server(command, folder / "postgres.log", lambda: _postgres_answers(dsn), account)
