@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Select, column, func, or_, select, table, text
 from sqlalchemy.orm import Session
 
+from db.finding_tables import QualityFlag
 from db.series_status import DeliveryStatus, SeriesStatus, Wanted, series_by_state, status
-from db.tables import Event, Instance, QualityFlag
+from db.tables import Event, Instance
 
 __all__ = [
     "Asked",

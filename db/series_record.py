@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.finding_tables import Measurement, QualityFlag
 from db.series_status import SeriesStatus, Wanted, status
-from db.tables import Delivery, Event, Instance, Job, Measurement, Model, Output, QualityFlag, Series, Study
+from db.tables import Delivery, Event, Instance, Job, Model, Output, Series, Study
 from db.tracking.retention import Retention
 
 NEWEST_EVENTS = 100

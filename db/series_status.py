@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, case, func, select, type_coerce
 from sqlalchemy.orm import Session
 
+from db.finding_tables import Measurement, QualityFlag
 from db.states import DeliveryState, JobState, SeriesState
-from db.tables import Delivery, Instance, Job, Measurement, Output, QualityFlag, Series
+from db.tables import Delivery, Instance, Job, Output, Series
 from db.tracking.retention import DONE, UNRESOLVED, Retention
 
 

@@ -13,12 +13,11 @@ from sqlalchemy import (
     Integer,
     String,
     UniqueConstraint,
-    and_,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from db.states import CommitmentState, DeliveryState, JobState, OutputKind, SeriesState
+from db.states import DeliveryState, JobState, OutputKind, SeriesState
 from db.utc_time import UtcDateTime
 
 UID = String(64)
@@ -66,33 +65,6 @@ class Series(Base):
     first_arrival_at: Mapped[datetime] = mapped_column(index=True)
     last_arrival_at: Mapped[datetime]
     fetched_at: Mapped[datetime | None]
-
-
-class Commitment(Base):
-    """One storage commitment request of a modality (PS3.4 Annex J) and where its answer stands."""
-
-    __tablename__ = "commitment"
-    __table_args__ = (UniqueConstraint("calling_ae", "transaction_uid"),)
-    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
-    transaction_uid: Mapped[str] = mapped_column(UID)
-    calling_ae: Mapped[str]
-    receiving_ae: Mapped[str]
-    state: Mapped[CommitmentState] = mapped_column(words(CommitmentState), index=True)
-    attempts: Mapped[int]
-    due_at: Mapped[datetime]
-    reason: Mapped[str | None]
-    requested_at: Mapped[datetime]
-    answered_at: Mapped[datetime | None]
-
-
-class CommitmentReference(Base):
-    """One image named by a commitment request; ``failure`` is the Failure Reason (0008,1197), None where it is kept."""
-
-    __tablename__ = "commitment_reference"
-    commitment_id: Mapped[int] = mapped_column(ForeignKey("commitment.id"), primary_key=True)
-    sop_uid: Mapped[str] = mapped_column(UID, primary_key=True, index=True)
-    sop_class: Mapped[str] = mapped_column(UID)
-    failure: Mapped[int | None]
 
 
 class Instance(Base):
@@ -193,59 +165,6 @@ class Output(Base):
     digest: Mapped[str] = mapped_column(DIGEST)
     path: Mapped[str]
     role: Mapped[str | None]
-
-
-class Measurement(Base):
-    """One number of a job, with its place and unit."""
-
-    __tablename__ = "measurement"
-    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
-    region: Mapped[str] = mapped_column(primary_key=True)
-    side: Mapped[str] = mapped_column(primary_key=True)
-    zone: Mapped[str] = mapped_column(primary_key=True)
-    quantity: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[float]
-    unit: Mapped[str]
-
-
-# For auditors: what views tell of both whole lungs, of the 131 numbers that a job has.
-_TOLD = ("volume", "extent", "extent_lower", "extent_upper", "area_extent")
-_WHOLE = (Measurement.side == "both", Measurement.zone == "whole", Measurement.quantity.in_(_TOLD))
-Index(
-    "ix_measurement_whole",
-    Measurement.job_id,
-    Measurement.region,
-    Measurement.quantity,
-    postgresql_where=and_(*_WHOLE),
-    postgresql_include=["value"],
-).ddl_if(dialect="postgresql")
-
-
-class Exam(Base):
-    """What the images of a job said of patient and scan: by it exams of one patient are compared."""
-
-    __tablename__ = "exam"
-    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
-    study_uid: Mapped[str] = mapped_column(UID)
-    acquired: Mapped[str]
-    patient_id: Mapped[str] = mapped_column(index=True)
-    issuer: Mapped[str]
-    patient_name: Mapped[str]
-    birth_date: Mapped[str]
-    kernel: Mapped[str]
-    thickness_mm: Mapped[float]
-    contrast: Mapped[bool]
-    position: Mapped[str]
-
-
-class QualityFlag(Base):
-    """A quality flag of a job: a remark on how its numbers came about."""
-
-    __tablename__ = "quality_flag"
-    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
-    code: Mapped[str] = mapped_column(primary_key=True)
-    text: Mapped[str]
-    value: Mapped[float | None]
 
 
 class Delivery(Base):

@@ -10,8 +10,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from db.commitment import CommitmentAnswer, CommitmentRequest, SOPOutcome
+from db.commitment_tables import Commitment, CommitmentReference
 from db.states import CommitmentState
-from db.tables import Commitment, CommitmentReference, Instance
+from db.tables import Instance
 
 # SQLite takes at most 32,766 parameters in one statement.
 MOST_PARAMETERS = 10_000

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.finding_tables import Exam, Measurement
 from db.states import JobState
-from db.tables import Exam, Instance, Job, JobInstance, Measurement
+from db.tables import Instance, Job, JobInstance
 
 # Delivery has its own states: a destination that refuses makes no number wrong. What waits for review may be.
 MEASURED = (JobState.ENCODED, JobState.DELIVERED, JobState.FAILED)

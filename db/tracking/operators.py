@@ -8,8 +8,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from db.errors import IllegalTransition
+from db.finding_tables import Exam, Measurement, QualityFlag
 from db.states import DeliveryState, JobState
-from db.tables import Delivery, Exam, Instance, Job, JobInstance, Measurement, Output, QualityFlag
+from db.tables import Delivery, Instance, Job, JobInstance, Output
 from db.tracking.deliveries import Recipient, open_deliveries
 from db.tracking.events import Change, append, move
 from db.tracking.jobs import locked_job, queue_again

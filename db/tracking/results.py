@@ -7,8 +7,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.finding_tables import Exam, Measurement, QualityFlag
 from db.states import JobState, OutputKind
-from db.tables import Exam, Job, Measurement, Output, QualityFlag
+from db.tables import Job, Output
 from db.tracking.deliveries import Recipient, open_deliveries
 from db.tracking.events import Change, move
 from db.tracking.exams import ExamRow

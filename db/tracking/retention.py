@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Exists, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from db.finding_tables import Measurement
 from db.states import JobState, SeriesState
-from db.tables import Delivery, Instance, Job, JobInstance, Measurement, Series
+from db.tables import Delivery, Instance, Job, JobInstance, Series
 from db.tracking.events import Change, append, lock_series
 from db.tracking.jobs import current_series_job
 

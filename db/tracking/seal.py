@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from db.tables import Exam, Instance, Job, JobInstance, Measurement, Output, QualityFlag
+from db.finding_tables import Exam, Measurement, QualityFlag
+from db.tables import Instance, Job, JobInstance, Output
 
 RESULTS_HASH = "results_hash"
 # Of jobs before there were exams nothing stands here, and their hash is as it was.

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Row, inspect, select
 from sqlalchemy.orm import Session
 
+from db.finding_tables import Measurement
 from db.states import DeliveryState, SeriesState
-from db.tables import Base, Delivery, Instance, Job, Measurement, Model, Output, Series, Study
+from db.tables import Base, Delivery, Instance, Job, Model, Output, Series, Study
 from db.workitem_table import Workitem
 
 # A column that is added here later must be NULL in all rows that are there: what is NULL is left out of the hash.

@@ -8,21 +8,8 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from db.tables import (
-    Base,
-    Delivery,
-    Event,
-    Exam,
-    Instance,
-    Job,
-    JobInstance,
-    Measurement,
-    Model,
-    Output,
-    QualityFlag,
-    Series,
-    Study,
-)
+from db.finding_tables import Exam, Measurement, QualityFlag
+from db.tables import Base, Delivery, Event, Instance, Job, JobInstance, Model, Output, Series, Study
 from db.tracking.seal import ResultRows
 from db.workitem_table import Workitem
 

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import audit, tracking
 from db.errors import IllegalTransition, UnknownSubject
+from db.finding_tables import Measurement
 from db.states import JobState
-from db.tables import Delivery, Instance, Job, Measurement, Output
+from db.tables import Delivery, Instance, Job, Output
 from tests.integration.db.test_tracking import (
     NOW,
     PACS,

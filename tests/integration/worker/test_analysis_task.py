@@ -16,7 +16,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import tracking
-from db.tables import Delivery, Instance, Job, Measurement, Output
+from db.finding_tables import Measurement
+from db.tables import Delivery, Instance, Job, Output
 from db.tracking import JobIdentity, LeaseTerms
 from dicom_node.scheduler.registrar import Registrar
 from dicom_node.spool.folder import Spool

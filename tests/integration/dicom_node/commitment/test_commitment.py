@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from db import tracking
 from db.address import ApplicationEntity
 from db.commitment import CommitmentRequest
-from db.tables import Commitment, Instance
+from db.commitment_tables import Commitment
+from db.tables import Instance
 from dicom_node.answers import KEPT_FOR_WHO_ASKED
 from dicom_node.commitment.event_report import COMMITMENT_CLASS, COMMITMENT_INSTANCE, SAME_ASSOCIATION_S
 from dicom_node.commitment.mailbox import Mailbox

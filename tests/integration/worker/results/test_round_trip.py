@@ -12,7 +12,8 @@ from sqlalchemy import select
 
 from db import schema
 from db.engine import open_database
-from db.tables import Job, Measurement, Output
+from db.finding_tables import Measurement
+from db.tables import Job, Output
 from tests.integration.compose.test_command import scleroscan
 from tests.integration.worker.test_analysis_task import opened, registered
 from tests.support import independent
