@@ -82,6 +82,10 @@ def test_a_keeper_killed_at_every_step_loses_nothing(tmp_path: Path) -> None:
         assert (site.here(), {key for key in site.away() if not key.endswith(".part")}) == ({}, set(before)), step
         assert site.codes(1).count("images_removed") == 1, step
         site.sessions.kw["bind"].dispose()
-    # Killed before any copy, between copies, and with files removed in part.
-    assert {(True, 5, 0), (True, 5, 3), (True, 4, 5), (True, 2, 5)} <= ended_in
+    # Killed before any copy, between copies, and with files removed in part: several are copied at once, so how many
+    # there are at a step is chance.
+    killed = {(here, away) for was_killed, here, away in ended_in if was_killed}
+    assert (5, 0) in killed
+    assert any(here == 5 and 0 < away < 5 for here, away in killed)
+    assert any(0 < here < 5 == away for here, away in killed)
     print(f"{steps} steps, {len(ended_in)} different ends, nothing lost")
