@@ -104,11 +104,12 @@ def test_the_list_names_each_series_by_what_is_in_it(reader: Reader) -> None:
     assert "Scleroscan ILD" not in reader.text()
 
 
-def test_the_list_shows_the_disease_above_the_lungs(reader: Reader) -> None:
-    # Above these OHIF lists what has a picture of its own, and documents.
-    overlays = ["ILD disease", "ILD lungs", "ILD measurements"]
-    listed = [reader.text().index(name) for name in overlays]
-    assert listed == sorted(listed)
+def test_the_list_shows_pictures_and_documents_above_overlays(reader: Reader) -> None:
+    # OHIF 3.13 reads no Series Time of a SEG: those of one day it lists by UID, which is chance.
+    listed = {name: reader.text().index(name) for name in NAMES}
+    above = max(listed["ILD page ("], listed["ILD page, PDF"])
+    assert above < min(listed["ILD disease"], listed["ILD lungs"])
+    assert max(listed["ILD disease"], listed["ILD lungs"]) < listed["ILD measurements"]
 
 
 def test_the_disease_lies_in_its_colours_over_the_ct(reader: Reader, study: Study) -> None:

@@ -19,16 +19,11 @@ def of_source(moment: datetime, image: Dataset) -> datetime:
 
 
 def stamp(result: Dataset, moment: datetime) -> None:
-    """Give a result its dates and times, all of one moment, and the offset from UTC that they are told by.
-
-    Series differ by microseconds, in the order of their numbers: OHIF lists SEGs and SRs by time, the last first, and
-    those of one time by UID, which is chance.
-    """
+    """Give a result its dates and times, all of one moment, and the offset from UTC that they are told by."""
     offset = f"{moment:%z}"
     for prefix in ("InstanceCreation", "Content", "Series"):
         setattr(result, f"{prefix}Date", f"{moment:%Y%m%d}")
         setattr(result, f"{prefix}Time", f"{moment:%H%M%S}")
-    result.SeriesTime = f"{moment:%H%M%S}.{int(result.SeriesNumber) % 1000:06d}"
     result.TimezoneOffsetFromUTC = offset
     for item in result.get("ContributingEquipmentSequence", []):
         item.ContributionDateTime = f"{moment:%Y%m%d%H%M%S}{offset}"
