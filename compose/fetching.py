@@ -23,9 +23,7 @@ from dicom_node.spool.folder import Spool
 from dicom_node.spool.incoming import PIECE, Incoming
 from dicom_node.store import homecoming, layout
 from dicom_node.store.opening import open_store
-from dicom_node.store.store import Store
-
-COPIES_AT_ONCE = 8
+from dicom_node.store.store import COPIES_AT_ONCE, Store
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,12 @@ from dicom_node.errors import BadPath, BadSetting, StoreAway, StoreFault
 from dicom_node.scheduler.result_files import ResultFiles
 from dicom_node.spool.folder import Spool
 from dicom_node.store import layout
-from dicom_node.store.store import Store
+from dicom_node.store.store import COPIES_AT_ONCE, Store
 from dicom_node.store.trouble import StoreTrouble
 
 logger = logging.getLogger(__name__)
 WHO = "dicom_node"
 POLL_S, EVERY_S, AFTER_TROUBLE_S = 1.0, 300.0, 60.0
-COPIES_AT_ONCE = 8
 # A file here, its key in the store, and its digest.
 Copy = tuple[Path, str, str]
 
@@ -96,8 +95,9 @@ class Keeper:
                 break
             yield from (partial(self._keep_images, store, uid, now) for uid in series)
             after = series[-1]
-        for key, job_id in self._results.over(self._sessions, now, False) if self._results else ():
-            yield partial(self._keep_results, store, key, job_id, now)
+        if self._results is not None:
+            for key, job_id in self._results.over(self._sessions, now, False):
+                yield partial(self._keep_results, store, self._results.folder / key, job_id, now)
 
     def _keep_images(self, store: Store, series_uid: str, now: datetime) -> None:
         with self._sessions.begin() as session:
@@ -112,11 +112,10 @@ class Keeper:
             count = tracking.images_stored(session, series_uid, urls, Change(WHO, now))
         logger.info("images copied to the store", extra={"series_uid": series_uid, "images": count})
 
-    def _keep_results(self, store: Store, key: str, job_id: int, now: datetime) -> None:
-        assert self._results is not None  # noqa: S101  what is due comes from there
+    def _keep_results(self, store: Store, folder: Path, job_id: int, now: datetime) -> None:
         with self._sessions.begin() as session:
             digests = tracking.result_digests(session, job_id)
-        folder, target = self._results.folder / key, layout.results(key)
+        target = layout.results(folder.name)
         self._copy(store, [(folder / name, f"{target}/{name}", digest) for name, digest in digests.items()])
         with self._sessions.begin() as session:
             tracking.results_stored(session, job_id, store.url_of(target), len(digests), Change(WHO, now))
