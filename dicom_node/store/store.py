@@ -13,8 +13,9 @@ from dicom_node.spool.incoming import Incoming
 from dicom_node.store import fingerprint
 from dicom_node.store.fingerprint import PIECE, Fingerprint
 
-# What is put under a name in one of these is there whole or not at all; elsewhere a file grows under another name.
-PUT_WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "memory"})
+# What is put under a name in one of these is there whole or not at all; elsewhere, as in fsspec's memory, a file grows
+# under another name.
+PUT_WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci"})
 LONGEST_REASON = 200
 # So many files go out, or come home, side by side: each waits for the store most of its time.
 COPIES_AT_ONCE = 8

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support import REPOSITORY, services
+from tests.support import REPOSITORY, servers, services
 
 
 @pytest.fixture
@@ -39,10 +39,19 @@ def test_a_trial_ended_by_sigterm_leaves_no_server(trial: str, folder: Path) -> 
         left = ran.children(recursive=True)
         assert {"postgres", "redis-server"} <= {process.name() for process in left}
         one.terminate()
-        assert one.wait(timeout=90) == 143
+        assert one.wait(timeout=90) == 143, (folder / "trial.log").read_text()
     try:
         services.wait_until(lambda: not any(map(alive, left)), 10, "the end of all servers")
     finally:
         for process in filter(alive, left):
             process.kill()
     assert list(folder.iterdir()) == [folder / "trial.log"]
+
+
+def test_a_server_that_was_killed_already_may_be_killed_again(folder: Path) -> None:
+    """A trial may be asked to end after it has killed a part, and before it starts the next."""
+    server = servers.Server(["sleep", "60"], folder / "log", lambda: True)
+    server.start()
+    server.kill()
+    server.kill()
+    assert not server.is_running()

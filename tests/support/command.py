@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from unittest.mock import patch
 
-import scleroscan
+from compose import command_line
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def run(*words: str, **environ: str) -> Said:
     mask = os.umask(0)
     try:
         with _world(words, environ), redirect_stdout(out), redirect_stderr(err):
-            scleroscan.main()
+            command_line.main()
     except SystemExit as end:
         status = int(end.code or 0)
     finally:

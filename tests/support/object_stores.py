@@ -69,8 +69,11 @@ def folder(path: Path) -> Place:
 
 
 def memory() -> Place:
-    """Return a store in this process."""
-    return Place(f"memory://store-{uuid4().hex}", {})
+    """Make a folder in this process."""
+    place = Place(f"memory://store-{uuid4().hex}", {})
+    files, root = place.files()
+    files.mkdir(root)
+    return place
 
 
 class Failing:

@@ -12,7 +12,7 @@ from typing import Any
 from celery import signals
 from pydicom import dcmread
 
-import scleroscan
+from compose import command_line
 
 STAGES = ("read", "lungs", "patterns", "quantify", "encode")
 
@@ -60,4 +60,4 @@ def remember(**_: Any) -> None:
 
 
 if __name__ == "__main__":
-    scleroscan.app()
+    command_line.app()

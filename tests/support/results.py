@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread, dcmwrite
 
 from tests.support.ct import TinyCT
 from worker.analysis import quantify
 from worker.analysis.records import Assessment, PatternMap
 from worker.reading.quality import QualityFlag
-from worker.results import seg, sr
+from worker.results import files, seg, sr
 from worker.results.segments import DISEASE, OUTLINE
 from worker.results.source import Maker, ResultSource
 
@@ -40,6 +42,24 @@ def encoded(ct: TinyCT, patterns: PatternMap | None = None) -> tuple[Dataset, Da
     one = source(ct)
     disease, outline = (seg.encode(one, content, lungs, patterns or found) for content in (DISEASE, OUTLINE))
     return disease, outline, sr.encode(one, assessed(ct, patterns), (disease, outline))
+
+
+def written(folder: Path) -> list[files.WrittenFile]:
+    """Write SEG and SR of the plain tiny series as a job does."""
+    return [files.write_object(folder, kind, dcmread(BytesIO(raw))) for kind, raw in _plain()]
+
+
+@cache
+def _plain() -> tuple[tuple[str, bytes], ...]:
+    """Encode them once for all tests of a process: it takes longer than most of these."""
+    disease, _, report = encoded(TinyCT())
+    return ("seg", _bytes(disease)), ("sr", _bytes(report))
+
+
+def _bytes(dataset: Dataset) -> bytes:
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 def save(dataset: Dataset, path: Path) -> Path:

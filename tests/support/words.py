@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-import scleroscan
+from compose import command_line
 
 
 def fault_of(words: list[str]) -> str | None:
@@ -12,7 +12,7 @@ def fault_of(words: list[str]) -> str | None:
 
     Nothing runs. That a file is absent is no fault: examples name files of their readers.
     """
-    command, context, rest = typer.main.get_command(scleroscan.app), None, list(words)
+    command, context, rest = typer.main.get_command(command_line.app), None, list(words)
     while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
         if rest[0] not in command.commands:
             return f"no command {rest[0]}"
@@ -32,7 +32,7 @@ def fault_of(words: list[str]) -> str | None:
 
 def unknown_in(words: list[str]) -> str | None:
     """Return the first word of a command, as a sentence mentions it, that is no command or option of ours."""
-    command, rest = typer.main.get_command(scleroscan.app), list(words)
+    command, rest = typer.main.get_command(command_line.app), list(words)
     if rest[0].isupper():
         return None
     while hasattr(command, "commands") and rest and rest[0][:1].islower():
@@ -48,7 +48,7 @@ def unknown_in(words: list[str]) -> str | None:
 
 def names() -> list[str]:
     """Return the names of all commands of the first level."""
-    return list(typer.main.get_command(scleroscan.app).commands)
+    return list(typer.main.get_command(command_line.app).commands)
 
 
 def _with_show(command: Any) -> Any:

@@ -15,10 +15,9 @@ from db.tracking import Change, DueDelivery, Failure, JobIdentity, JobResults, L
 from db.workitem_table import Workitem
 from tests.support.arrivals import arrivals
 from tests.support.ct import TinyCT
-from tests.support.results import encoded
+from tests.support.results import written
 from worker.delivery_task import DeliveryTask
 from worker.proof_task import ProofTask
-from worker.results import files
 from worker.settings import WorkerSettings
 from worker.worklist.images import ImageSource
 from worker.worklist.performer import Performer
@@ -86,8 +85,7 @@ class Site:
 
     def __init__(self, sessions: sessionmaker[Session], settings: WorkerSettings, worklist: Worklist) -> None:
         self.sessions, self.settings, self.worklist = sessions, settings, worklist
-        self.ct = TinyCT()
-        headers = list(self.ct.datasets())
+        headers = TinyCT().datasets()
         self.study_uid, self.series_uid = str(headers[0].StudyInstanceUID), str(headers[0].SeriesInstanceUID)
         self._performers: list[Performer] = []
 
@@ -132,11 +130,7 @@ class Site:
         """Measure the series, and queue its SEG and SR for destinations."""
         job_id = self.queue()
         held = self._claim(job_id)
-        made = encoded(self.ct)
-        outputs = [
-            files.write_object(self.settings.results_dir.absolute(), kind, ds)
-            for kind, ds in zip(("seg", "sr"), (made[0], made[-1]), strict=True)
-        ]
+        outputs = written(self.settings.results_dir.absolute())
         results = JobResults(
             measurements=(MeasurementRow("total", "both", "whole", "extent", 12.5, "%"),),
             flags=(),

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-import scleroscan
+from compose import command_line
 from tests.support.json_page import require_documented
 from tests.support.labelled import write_dataset
 from worker.training.errors import DatasetRejected
@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def check(*words: str) -> tuple[int, str, BaseException | None]:
-    done = CliRunner().invoke(scleroscan.app, ["dataset", "check", *words])
+    done = CliRunner().invoke(command_line.app, ["dataset", "check", *words])
     return done.exit_code, done.stdout, done.exception
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-import scleroscan
+from compose import command_line
 from tests.support.ct import TinyCT
 from worker.phantom.chest_ct import PhantomSpec, render
 from worker.phantom.dicom_series import PhantomIdentity, write_series
@@ -16,7 +16,7 @@ def test_a_folder_of_two_series_gives_two_rows(tmp_path: Path) -> None:
     write_series(render(spec), tmp_path / "ct" / "chest", PhantomIdentity())
     TinyCT().write(tmp_path / "ct" / "ramp")
     done = CliRunner().invoke(
-        scleroscan.app, ["demo", "--dicom", str(tmp_path / "ct"), "--out", str(tmp_path / "out"), "--json"]
+        command_line.app, ["demo", "--dicom", str(tmp_path / "ct"), "--out", str(tmp_path / "out"), "--json"]
     )
     told = json.loads(done.stdout)
     assert sorted((one["state"], one["code"]) for one in told["series"]) == [

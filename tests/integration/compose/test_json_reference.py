@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-import scleroscan
+from compose import command_line
 from tests.support import json_page, site_rows
 from tests.support.command import run
 from tests.support.ct import TinyCT
@@ -54,5 +54,5 @@ def with_json(group: Any, above: str = "") -> Iterator[str]:
 
 
 def test_every_command_with_json_has_its_section() -> None:
-    commands = set(with_json(typer.main.get_command(scleroscan.app)))
+    commands = set(with_json(typer.main.get_command(command_line.app)))
     assert {section.split(" --")[0] for section in json_page.sections()} == commands

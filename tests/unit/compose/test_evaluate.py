@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import scleroscan
+from compose import command_line
 from worker.training.evaluation import judge
 
 
@@ -29,5 +29,5 @@ def test_own_data_are_judged_without_phantoms_unless_asked(
     monkeypatch.chdir(tmp_path)
     Path("own.yaml").touch()
     with pytest.raises(Asked):
-        scleroscan.app(["evaluate", *words], standalone_mode=False)
+        command_line.app(["evaluate", *words], standalone_mode=False)
     assert seen[0].sweep == patients

@@ -17,7 +17,7 @@ from pydicom.uid import RLELossless
 from sqlalchemy.orm import Session, sessionmaker
 from typer.testing import CliRunner
 
-import scleroscan
+from compose import command_line
 from dicom_node.errors import BadSetting, PeerAway, PullIncomplete, UnreadableInstance
 from dicom_node.retrieve import pull
 from dicom_node.retrieve.request import RetrieveRequest
@@ -209,7 +209,7 @@ def test_the_command_pulls_and_tells_how(
     monkeypatch.setenv("DICOM_NODE_SPOOL_DIR", str(tmp_path / "spool"))
     monkeypatch.setenv("DICOM_NODE_MIN_FREE_MB", "0")
     monkeypatch.setenv("DICOM_NODE_SOURCE", filled.dicom_web)
-    done = CliRunner().invoke(scleroscan.app, ["pull", STUDY])
+    done = CliRunner().invoke(command_line.app, ["pull", STUDY])
     assert done.exit_code == 0, done.output
     assert "8 images by WADO-RS; 1 other objects left out" in done.stdout
 

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 from typer.testing import CliRunner
 
-import scleroscan
+from compose import command_line
 from db.tables import Job
 from tests.support import node_service, services
 from tests.support.node_senders import ROOT, association, ct_slice, encoded, send, series_uid
@@ -138,7 +138,7 @@ def chosen_of(node: node_service.RunningNode, number: int) -> str | None:
 
 def route(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
     """What `scleroscan route` says of each series of a folder."""
-    done = CliRunner().invoke(scleroscan.app, ["route", str(folder), "--json", *options])
+    done = CliRunner().invoke(command_line.app, ["route", str(folder), "--json", *options])
     assert done.exit_code == 0, done.output
     return {one["series_uid"]: one for one in json.loads(done.stdout)["series"]}
 
@@ -173,6 +173,6 @@ def test_route_names_the_refusal_code_of_the_gate(real_data: Path, tmp_path: Pat
 
 def test_route_prints_every_rule_that_did_not_hold(real_data: Path) -> None:
     folder = real_data / "cip-chest" / "simple_dicom"
-    done = CliRunner().invoke(scleroscan.app, ["route", str(folder), "--verbose"], env={"COLUMNS": "220"})
+    done = CliRunner().invoke(command_line.app, ["route", str(folder), "--verbose"], env={"COLUMNS": "220"})
     assert done.exit_code == 0
     assert "not localizers: image_type is ORIGINAL PRIMARY AXIAL" in " ".join(done.stdout.split())

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dicom_node.scp.archive import Archive
 from tests.support.ct import TinyCT
-from tests.support.results import encoded, source
+from tests.support.results import source, written
 from worker.results import files, page_object
 
 
@@ -21,11 +21,7 @@ def results_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def objects(tmp_path: Path) -> list[files.WrittenFile]:
     """SEG and SR of a tiny series, in files."""
-    datasets = encoded(TinyCT())
-    return [
-        files.write_object(tmp_path / "results", kind, ds)
-        for kind, ds in zip(("seg", "sr"), (datasets[0], datasets[-1]), strict=True)
-    ]
+    return written(tmp_path / "results")
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """SEGs in each form, bits or labels, plain or deflated: what others read in them is the mask, voxel by voxel."""
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import highdicom as hd
@@ -53,6 +55,12 @@ def made(profile: Profile, folder: Path, patterns: PatternMap | None = None) -> 
     return Made(segs, save(report, folder / "sr.dcm"))
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
+    """Return the objects of a profile by its name, made once."""
+    return cache(lambda name: made(WRITTEN[name], tmp_path_factory.mktemp("made")))
+
+
 def masks() -> dict[str, NDArray[np.bool_]]:
     """Return our masks (slices, rows, columns) by label."""
     lungs, patterns = CT.masks()
@@ -78,12 +86,8 @@ def read_by_highdicom(path: Path) -> dict[str, NDArray[np.bool_]]:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_highdicom_reads_each_voxel(tmp_path: Path, name: str) -> None:
-    found = {
-        label: one
-        for path in made(WRITTEN[name], tmp_path).segs.values()
-        for label, one in read_by_highdicom(path).items()
-    }
+def test_highdicom_reads_each_voxel(written: Callable[[str], Made], name: str) -> None:
+    found = {label: one for path in written(name).segs.values() for label, one in read_by_highdicom(path).items()}
     ours = masks()
     assert found.keys() == ours.keys()
     for label, mask in ours.items():
@@ -91,9 +95,9 @@ def test_highdicom_reads_each_voxel(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["labels", "labels, deflated"])
-def test_dcmqi_reads_labels_where_they_lie(tmp_path: Path, name: str) -> None:
+def test_dcmqi_reads_labels_where_they_lie(written: Callable[[str], Made], tmp_path: Path, name: str) -> None:
     CT.write(tmp_path / "ct")
-    for number, path in enumerate(made(WRITTEN[name], tmp_path).segs.values()):
+    for number, path in enumerate(written(name).segs.values()):
         image = labels_by_dcmqi(path, tmp_path / f"itk{number}")
         names = [one.SegmentLabel for one in dcmread(path).SegmentSequence]
         for value, label in enumerate(names, start=1):
@@ -111,10 +115,8 @@ def labels_by_dcmqi(path: Path, folder: Path) -> sitk.Image:
     return sitk.ReadImage(str(only))
 
 
-def test_dcmqi_reads_deflated_bits_as_plain_ones(tmp_path: Path) -> None:
-    (tmp_path / "plain").mkdir()
-    plain, deflated = made(Profile(), tmp_path / "plain"), made(WRITTEN["bits, deflated"], tmp_path)
-    pairs = zip(plain.segs.values(), deflated.segs.values(), strict=True)
+def test_dcmqi_reads_deflated_bits_as_plain_ones(written: Callable[[str], Made], tmp_path: Path) -> None:
+    pairs = zip(written("bits").segs.values(), written("bits, deflated").segs.values(), strict=True)
     for number, paths in enumerate(pairs):
         found = [independent.segments(path, tmp_path / f"itk{number}-{index}") for index, path in enumerate(paths)]
         assert found[0].keys() == found[1].keys()
@@ -123,9 +125,9 @@ def test_dcmqi_reads_deflated_bits_as_plain_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_dcmtk_reads_it_and_validators_find_no_error(tmp_path: Path, name: str) -> None:
+def test_dcmtk_reads_it_and_validators_find_no_error(written: Callable[[str], Made], tmp_path: Path, name: str) -> None:
     profile = WRITTEN[name]
-    every = made(profile, tmp_path)
+    every = written(name)
     inflated = [_inflated(path, tmp_path / f"plain{number}") for number, path in enumerate(every.segs.values())]
     for path, plain in zip(every.segs.values(), inflated, strict=True):
         assert dcmread(plain).PixelData == dcmread(path).PixelData
@@ -155,16 +157,16 @@ def entity_errors(paths: list[Path]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_orthanc_keeps_it_to_the_byte(orthanc: services.Orthanc, tmp_path: Path, name: str) -> None:
-    for path in made(WRITTEN[name], tmp_path).segs.values():
+def test_orthanc_keeps_it_to_the_byte(orthanc: services.Orthanc, written: Callable[[str], Made], name: str) -> None:
+    for path in written(name).segs.values():
         answer = orthanc.request("POST", "/instances", path.read_bytes())
         kept = orthanc.content("GET", f"/instances/{answer['ID']}/file")
         assert kept == path.read_bytes()
         orthanc.content("DELETE", f"/instances/{answer['ID']}")
 
 
-def test_labels_take_a_frame_for_each_slice(tmp_path: Path) -> None:
-    disease, lungs = (dcmread(path) for path in made(WRITTEN["labels"], tmp_path).segs.values())
+def test_labels_take_a_frame_for_each_slice(written: Callable[[str], Made]) -> None:
+    disease, lungs = (dcmread(path) for path in written("labels").segs.values())
     assert (disease.SOPClassUID, disease.SegmentationType) == (SEGMENTATION_OF_LABELS, "LABELMAP")
     on = [int(labels.labels.any(axis=(1, 2)).sum()) for labels in (CT.masks()[1], CT.masks()[0])]
     assert [int(one.NumberOfFrames) for one in (disease, lungs)] == on
@@ -185,8 +187,8 @@ def test_the_same_job_writes_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_the_report_refers_to_the_segments_of_its_profile(tmp_path: Path, name: str) -> None:
-    every = made(WRITTEN[name], tmp_path)
+def test_the_report_refers_to_the_segments_of_its_profile(written: Callable[[str], Made], name: str) -> None:
+    every = written(name)
     report, segs = dcmread(every.report), [dcmread(path) for path in every.segs.values()]
     named = {(item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID) for item in _segment_references(report)}
     assert named == {(one.SOPClassUID, one.SOPInstanceUID) for one in segs}
@@ -195,7 +197,7 @@ def test_the_report_refers_to_the_segments_of_its_profile(tmp_path: Path, name: 
         with pytest.raises(subprocess.CalledProcessError):
             independent.numbers(every.report)
     else:
-        assert independent.numbers(every.report) == independent.numbers(made(Profile(), tmp_path).report)
+        assert independent.numbers(every.report) == independent.numbers(written("bits").report)
 
 
 def _segment_references(item: Dataset) -> list[Dataset]:
@@ -204,7 +206,9 @@ def _segment_references(item: Dataset) -> list[Dataset]:
 
 
 @pytest.mark.parametrize("form", SegForm)
-def test_findings_without_a_segment_are_reported_all_the_same(tmp_path: Path, form: SegForm) -> None:
+def test_findings_without_a_segment_are_reported_all_the_same(
+    written: Callable[[str], Made], tmp_path: Path, form: SegForm
+) -> None:
     wanted = frozenset({Finding.GROUND_GLASS, Finding.CONSOLIDATION})
     every = made(Profile(form, findings=wanted), tmp_path)
     ((role, path),) = every.segs.items()
@@ -216,8 +220,7 @@ def test_findings_without_a_segment_are_reported_all_the_same(tmp_path: Path, fo
         np.testing.assert_array_equal(mask, ours[label])
     assert report_errors(every.report) == []
     assert len(_segment_references(dcmread(every.report))) == 2
-    (tmp_path / "all").mkdir()
-    assert numbers(dcmread(every.report)) == numbers(dcmread(made(Profile(), tmp_path / "all").report))
+    assert numbers(dcmread(every.report)) == numbers(dcmread(written("bits").report))
 
 
 def numbers(report: Dataset) -> list[tuple[str, str, str]]:

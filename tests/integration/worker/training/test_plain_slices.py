@@ -10,14 +10,15 @@ import pytest
 import typer
 from PIL import Image
 
-import scleroscan
+from compose import command_line
+from tests.support import REPOSITORY
 from tests.support.labelled import patient, tiny_plan
 from worker.phantom.chest_ct import render
 from worker.training.data import layouts, survey
 from worker.training.data.scans import Kind
 from worker.training.fit import cross_validation
 
-HOW_TO = Path(scleroscan.__file__).parent / "docs" / "how-to" / "train-a-model.md"
+HOW_TO = REPOSITORY / "docs" / "how-to" / "train-a-model.md"
 SLICES = slice(3, 14, 2)
 
 
@@ -82,5 +83,7 @@ def test_a_model_is_trained_and_judged_on_slices_alone(slices: Path, tmp_path: P
 
 def test_every_option_of_the_how_to_is_one_of_the_command() -> None:
     (line,) = re.findall(r"`(scleroscan train [^`]*)`", chapter())
-    known = {name for option in typer.main.get_command(scleroscan.app).commands["train"].params for name in option.opts}
+    known = {
+        name for option in typer.main.get_command(command_line.app).commands["train"].params for name in option.opts
+    }
     assert {word for word in shlex.split(line) if word.startswith("--")} <= known
