@@ -50,12 +50,13 @@ services:
 		|| { echo "Run this once as root, then again make test:  apt-get install -y --no-install-recommends $$missing"; exit 1; }; \
 	fi
 
-# Many tests wait for a server, a pause or a time limit: three at a time keep two cores busy. Threads of torch and numpy would only take
+# Many tests wait for a server, a pause or a time limit: four at a time keep two cores busy. Threads of torch and numpy would only take
 # turns. In the order of the folders: xdist would begin with the files of most tests, and end with one worker alone at the long ones.
-JOBS ?= 3
+# Hundreds of processes start: what one has compiled is kept for the next, whatever the environment says.
+JOBS ?= 4
 
 test: install services tools
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-quick: install
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
