@@ -1,5 +1,6 @@
 """Brings the tables to the newest migration, and checks that they are there."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -28,6 +29,7 @@ def upgrade(url: str) -> str:
     return newest_revision()
 
 
+@cache
 def newest_revision() -> str:
     """Return the revision of the newest migration."""
     head = ScriptDirectory.from_config(_config()).get_current_head()

@@ -36,7 +36,7 @@ def site(
 def phantom_series(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A small phantom of its own for each test, as a folder of DICOM files."""
     seed = 7_000 + sum(request.node.name.encode())
-    spec = PhantomSpec(seed=seed, shape=(64, 256, 256), spacing_mm=(4.3, 1.4, 1.4), extent_pct=25.0)
+    spec = PhantomSpec(seed=seed, shape=(64, 192, 192), spacing_mm=(4.3, 1.9, 1.9), extent_pct=25.0)
     write_series(render(spec), tmp_path / "ct", PhantomIdentity())
     return tmp_path / "ct"
 

@@ -42,6 +42,12 @@ def settings(tmp_path: Path) -> WorkerSettings:
     return WorkerSettings(device="cpu", results_dir=tmp_path / "results")
 
 
+@pytest.fixture(scope="module")
+def chest(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The files of a chest that is measured."""
+    return write_series(render(CHEST), tmp_path_factory.mktemp("chest"), PhantomIdentity())
+
+
 @pytest.fixture
 def series_uid(tmp_path: Path, sessions: sessionmaker[Session]) -> str:
     """A registered series of slices that show no chest, which ends before the network would run."""
@@ -128,11 +134,14 @@ def test_a_bomb_ends_its_job_with_a_code_and_no_worker(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_memory_limit_ends_one_job_and_the_next_is_measured(
-    sessions: sessionmaker[Session], settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sessions: sessionmaker[Session],
+    settings: WorkerSettings,
+    chest: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(decoders.DECODERS, JPEG2000Lossless, hoard)
     bomb = with_frame(tmp_path / "bomb", JPEG2000Lossless, many_components(1))
-    chest = write_series(render(CHEST), tmp_path / "chest", PhantomIdentity())
     worker, ours = AnalysisTask(settings, sessions, "worker"), identity.current(settings)
     for paths in (bomb, chest):
         worker.run(opened(sessions, registered(tmp_path / "spool", sessions, paths), ours))
@@ -150,21 +159,22 @@ def test_the_memory_limit_ends_one_job_and_the_next_is_measured(
 def test_settings_say_which_objects_are_written(
     sessions: sessionmaker[Session],
     settings: WorkerSettings,
+    chest: list[Path],
     tmp_path: Path,
     given: dict[str, bool],
     kinds: list[str],
 ) -> None:
-    paths, own = write_series(render(CHEST), tmp_path / "chest", PhantomIdentity()), settings.model_copy(update=given)
-    uid = registered(tmp_path / "spool", sessions, paths)
+    own = settings.model_copy(update=given)
+    uid = registered(tmp_path / "spool", sessions, chest)
     AnalysisTask(own, sessions, "worker").run(opened(sessions, uid, identity.current(own)))
     with sessions.begin() as session:
         assert list(session.scalars(select(Output.kind).order_by(Output.id))) == kinds
 
 
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_a_document_and_key_images_are_made_where_asked(
-    sessions: sessionmaker[Session], settings: WorkerSettings, tmp_path: Path
+    sessions: sessionmaker[Session], settings: WorkerSettings, chest: list[Path], tmp_path: Path
 ) -> None:
-    chest = write_series(render(CHEST), tmp_path / "chest", PhantomIdentity())
     asked = settings.model_copy(update={"pdf": True, "key_images": True, "page": False, "destinations": (PACS,)})
     job_id = opened(sessions, registered(tmp_path / "spool", sessions, chest), identity.current(asked))
     AnalysisTask(asked, sessions, "worker").run(job_id)
@@ -234,11 +244,10 @@ def segs_named_by(report: Dataset) -> set[str]:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_each_profile_has_objects_of_its_own_made_once(
-    sessions: sessionmaker[Session], settings: WorkerSettings, tmp_path: Path
+    sessions: sessionmaker[Session], settings: WorkerSettings, chest: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "site.toml").write_text(PROFILES)
     own = settings.model_copy(update={"site_file": tmp_path / "site.toml"})
-    chest = write_series(render(CHEST), tmp_path / "chest", PhantomIdentity())
     job_id = opened(sessions, registered(tmp_path / "spool", sessions, chest), identity.current(own))
     AnalysisTask(own, sessions, "worker").run(job_id)
     with sessions.begin() as session:
