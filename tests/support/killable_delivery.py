@@ -115,14 +115,8 @@ def _objects() -> tuple[Dataset, ...]:
     ct = TinyCT()
     disease, _, report = results.encoded(ct)
     drawn = [Image.effect_noise((256, 256), 60).convert("RGB") for _ in range(3)]
-    return tuple(map(_as_read, (disease, report, page_object.encode(results.source(ct), drawn))))
-
-
-def _as_read(ds: Dataset) -> Dataset:
-    buffer = BytesIO()
-    ds.save_as(buffer, enforce_file_format=True)
-    buffer.seek(0)
-    return dcmread(buffer)
+    made = disease, report, page_object.encode(results.source(ct), drawn)
+    return tuple(dcmread(BytesIO(results.part10(one))) for one in made)
 
 
 @contextmanager

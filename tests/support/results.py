@@ -6,7 +6,7 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-from pydicom import Dataset, dcmread, dcmwrite
+from pydicom import Dataset, dcmread
 
 from tests.support.ct import TinyCT
 from worker.analysis import quantify
@@ -53,12 +53,13 @@ def written(folder: Path) -> list[files.WrittenFile]:
 def _plain() -> tuple[tuple[str, bytes], ...]:
     """Encode them once for all tests of a process: it takes longer than most of these."""
     disease, _, report = encoded(TinyCT())
-    return ("seg", _bytes(disease)), ("sr", _bytes(report))
+    return ("seg", part10(disease)), ("sr", part10(report))
 
 
-def _bytes(dataset: Dataset) -> bytes:
+def part10(dataset: Dataset) -> bytes:
+    """Return an object as it stands in a file."""
     buffer = BytesIO()
-    dcmwrite(buffer, dataset, enforce_file_format=True)
+    dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 

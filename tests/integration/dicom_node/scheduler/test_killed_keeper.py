@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from db.engine import open_database
@@ -33,18 +34,52 @@ def made(folder: Path) -> KeptSite:
     return kept_site.made(folder, sessions, place)
 
 
-def is_killed_at(folder: Path, step: int) -> bool:
-    """Copy and remove in a process of its own; return whether it made so many steps, and so was killed."""
+def copy(site: KeptSite) -> None:
+    site.keeper().round(LONG_AFTER)
+
+
+def remove(site: KeptSite) -> None:
+    site.clean()
+
+
+def is_killed_at(folder: Path, step: int, act: Callable[[KeptSite], None]) -> bool:
+    """Act in a process of its own; return whether it made so many steps, and so was killed."""
     child = os.fork()
     if child == 0:
         site = made(folder)
         sys.addaudithook(Steps(folder, step))
-        site.keeper().round(LONG_AFTER)
-        site.clean()
+        act(site)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
     return os.WIFSIGNALED(status)
+
+
+def killed_at_every_step(whole: Path, act: Callable[[KeptSite], None]) -> list[tuple[int, int]]:
+    """Begin from the same folder each time, until one run comes to its end; return how many files lay here and away."""
+    start, found = whole.with_name(f"before {act.__name__}"), []
+    before = made(whole).here()
+    shutil.copytree(whole, start)
+    was_killed = True
+    while was_killed:
+        step = len(found) + 1
+        # Rows name their files by their whole path: each run is in the same folder.
+        shutil.rmtree(whole)
+        shutil.copytree(start, whole)
+        was_killed = is_killed_at(whole, step, act)
+        site = made(whole)
+        here, away = site.here(), site.away()
+        assert before.items() <= {**here, **away}.items(), step
+        assert {**here, **{key: value for key, value in away.items() if not key.endswith(".part")}} == before, step
+        found.append((len(here), len(away)))
+        copy(site)
+        remove(site)
+        assert (site.here(), {key for key in site.away() if not key.endswith(".part")}) == ({}, set(before)), step
+        assert site.codes(1).count("images_removed") == 1, step
+        site.sessions.kw["bind"].dispose()
+    shutil.rmtree(whole)
+    shutil.copytree(start, whole)
+    return found[:-1]
 
 
 def test_a_keeper_killed_at_every_step_loses_nothing(tmp_path: Path) -> None:
@@ -54,33 +89,15 @@ def test_a_keeper_killed_at_every_step_loses_nothing(tmp_path: Path) -> None:
     site = made(whole)
     site.receive(1, range(2))
     site.measure(1)
-    before = site.here()
     site.sessions.kw["bind"].dispose()
-    kept = tmp_path / "kept"
-    shutil.copytree(whole, kept)
-    ended_in = set()
-    # Several files are copied at once, so how many steps it makes is chance: on, until one run comes to its end.
-    step, was_killed = 0, True
-    while was_killed:
-        step += 1
-        # Rows name their files by their whole path: each run is in the same folder.
-        shutil.rmtree(whole)
-        shutil.copytree(kept, whole)
-        was_killed = is_killed_at(whole, step)
-        site = made(whole)
-        here, away = site.here(), site.away()
-        assert before.items() <= {**here, **away}.items(), step
-        assert {**here, **{key: value for key, value in away.items() if not key.endswith(".part")}} == before, step
-        ended_in.add((was_killed, len(here), len(away)))
-        site.keeper().round(LONG_AFTER)
-        site.clean()
-        assert (site.here(), {key for key in site.away() if not key.endswith(".part")}) == ({}, set(before)), step
-        assert site.codes(1).count("images_removed") == 1, step
-        site.sessions.kw["bind"].dispose()
-    assert step > 40
-    # Killed before any copy, between copies, and with files removed in part.
-    killed = {(here, away) for was_killed, here, away in ended_in if was_killed}
-    assert (5, 0) in killed
-    assert any(here == 5 and 0 < away < 5 for here, away in killed)
-    assert any(0 < here < 5 == away for here, away in killed)
-    print(f"{step} steps, {len(ended_in)} different ends, nothing lost")
+    copying = killed_at_every_step(whole, copy)
+    site = made(whole)
+    copy(site)
+    site.sessions.kw["bind"].dispose()
+    removing = killed_at_every_step(whole, remove)
+    assert len(copying) + len(removing) > 40
+    # Before any copy and between copies: several are copied at once, so how many there are at a step is chance.
+    assert (5, 0) in copying
+    assert any(here == 5 and 0 < away < 5 for here, away in copying)
+    assert {(5, 5), (4, 5), (2, 5)} <= set(removing)
+    print(f"{len(copying)} + {len(removing)} steps, {len({*copying, *removing})} different ends, nothing lost")

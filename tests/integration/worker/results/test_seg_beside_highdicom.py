@@ -6,11 +6,11 @@ import highdicom as hd
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 from pydicom.datadict import keyword_for_tag
 
 from tests.support.ct import TinyCT
-from tests.support.results import source
+from tests.support.results import part10, source
 from worker.analysis.records import LungMask, PatternMap
 from worker.results import seg
 from worker.results.segments import ALL, DISEASE, OUTLINE, Content
@@ -32,13 +32,6 @@ def masks(ct: TinyCT, found: str) -> tuple[LungMask, PatternMap]:
     return lungs, PatternMap(np.zeros_like(lungs.labels)) if found == LUNGS_ALONE else patterns
 
 
-def written(dataset: Dataset) -> bytes:
-    """Return an object as it stands in a file."""
-    buffer = BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
 def differing(ours: bytes, theirs: bytes) -> list[str]:
     """Return the attributes that differ: their names tell more than bytes."""
     left, right = (dcmread(BytesIO(one)) for one in (ours, theirs))
@@ -56,7 +49,7 @@ SERIES = {"": TinyCT(), "odd": TinyCT(rows=23, columns=29), "turned": TinyCT(ste
 )
 def test_it_is_what_highdicom_makes_of_a_stack(ct: TinyCT, content: Content, found: str) -> None:
     one, (lungs, patterns) = source(ct), masks(ct, found)
-    ours = written(seg.encode(one, content, lungs, patterns))
+    ours = part10(seg.encode(one, content, lungs, patterns))
     theirs = hd.seg.Segmentation(pixel_array=stacked(content, lungs, patterns), **seg.attributes(one, content))
     if -(-theirs.NumberOfFrames * ct.rows * ct.columns // 8) % 2:
         # An odd number of bytes is padded by the digit 0 there; here by a zero byte, as all else is.
@@ -64,5 +57,5 @@ def test_it_is_what_highdicom_makes_of_a_stack(ct: TinyCT, content: Content, fou
     one.stamp(theirs, content.description)
     for item in (*theirs.DimensionOrganizationSequence, *theirs.DimensionIndexSequence):
         item.DimensionOrganizationUID = one.uid(f"{content.role} dimensions")
-    assert differing(ours, written(theirs)) == []
-    assert ours == written(theirs)
+    assert differing(ours, part10(theirs)) == []
+    assert ours == part10(theirs)

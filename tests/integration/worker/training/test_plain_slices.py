@@ -83,7 +83,6 @@ def test_a_model_is_trained_and_judged_on_slices_alone(slices: Path, tmp_path: P
 
 def test_every_option_of_the_how_to_is_one_of_the_command() -> None:
     (line,) = re.findall(r"`(scleroscan train [^`]*)`", chapter())
-    known = {
-        name for option in typer.main.get_command(command_line.app).commands["train"].params for name in option.opts
-    }
+    train = typer.main.get_command(command_line.app).commands["train"]
+    known = {name for option in train.params for name in option.opts}
     assert {word for word in shlex.split(line) if word.startswith("--")} <= known
