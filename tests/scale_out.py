@@ -25,7 +25,7 @@ from db import schema, tracking
 from db.engine import open_database
 from db.states import JobState
 from db.tables import Event, Instance, Job
-from tests.support import killable_delivery, node_senders, same_chest, servers, services
+from tests.support import guarded, killable_delivery, node_senders, same_chest, servers, services
 from tests.support.same_chest import Chest
 
 LISTENERS = SCHEDULERS = 2
@@ -196,7 +196,7 @@ def main() -> int:
     parser.add_argument("--alone", type=int, default=20, help="series for the one worker beside")
     asked, console, faults = parser.parse_args(), Console(), 0
     for series, workers in ((asked.alone, 1), (asked.series, asked.workers)):
-        with tempfile.TemporaryDirectory(prefix="scleroscan-scale-") as name, servers.none_left():
+        with tempfile.TemporaryDirectory(prefix="scleroscan-scale-") as name:
             figures = run(Path(name), series, workers)
         console.print(figures.line())
         for amiss in figures.amiss[:20]:
@@ -208,4 +208,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded.run(main))

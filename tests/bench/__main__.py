@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.bench import audit, encoding, reading, receiving, scale_page, speed_page, thousand, ticks, way
 from tests.bench.figures import Row, print_json, print_table
 from tests.bench.lungs import by_simpleitk
-from tests.support import servers
+from tests.support import guarded
 from worker.analysis import lungs, patterns, quantify
 from worker.analysis.patterns import model
 from worker.phantom.chest_ct import PhantomSpec, render
@@ -93,7 +93,7 @@ def audited(asked: argparse.Namespace) -> dict[str, list[Row]]:
 
 def a_thousand(asked: argparse.Namespace) -> dict[str, list[Row]]:
     """Return what each of many series costs, and what is asked again and again beside many."""
-    with tempfile.TemporaryDirectory(prefix="scleroscan-bench-") as name, servers.none_left():
+    with tempfile.TemporaryDirectory(prefix="scleroscan-bench-") as name:
         found = thousand.measured(Path(name), asked.thousand_series)
     found["asked"] = list(ticks.measured((asked.thousand_series, asked.audit_series), ticks.IMAGES, asked.rounds))
     scale_page.write(asked.page, found, asked.audit_series)
@@ -155,4 +155,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded.run(main))

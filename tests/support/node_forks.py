@@ -22,16 +22,6 @@ from tests.support import REPOSITORY
 PART = "tests.support.node_process"
 
 
-@contextmanager
-def _asked_to_end_later() -> Iterator[None]:
-    """Hold SIGTERM back: an answer that nobody takes would be taken for that to the next question."""
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-
 class Nursery:
     """The process that forks, once it is needed."""
 
@@ -48,9 +38,8 @@ class Nursery:
                 self._process = subprocess.Popen(command, cwd=REPOSITORY, text=True, start_new_session=True, **pipes)
             assert self._process.stdin is not None
             assert self._process.stdout is not None
-            with _asked_to_end_later():
-                print(json.dumps(question), file=self._process.stdin, flush=True)
-                return json.loads(self._process.stdout.readline())
+            print(json.dumps(question), file=self._process.stdin, flush=True)
+            return json.loads(self._process.stdout.readline())
 
     def close(self) -> None:
         """End it; the parts go on."""

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,6 @@ class Server:
     ) -> None:
         self._command, self._log, self._answers = command, log, answers
         self._options = options or {}
-        _made.append(self)
         self.process: subprocess.Popen[bytes] | node_forks.Fork | None = None
 
     def start(self) -> None:
@@ -83,22 +82,6 @@ class Server:
         self.process.send_signal(how)
         self.process.wait(timeout=60)
         return time.monotonic() - begun
-
-
-# What a program that is asked to end has to end itself.
-_made: list[Server] = []
-
-
-@contextmanager
-def none_left() -> Iterator[None]:
-    """Let a program end by SystemExit where it is sent SIGTERM, and in any case leave no server of its own behind."""
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        for server in _made:
-            if server.is_running():
-                server.kill()
 
 
 class Part(Server):
