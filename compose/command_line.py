@@ -130,7 +130,7 @@ def up(open_to_all: Open = False, log_format: Logs = logs.LogFormat.console) -> 
         environ = os.environ | {"WORKER_BROKER_URL": url, "SCLEROSCAN_LOG_FORMAT": log_format}
         beside = (bool(site.node.web_port), bool(site.monitor.port), site.has_status_page, site.has_worklist)
         managed = processes.of_site(*beside)
-        processes.Supervisor(managed, environ).run(stop)
+        processes.Supervisor(managed, main, environ).run(stop)
 
 
 @app.command()

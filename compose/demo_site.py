@@ -2,14 +2,15 @@
 
 import os
 import socket
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compose import broker, processes
 from compose.errors import DemoFailed
+from compose.tied import tied
 from db import schema
 from db.address import ApplicationEntity
 from worker.delivery import dicom
@@ -19,6 +20,8 @@ from worker.settings import EMBEDDED
 OUR_AE = "SCLEROSCAN"
 POLL_S = 0.2
 START_TIMEOUT_S = 60.0
+# Of a site that stands beside: who may send to it, what it does not measure, where it asks for work.
+NOT_ASKED = ("DICOM_NODE_", "MONITOR_", "STATUS_PAGE_", "WORKER_SITE_FILE")
 
 
 def db_url(home: Path) -> str:
@@ -53,26 +56,24 @@ def running(home: Path, destination: str) -> Iterator[ApplicationEntity]:
     """
     schema.upgrade(db_url(home))
     listener = ApplicationEntity.parse(f"{OUR_AE}@127.0.0.1:{_free_port()}")
-    with broker.running(EMBEDDED) as broker_url:
-        environ = (
-            os.environ
-            | settings(home, listener)
-            | {
-                "DICOM_NODE_QUIET_S": "1",
-                "WORKER_BROKER_URL": broker_url,
-                "WORKER_DESTINATIONS": f'["{destination}"]',
-            }
-        )
-        supervisor = processes.Supervisor(processes.SITE, environ, log=home / "site.log")
-        stop = threading.Event()
-        runner = threading.Thread(target=supervisor.run, args=(stop,), name="site")
-        runner.start()
-        try:
-            _wait_for(listener, home / "site.log")
-            yield listener
-        finally:
-            stop.set()
-            runner.join()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(NOT_ASKED)}
+    environ |= settings(home, listener) | {
+        "DICOM_NODE_QUIET_S": "1",
+        "MONITOR_PORT": "0",
+        "STATUS_PAGE_PORT": "0",
+        "WORKER_BROKER_URL": EMBEDDED,
+        "WORKER_DESTINATIONS": f'["{destination}"]',
+    }
+    log = home / "site.log"
+    with log.open("ab") as out:
+        command = tied([sys.executable, "-m", "scleroscan", "up"])
+        site = subprocess.Popen(command, env=environ, stdout=out, stderr=out, start_new_session=True)
+    try:
+        _wait_for(listener, site, log)
+        yield listener
+    finally:
+        site.terminate()
+        site.wait()
 
 
 def _free_port() -> int:
@@ -81,13 +82,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(listener: ApplicationEntity, log: Path) -> None:
+def _wait_for(listener: ApplicationEntity, site: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         try:
             dicom.echo(listener, OUR_AE)
         except PeerUnreachable as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or site.poll() is not None:
                 raise DemoFailed(f"the listener did not start: read {log}") from error
             time.sleep(POLL_S)
         else:

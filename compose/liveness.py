@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from compose.check import Check
-from compose.processes import of_site
+from compose.processes import ManagedProcess, of_site
 from compose.settings import SiteSettings
 
 PROCESSES = Path("/proc")
@@ -17,7 +17,7 @@ def parts(site: SiteSettings) -> Check:
     """Say which parts run here and which do not; with a shared database a part may run on another machine."""
     running = _running()
     wanted = of_site(bool(site.node.web_port), bool(site.monitor.port), site.has_status_page, site.has_worklist)
-    alive = [part.name for part in wanted if any(words[: len(part.words)] == part.words for words in running)]
+    alive = [part.name for part in wanted if any(_is_part(part, *one) for one in running)]
     missing = [part.name for part in wanted if part.name not in alive]
     found = f"running here: {', '.join(alive) or 'none'}"
     if not missing:
@@ -28,13 +28,18 @@ def parts(site: SiteSettings) -> Check:
     return Check("parts", is_shared and bool(alive), found, mend)
 
 
-def _running() -> list[tuple[str, ...]]:
-    """Return the words after ``scleroscan`` of each process of this site."""
+def _is_part(part: ManagedProcess, name: str, words: tuple[str, ...]) -> bool:
+    """Whether a process is a part: by its name where ``scleroscan up`` forked it, else by its words."""
+    return words[: len(part.words)] == part.words or (words[:1] == ("up",) and name == part.name)
+
+
+def _running() -> list[tuple[str, tuple[str, ...]]]:
+    """Return the name of each process of this site, and the words after ``scleroscan``."""
     found = []
     for folder in PROCESSES.glob("[0-9]*"):
         try:
             if _site_of(folder) == _own_site():
-                found.append(_words(folder))
+                found.append(((folder / "comm").read_text().strip(), _words(folder)))
         except OSError:
             # It has ended meanwhile, or is another user's.
             continue

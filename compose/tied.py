@@ -1,12 +1,15 @@
 """Ties a process to the one that starts it: one that is killed leaves nothing behind."""
 
+import ctypes
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-# 1 is PR_SET_PDEATHSIG (prctl(2)); what is executed keeps it. A parent that was gone before is seen by its number.
+# Of prctl(2). What is executed keeps the first. A parent that was gone before is seen by its number.
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 _TIE = (
-    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
+    f"import ctypes, os, signal, sys; ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, signal.SIGTERM); "
     "os.getppid() == int(sys.argv[1]) or sys.exit(); os.execv(sys.argv[2], sys.argv[2:])"
 )
 
@@ -19,3 +22,17 @@ def tied(command: Sequence[str]) -> list[str]:
     if sys.platform != "linux":
         return list(command)
     return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command]
+
+
+def tie(name: str, parent: int) -> None:
+    """Have this process, a fork, sent SIGTERM when its parent ends, and be called by a name in ``top`` and ``ps -e``.
+
+    Linux alone offers that.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    libc.prctl(PR_SET_NAME, name.encode())
+    if os.getppid() != parent:
+        sys.exit()

@@ -1,15 +1,22 @@
 """The demo, as somebody new to the project runs it."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+# Of a site that stands on the same machine: the demo has nothing to do with it.
+OF_A_SITE = '[[peer]]\nae_title = "CT1"\naddresses = ["10.1.2.3"]\n'
+
 
 def test_the_demo_agrees_with_its_phantom(tmp_path: Path) -> None:
+    site_file = tmp_path / "site.toml"
+    site_file.write_text(OF_A_SITE)
+    environ = os.environ | {"DICOM_NODE_SITE_FILE": str(site_file), "DICOM_NODE_WEB_PORT": "1"}
     command = [sys.executable, "-m", "scleroscan", "demo", "--json", "--out", str(tmp_path)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    found = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=280)
     assert found.returncode == 0, found.stderr
     (told,) = json.loads(found.stdout)["series"]
     assert told["state"] == "delivered"

@@ -1,7 +1,7 @@
 """What the doctor says of senders, TLS and source."""
 
 import os
-import threading
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,6 @@ import trustme
 
 from compose import doctor, exposure, settings
 from compose.check import Check
-from compose.processes import Supervisor, of_site
 from db import tracking
 from db.engine import open_database
 from dicom_node.scp.listener import Address, Listener, Security
@@ -139,16 +138,8 @@ def test_parts_that_do_not_run_are_a_fault_and_then_none(tmp_path: Path, monkeyp
     assert found.found == "running here: none; not running here: listener, scheduler, analyse, deliver, monitor"
     for name in ("DICOM_NODE_PORT", "MONITOR_PORT"):
         monkeypatch.setenv(name, str(services.free_port()))
-    stop = threading.Event()
-    runner = threading.Thread(
-        target=Supervisor(of_site(False, True), os.environ, log=tmp_path / "log").run, args=(stop,)
-    )
-    runner.start()
-    try:
+    with services.running([sys.executable, "-m", "scleroscan", "up"], tmp_path / "log", env=os.environ):
         services.wait_until(lambda: checks()["parts"].ok, what="all parts")
-    finally:
-        stop.set()
-        runner.join()
     assert "running here: none" in checks()["parts"].found
 
 

@@ -8,14 +8,6 @@ import psutil
 
 from tests.support import REPOSITORY, services
 
-# A site of broker and listener, without the time that the others take.
-SITE = """
-import os, sys, threading
-from compose import broker, processes
-with broker.running("embedded"):
-    processes.Supervisor(processes.SITE[:1], os.environ).run(threading.Event())
-"""
-
 
 def test_what_a_killed_site_ran_ends_with_it(tmp_path: Path) -> None:
     port = services.free_port()
@@ -25,7 +17,8 @@ def test_what_a_killed_site_ran_ends_with_it(tmp_path: Path) -> None:
         "DICOM_NODE_HOST": "127.0.0.1",
         "PYTHONPATH": str(REPOSITORY),
     }
-    with services.running([sys.executable, "-c", SITE], tmp_path / "site.log", env=environ) as site:
+    command = [sys.executable, "-m", "tests.support.supervised", "listener"]
+    with services.running(command, tmp_path / "site.log", env=environ) as site:
         services.wait_until(lambda: services.port_answers(port), what="the listener")
         left = psutil.Process(site.pid).children(recursive=True)
         assert any("broker.sock" in word for one in left for word in one.cmdline())

@@ -2,15 +2,16 @@
 
 import os
 import socket
+import subprocess
 import sys
-import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from compose.errors import PartUnusable
-from compose.processes import SITE, WEB, Supervisor
 from dicom_node.site_file import EVERYWHERE, LOOPBACK
 from tests.integration.compose.test_command import only_line, scleroscan
 from tests.support import REPOSITORY, services
@@ -21,36 +22,68 @@ def environ(folder: Path, **settings: str) -> dict[str, str]:
     return os.environ | own | settings
 
 
-def children(word: str) -> set[int]:
-    """Process ids of the parts that were started here with a word."""
-    found = psutil.Process().children()
-    return {child.pid for child in found if child.status() != psutil.STATUS_ZOMBIE and word in child.cmdline()}
+def parts(site: subprocess.Popen[bytes]) -> dict[str, psutil.Process]:
+    """The parts of a site, by the names that ``top`` shows."""
+    return {Path(f"/proc/{one.pid}/comm").read_text().strip(): one for one in psutil.Process(site.pid).children()}
+
+
+@contextmanager
+def supervised(folder: Path, *names: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Some parts of a site."""
+    command = [sys.executable, "-m", "tests.support.supervised", *names]
+    with services.running(command, folder / "site.log", env=environ(folder, **settings)) as site:
+        yield site
 
 
 def test_a_part_that_dies_for_its_settings_ends_the_site(tmp_path: Path) -> None:
-    log = tmp_path / "site.log"
-    only_client_ca = environ(tmp_path, DICOM_NODE_TLS_CLIENT_CA=str(tmp_path / "ca.pem"), DICOM_NODE_WEB_PORT="8080")
-    with pytest.raises(PartUnusable, match="web"):
-        Supervisor((WEB,), only_client_ca, log=log).run(threading.Event())
-    assert log.read_text().count("all three") == 1
-    assert children("web") == set()
+    only_client_ca = {"DICOM_NODE_TLS_CLIENT_CA": str(tmp_path / "ca.pem"), "DICOM_NODE_WEB_PORT": "8080"}
+    with supervised(tmp_path, "listener", "web", **only_client_ca) as site:
+        assert site.wait(timeout=30) == 1
+    said = (tmp_path / "site.log").read_text()
+    assert said.count("all three") in (1, 2)
+    assert "PartUnusable" in said
 
 
 def test_a_part_that_is_killed_is_started_again(tmp_path: Path) -> None:
-    port, stop = services.free_port(), threading.Event()
-    supervisor = Supervisor(SITE[:1], environ(tmp_path, DICOM_NODE_PORT=str(port)), log=tmp_path / "site.log")
-    runner = threading.Thread(target=supervisor.run, args=(stop,))
-    runner.start()
-    try:
+    port = services.free_port()
+    with supervised(tmp_path, "listener", DICOM_NODE_PORT=str(port)) as site:
         services.wait_until(lambda: services.port_answers(port), what="the listener")
-        (first,) = children("listen")
-        psutil.Process(first).kill()
-        services.wait_until(lambda: bool(children("listen") - {first}), what="another listener")
+        first = parts(site)["listener"]
+        first.kill()
+        services.wait_until(lambda: parts(site).get("listener", first) != first, what="another listener")
         services.wait_until(lambda: services.port_answers(port), what="the port of the other listener")
-    finally:
-        stop.set()
-        runner.join()
-    assert children("listen") == set()
+        others = psutil.Process(site.pid).children(recursive=True)
+    assert not any(one.is_running() for one in others)
+
+
+def test_a_site_that_is_ended_at_once_ends_at_once(tmp_path: Path) -> None:
+    """A part that is forked a moment before hears the signal as well."""
+    for _ in range(5):
+        with supervised(tmp_path, "listener", "scheduler", DICOM_NODE_PORT=str(services.free_port())) as site:
+            services.wait_until(lambda: "listener" in parts(site), what="the first part")
+            begun = time.monotonic()
+            site.terminate()
+            assert site.wait(timeout=60) == 0
+            assert time.monotonic() - begun < 20
+
+
+FAILING = """
+import os
+from compose import logs, processes
+logs.configure(logs.LogFormat.console)
+def command():
+    raise ValueError("not foreseen")
+processes.Supervisor(processes.SITE[:1], command, os.environ).run(processes.stop_on_signal())
+"""
+
+
+def test_the_end_of_a_part_is_a_line_of_the_log(tmp_path: Path) -> None:
+    """A trace as Python prints it repeats what a library says of headers."""
+    log = tmp_path / "site.log"
+    with services.running([sys.executable, "-c", FAILING], log, env=environ(tmp_path)):
+        services.wait_until(lambda: "process ended" in log.read_text(), what="the end of the part")
+    assert "CRITICAL ended by an error" in log.read_text()
+    assert "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize(
