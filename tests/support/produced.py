@@ -34,7 +34,7 @@ class Produced:
 
 def produce(folder: Path) -> Produced:
     """Measure a phantom with the model that comes with the package, and return what is written of it."""
-    spec = PhantomSpec(seed=5, shape=(64, 256, 256), spacing_mm=(4.3, 1.4, 1.4), extent_pct=25.0)
+    spec = PhantomSpec(seed=5, shape=(48, 192, 192), spacing_mm=(5.7, 1.9, 1.9), extent_pct=25.0)
     write_series(render(spec), folder / "ct", PhantomIdentity())
     paths = sorted((folder / "ct").glob("*.dcm"))
     received = (

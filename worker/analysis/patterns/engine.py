@@ -101,12 +101,17 @@ class OpenVinoEngine:
 def convert(unet: torch.nn.Module) -> openvino.Model:
     """Return a network as OpenVINO reads it, in float32."""
     example = torch.zeros(1, network.SLICES_IN, 2 * network.STRIDE, 2 * network.STRIDE)
+    unet = unet.float().eval().requires_grad_(False)
+
+    def run(stacks: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = unet(stacks)
+        return logits
+
     with warnings.catch_warnings(), torch.inference_mode():
         # OpenVINO's converter takes what torch.jit.trace makes, for which torch warns that it is deprecated.
         warnings.simplefilter("ignore")
-        # Frozen, or the converter walks through the module of each of its nodes, which takes it twice the time.
-        whole = torch.jit.trace(unet.float().eval(), example, check_trace=False)
-        traced = torch.jit.freeze(whole, optimize_numerics=False)
+        # A function, whose weights are constants: of a module each of its modules would be looked through as well.
+        traced = torch.jit.trace(run, example, check_trace=False)
         return openvino.convert_model(traced, example_input=example)
 
 
