@@ -39,7 +39,7 @@ def test_the_tutorial_comes_to_its_result(tmp_path: Path) -> None:
         return said.stdout
 
     # What `make demo` leaves: a smaller chest of the same kind.
-    spec = PhantomSpec(seed=11, shape=(64, 256, 256), spacing_mm=(4.3, 1.4, 1.4), extent_pct=25.0)
+    spec = PhantomSpec(seed=11, shape=(48, 192, 192), spacing_mm=(5.7, 1.9, 1.9), extent_pct=25.0)
     write_series(render(spec), tmp_path / "scleroscan-demo" / "20260101-120000" / "dicom", PhantomIdentity())
     results = tmp_path / "scleroscan-site" / "results"
     first, *others = commands()
