@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 
 from compose.errors import PartUnusable
 from compose.tied import tie
+from dicom_node.stop import Stop
 
 POLL_S = 0.2
 SOON_S = 0.02
@@ -171,7 +172,7 @@ def _become(one: ManagedProcess, command: Callable[[], None], environ: Mapping[s
 
 def stop_on_signal() -> threading.Event:
     """Return an event that SIGINT and SIGTERM set."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    stop = Stop()
+    for number in ENDING:
         signal.signal(number, lambda *_: stop.set())
     return stop

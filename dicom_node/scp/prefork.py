@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from multiprocessing.process import BaseProcess
 from threading import Event, Thread
 
+from dicom_node.stop import Stop
+
 POLL_S = 0.1
 # A child that dies again and again is restarted at most this often.
 RESTART_EVERY_S = 1.0
@@ -48,7 +50,7 @@ def _start(name: str, work: Work) -> BaseProcess:
 
 
 def _work(work: Work) -> None:
-    stop = Event()
+    stop = Stop()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # Ctrl-C at a terminal reaches every process of the group; only the parent acts on it, and ends the children.

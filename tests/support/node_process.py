@@ -2,13 +2,13 @@
 
 import signal
 import sys
-import threading
 
 from compose import logs
 from db.engine import open_database
 from db.tracking import JobIdentity
 from dicom_node import listening, scheduling
 from dicom_node.settings import NodeSettings
+from dicom_node.stop import Stop
 from dicom_node.stow import server
 
 IDENTITY = JobIdentity("m" * 64, "s" * 64)
@@ -23,7 +23,7 @@ def main() -> None:
     if part == "courier":
         _deliver(url, given)
         return
-    settings, stop = NodeSettings.model_validate_json(given), threading.Event()
+    settings, stop = NodeSettings.model_validate_json(given), Stop()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if part == "listener":
         listening.run(settings, stop)
