@@ -11,7 +11,6 @@ from pathlib import Path
 
 from compose.errors import DemoFailed
 from compose.tied import tied
-from db import schema
 from db.address import ApplicationEntity
 from worker.delivery import dicom
 from worker.errors import PeerUnreachable
@@ -54,7 +53,6 @@ def running(home: Path, destination: str) -> Iterator[ApplicationEntity]:
     DemoFailed
         The listener did not start in time.
     """
-    schema.upgrade(db_url(home))
     listener = ApplicationEntity.parse(f"{OUR_AE}@127.0.0.1:{_free_port()}")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(NOT_ASKED)}
     environ |= settings(home, listener) | {

@@ -172,7 +172,4 @@ def _become(one: ManagedProcess, command: Callable[[], None], environ: Mapping[s
 
 def stop_on_signal() -> threading.Event:
     """Return an event that SIGINT and SIGTERM set."""
-    stop = Stop()
-    for number in ENDING:
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+    return Stop.on(*ENDING)

@@ -1,7 +1,9 @@
 """An event that a signal handler may set."""
 
+import signal
 from queue import Empty, SimpleQueue
 from threading import Event
+from typing import Self
 
 
 class Stop(Event):
@@ -15,6 +17,14 @@ class Stop(Event):
         super().__init__()
         self._said: SimpleQueue[None] = SimpleQueue()
         self._is_set = False
+
+    @classmethod
+    def on(cls, *numbers: signal.Signals) -> Self:
+        """Return one that these signals set from now on."""
+        stop = cls()
+        for number in numbers:
+            signal.signal(number, lambda *_: stop.set())
+        return stop
 
     def set(self) -> None:
         """Set it; from a signal handler as well."""

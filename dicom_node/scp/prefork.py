@@ -50,8 +50,7 @@ def _start(name: str, work: Work) -> BaseProcess:
 
 
 def _work(work: Work) -> None:
-    stop = Stop()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = Stop.on(signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # Ctrl-C at a terminal reaches every process of the group; only the parent acts on it, and ends the children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

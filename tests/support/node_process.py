@@ -23,8 +23,7 @@ def main() -> None:
     if part == "courier":
         _deliver(url, given)
         return
-    settings, stop = NodeSettings.model_validate_json(given), Stop()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settings, stop = NodeSettings.model_validate_json(given), Stop.on(signal.SIGTERM)
     if part == "listener":
         listening.run(settings, stop)
     elif part == "web":
